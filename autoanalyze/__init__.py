@@ -1,0 +1,1 @@
+"""autoanalyze: label conversations with an LLM, in parallel and consistently."""

@@ -1,0 +1,1 @@
+"""Sessions: where they lie, how they come in, which are taken, and invented ones."""

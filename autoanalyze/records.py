@@ -1,0 +1,272 @@
+"""The nouns that all rooms of the house share, and the protocols between the rooms.
+
+Records are frozen: a record that was handed on never changes behind its owner's
+back, so streams can share them freely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+__all__ = [
+    "CallContext",
+    "Conversation",
+    "Facts",
+    "Judgement",
+    "LabelField",
+    "LabelSchema",
+    "Message",
+    "Model",
+    "Reply",
+    "ReplyRow",
+    "Resolution",
+    "Session",
+    "SessionResult",
+    "SessionText",
+    "TranscriptReader",
+    "Truth",
+    "Usage",
+    "VocabularySnapshot",
+    "transcript",
+]
+
+ContainmentType = Literal["agent", "selfService", "dropOff", "unknown"]
+Outcome = Literal["Transfer", "Contained"]
+
+#: Outcome suggested by the channel's own record, for sessions that the model could not label.
+FALLBACK_OUTCOMES: Mapping[str, Outcome | None] = {
+    "agent": "Transfer",
+    "selfService": "Contained",
+    "dropOff": "Contained",
+    "unknown": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `timestamp` is naive UTC."""
+
+    role: Literal["user", "bot"]
+    text: str
+    timestamp: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What is known of a conversation without reading it. `session_id` is its identity."""
+
+    session_id: str
+    user_id: str
+    bot_id: str
+    start_time: datetime | None
+    end_time: datetime | None
+    containment_type: ContainmentType
+    message_count: int
+    token_count: int
+    """Tokens of the transcript as it stands in a prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A whole session on its way into the store, from a file or from the generator.
+
+    `truth` maps a label field to the concept that is known to be right; most data have none.
+    """
+
+    session_id: str
+    user_id: str
+    messages: tuple[Message, ...]
+    containment_type: ContainmentType = "unknown"
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    truth: Mapping[str, str] = field(default_factory=dict)
+
+
+def transcript(messages: Sequence[Message]) -> str:
+    """A conversation as text, a line per turn: what the model reads and what tokens are counted of."""
+    return "\n".join(f"{message.role}: {message.text}" for message in messages)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionText:
+    """A session as the model sees it; `shortened` tells that its middle was cut out."""
+
+    session_id: str
+    text: str
+    tokens: int
+    shortened: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelField:
+    """An open-vocabulary fact. `applies_to` lists the outcomes it exists for; empty means all."""
+
+    name: str
+    description: str
+    applies_to: tuple[str, ...] = ()
+
+    def applies(self, outcome: str | None) -> bool:
+        """Whether a session that ended with `outcome` has this fact."""
+        return not self.applies_to or outcome in self.applies_to
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSchema:
+    """The label fields of an analysis, in the order in which they are asked for."""
+
+    fields: tuple[LabelField, ...]
+    notes: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Field names in order."""
+        return tuple(label_field.name for label_field in self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the model said of one session: a label or null per field of the schema."""
+
+    session_outcome: Outcome
+    labels: Mapping[str, str | None]
+    notes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one or more calls. `cached` is the part of `prompt` that the provider had cached."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Sum of two usages."""
+        return Usage(
+            self.prompt + other.prompt, self.cached + other.cached, self.completion + other.completion
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VocabularySnapshot:
+    """The labels known at one moment: per field in order of arrival. Never changes.
+
+    `version` counts the synchronisations that brought something new.
+    """
+
+    labels: Mapping[str, tuple[str, ...]]
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """Where in the run a call belongs. Only `seed` can change the answer; the rest is bookkeeping."""
+
+    phase: str
+    round: int = 0
+    stream: int = 0
+    attempt: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRow:
+    """One session's part of a reply, not yet checked. `key` is the short key of the prompt."""
+
+    key: str
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The parsed answer to one labelling call; `error` tells why there are no rows."""
+
+    rows: tuple[ReplyRow, ...]
+    usage: Usage
+    finish_reason: str
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The judge's answer: groups of labels that mean the same, canonical first."""
+
+    groups: tuple[tuple[str, ...], ...]
+    usage: Usage
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """One sampled session after labelling: either facts, or the error that left it unresolved."""
+
+    session_id: str
+    facts: Facts | None
+    phase: str
+    round: int
+    stream: int
+    attempts: int
+    shortened: bool = False
+    error: str | None = None
+
+    @property
+    def status(self) -> Literal["labelled", "unresolved"]:
+        """`labelled` when there are facts."""
+        return "unresolved" if self.facts is None else "labelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """`alias` of `field` is redirected to `canonical`."""
+
+    field: str
+    alias: str
+    canonical: str
+    judge: str
+    reason: str
+    round: int = 0
+    similarity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Planted truth of one session: the outcome and a concept per field where it is known.
+
+    Only `simulation` and `study` look inside.
+    """
+
+    session_id: str
+    outcome: Outcome | None
+    concepts: Mapping[str, str] = field(default_factory=dict)
+
+
+class TranscriptReader(Protocol):
+    """Reads conversations when they are needed, so that a run never holds them all."""
+
+    def read(self, session_ids: Sequence[str]) -> Mapping[str, Sequence[Message]]:
+        """Messages of each session, in order."""
+        ...
+
+
+class Model(Protocol):
+    """Whatever labels sessions and judges labels."""
+
+    async def analyze_batch(
+        self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot, context: CallContext
+    ) -> Reply:
+        """Label `sessions`; row keys are `s1`, `s2`, ... in the order given.
+
+        Raises TransientEndpointError when a later try may succeed, FatalEndpointError when none can.
+        """
+        ...
+
+    async def judge_duplicates(
+        self, label_field: LabelField, labels: Sequence[str], context: CallContext
+    ) -> Judgement:
+        """Group the labels of one field that mean the same; errors as in `analyze_batch`."""
+        ...
