@@ -152,13 +152,33 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class VocabularySnapshot:
-    """The labels known at one moment: per field in order of arrival. Never changes.
+    """The labels known at one moment. Never changes.
 
-    `version` counts the synchronisations that brought something new.
+    `additions` holds what each version brought, per field in order of arrival: the
+    prompt shows them a line per version, so that an older prompt is always a prefix
+    of a newer one and the provider's prefix cache keeps hitting.
     """
 
-    labels: Mapping[str, tuple[str, ...]]
-    version: int = 0
+    additions: tuple[Mapping[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def version(self) -> int:
+        """How many times something new was added."""
+        return len(self.additions)
+
+    def labels(self, field_name: str) -> tuple[str, ...]:
+        """The known labels of one field, in order of arrival."""
+        return tuple(label for addition in self.additions for label in addition.get(field_name, ()))
+
+    def extended(self, new: Mapping[str, Sequence[str]]) -> VocabularySnapshot:
+        """A snapshot with one more version, or this one if `new` holds nothing unknown."""
+        addition = {}
+        for field_name, labels in new.items():
+            known = set(self.labels(field_name))
+            fresh = tuple(label for label in dict.fromkeys(labels) if label not in known)
+            if fresh:
+                addition[field_name] = fresh
+        return VocabularySnapshot((*self.additions, addition)) if addition else self
 
 
 @dataclass(frozen=True, slots=True)

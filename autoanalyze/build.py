@@ -1,0 +1,246 @@
+"""Puts the parts together from a configuration: the one place that chooses between them.
+
+Only here does it matter whether requests go to the simulated model or to a real endpoint,
+and only here does planted truth leave the store: for the simulated model before a run, for
+the metrics after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from autoanalyze.config import Config, sequential
+from autoanalyze.data.importers import ImportReport, import_file
+from autoanalyze.data.store import Store
+from autoanalyze.data.synthetic import generate
+from autoanalyze.errors import ConfigurationError
+from autoanalyze.llm.client import Endpoint
+from autoanalyze.llm.tokens import TokenCounter, load_counter
+from autoanalyze.progress import Progress, ProgressTracker
+from autoanalyze.provenance import digest
+from autoanalyze.records import Session, Truth, transcript
+from autoanalyze.results import Outcome, sessions_table
+from autoanalyze.run_folder import RunFolder
+from autoanalyze.service import Engine, ParallelAutoAnalyze
+from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
+from autoanalyze.study.metrics import score_run, speedup
+
+__all__ = ["build_analysis", "build_endpoint", "import_sessions"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+POPULATION_SHARE = 1.5
+"""Synthetic sessions that there are, per session to sample, unless `data.population` says otherwise."""
+
+
+def build_analysis(
+    config: Config,
+    *,
+    executor: Executor | None = None,
+    listener: Callable[[Progress], None] | None = None,
+) -> ParallelAutoAnalyze:
+    """An analysis, ready to run, as the configuration describes it.
+
+    Raises ConfigurationError when the configuration lacks something that the run needs.
+    """
+    effective = sequential(config) if config.sync == "sequential" else config
+    return Workshop(effective).analysis(executor=executor, listener=listener)
+
+
+def build_endpoint(config: Config) -> SimulatedEndpoint:
+    """The simulated endpoint over all sessions of the configured data, to be served in real time."""
+    workshop = Workshop(config)
+    bot = config.data.bot_id
+    return workshop.simulated_endpoint(workshop.store.sessions(bot)["session_id"].to_list())
+
+
+def import_sessions(
+    path: Path,
+    into: Path,
+    *,
+    bot_id: str,
+    mapping: dict[str, str],
+    strict: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImportReport:
+    """Import a file of sessions into a store, counting tokens with o200k_base if that can be had."""
+    counter = load_counter("o200k_base", "tiktoken")
+    with Store.open(into) as store:
+        return import_file(
+            path,
+            store,
+            bot_id=bot_id,
+            mapping=mapping,
+            strict=strict,
+            count_tokens=count_with(counter),
+            token_encoding=counter.name,
+            progress=progress,
+        )
+
+
+def count_with(counter: TokenCounter) -> Callable[[Sequence[str]], list[int]]:
+    """A counter of many texts, as the store wants it."""
+    return lambda texts: [counter.count(text) for text in texts]
+
+
+class Workshop:
+    """Everything that a run and its baseline share: store, token counter, planted truth."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.simulated = config.endpoint == "simulated"
+        mode = config.token_counter
+        self._counter = load_counter(
+            config.model.encoding, ("estimate" if self.simulated else "tiktoken") if mode == "auto" else mode
+        )
+        self.store = self._open_store()
+        self._truth: tuple[tuple[str, ...], PlantedTruth] | None = None
+
+    def analysis(
+        self, *, executor: Executor | None = None, listener: Callable[[Progress], None] | None = None
+    ) -> ParallelAutoAnalyze:
+        """The configured run, which scores itself and runs its baseline when it is done."""
+        return ParallelAutoAnalyze(
+            self._config, self.store, self._engine(self._finish), executor=executor, listener=listener
+        )
+
+    def _engine(self, finish: Callable[[RunFolder, Outcome, ProgressTracker], dict[str, Any]]) -> Engine:
+        return Engine(
+            loop_factory=VirtualClockLoop if self.simulated else asyncio.new_event_loop,
+            counter=self._counter,
+            connect=self._simulate if self.simulated else lambda _sessions: self._network,
+            finish=finish,
+        )
+
+    def _open_store(self) -> Store:
+        data = self._config.data
+        if data.source == "store":
+            if data.path is None:
+                raise ConfigurationError(
+                    "data.path is not set: give data.path=sessions.duckdb, as made by "
+                    "`autoanalyze import FILE --into sessions.duckdb`"
+                )
+            return Store.open(data.path, read_only=True)
+        store = Store.in_memory()
+        population = data.population or round(POPULATION_SHARE * data.count)
+        store.add(
+            generate(population, seed=data.population_seed),
+            bot_id=data.bot_id,
+            count_tokens=count_with(self._counter),
+            token_encoding=self._counter.name,
+            source="synthetic",
+        )
+        return store
+
+    @cached_property
+    def _network(self) -> Endpoint:
+        """A real endpoint, with the key from the environment."""
+        key = os.environ.get("OPENAI_API_KEY", "")
+        if self._config.endpoint == "openai":
+            if not key:
+                raise ConfigurationError(
+                    "endpoint=openai needs a key: set the environment variable OPENAI_API_KEY, or leave "
+                    "endpoint=simulated to try things out for free"
+                )
+            url = os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+            return Endpoint(url, url, key)
+        return Endpoint(self._config.endpoint, self._config.endpoint, key or "none")
+
+    def _simulate(self, sessions: Sequence[Session]) -> Endpoint:
+        served = self.simulated_endpoint([session.session_id for session in sessions])
+        # The behaviour is part of the identity: another noise gives other answers to the same request.
+        identity = f"simulated-{digest(asdict(self._config.noise))[:8]}"
+        return Endpoint(identity, "http://simulated/v1", "simulated", served.transport())
+
+    def simulated_endpoint(self, session_ids: Sequence[str]) -> SimulatedEndpoint:
+        """A simulated endpoint that knows these sessions, with nothing cached yet.
+
+        Raises ConfigurationError if none of them has planted truth.
+        """
+        config, schema = self._config, self._config.schema.records()
+        labeller = SimulatedModel(self._planted(tuple(session_ids)), config.noise, schema)
+        return SimulatedEndpoint(labeller, config.model, config.noise, self._counter)
+
+    def _planted(self, session_ids: tuple[str, ...]) -> PlantedTruth:
+        if self._truth is None or self._truth[0] != session_ids:
+            known = self._known_truth(session_ids)
+            if not any(truth.concepts for truth in known):
+                raise ConfigurationError(
+                    f"endpoint=simulated answers from planted truth, and none of these {len(session_ids):,} "
+                    "sessions has any: import data with true_<field> columns, use data=synthetic, or name a "
+                    "real endpoint (endpoint=openai or a URL)"
+                )
+            messages = self.store.read(self._config.data.bot_id, session_ids)
+            pairs = [(transcript(messages[truth.session_id]), truth) for truth in known]
+            self._truth = (session_ids, PlantedTruth(pairs))
+        return self._truth[1]
+
+    def _known_truth(self, session_ids: Sequence[str]) -> list[Truth]:
+        """Truth of the schema's fields; what a data set knows beyond them stays in the store."""
+        names = set(self._config.schema.records().names)
+        return [
+            Truth(
+                truth.session_id,
+                truth.outcome,
+                {field: concept for field, concept in truth.concepts.items() if field in names},
+            )
+            for truth in self.store.truth(self._config.data.bot_id, session_ids)
+        ]
+
+    def _finish(self, folder: RunFolder, outcome: Outcome, tracker: ProgressTracker) -> dict[str, Any]:
+        """Score a run that has ended, and run the baseline that its speedup is measured against."""
+        added = self._score(folder, outcome, tracker)
+        wanted = self._config.baseline or ("run" if self.simulated else "none")
+        if wanted == "run" and self._config.sync != "sequential":
+            baseline = self._run_baseline(folder, tracker)
+            added["baseline"] = baseline
+            added["speedup"] = round(speedup(baseline["model_seconds"], outcome.model_seconds), 4)
+        return added
+
+    def _score(self, folder: RunFolder, outcome: Outcome, _tracker: ProgressTracker) -> dict[str, Any]:
+        """Write what is known to be right beside the results, and compare the two."""
+        added: dict[str, Any] = {"speedup": None, "baseline": None, "metrics": {}}
+        truth = truth_table(self._known_truth([session.session_id for session in outcome.phases.sessions]))
+        if not truth.is_empty():
+            folder.write_table("truth", truth)
+            sessions = sessions_table(outcome.phases)
+            scores = score_run(sessions, truth, outcome.phases.schema.names, seed=self._config.seed)
+            added["metrics"] = {field: score.as_dict() for field, score in scores.items()}
+        return added
+
+    def _run_baseline(self, folder: RunFolder, tracker: ProgressTracker) -> dict[str, Any]:
+        """The same sessions in sequence, in a run folder of its own inside the run's."""
+        inner = RunFolder(folder.path / "baseline")
+
+        def follow(progress: Progress) -> None:
+            tracker.update(step=progress.sessions_processed)
+            if folder.cancel_requested:
+                inner.request_cancel()
+
+        tracker.update(phase="baseline", step=0, steps=tracker.current.sessions_total)
+        service = ParallelAutoAnalyze(
+            sequential(self._config), self.store, self._engine(self._score), listener=follow
+        )
+        record = service.run_sync(inner.path).record
+        return {key: record[key] for key in ("model_seconds", "calls", "tokens", "cost_usd", "metrics")}
+
+
+def truth_table(known: Sequence[Truth]) -> pl.DataFrame:
+    """A row per session and field whose concept is known."""
+    rows = [
+        (truth.session_id, field, concept)
+        for truth in known
+        for field, concept in sorted(truth.concepts.items())
+    ]
+    schema = {"session_id": pl.String, "field": pl.String, "concept": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")

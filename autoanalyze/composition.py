@@ -1,0 +1,112 @@
+"""From YAML files, overrides and the environment to one checked configuration. Knows Hydra."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from autoanalyze.config import ENVIRONMENT, Config, checked
+from autoanalyze.errors import ConfigurationError
+
+__all__ = ["compose", "configuration_folder", "from_hydra"]
+
+ConfigStore.instance().store(name="schema_check", node=Config)
+
+
+def configuration_folder() -> Path:
+    """Where the YAML files lie: inside an installed package, or beside it in the repository."""
+    package = Path(__file__).resolve().parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def compose(overrides: Sequence[str] = ()) -> Config:
+    """The configuration that `autoanalyze run OVERRIDES` would use.
+
+    Raises ConfigurationError with a suggestion for a misspelt key or group, and one that names
+    key and environment variable for a bad value.
+    """
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(configuration_folder()), version_base="1.3"):
+            composed = hydra_compose("config", list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigurationError(explained(error)) from None
+    return from_hydra(composed)
+
+
+def from_hydra(composed: DictConfig) -> Config:
+    """What Hydra composed as plain, checked dataclasses. Raises ConfigurationError."""
+    unknown = sorted(set(map(str, composed)) - {field.name for field in fields(Config)})
+    if unknown:
+        raise ConfigurationError(f"there is no setting {unknown[0]!r}{suggestion(unknown[0], known_keys())}")
+    try:
+        config = OmegaConf.to_object(composed)
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(explained(error)) from None
+    assert isinstance(config, Config), "the defaults list of config.yaml must begin with schema_check"
+    return checked(config)
+
+
+def explained(error: Exception) -> str:
+    """Hydra's complaint in a line or two, with the remedy."""
+    text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
+    missing = re.search(r"Could not override '([^']+)'", text) or re.search(
+        r"Key '([^']+)' (?:is )?not in", text
+    )
+    if missing:
+        return f"there is no setting {missing[1]!r}{suggestion(missing[1], known_keys())}"
+    absent = re.search(r"Could not find '([^']+)'", text)
+    if absent:
+        group, _, _ = absent[1].rpartition("/")
+        options = sorted(path.stem for path in (configuration_folder() / group).glob("*.yaml"))
+        return f"there is no {absent[1]!r}; {group or 'the configuration'} has: {', '.join(options)}"
+    key = re.search(r"full_key: (\S+)", text)
+    if key and "mandatory" in text:
+        return f"{key[1]} is not set: give {key[1]}=..."
+    if key:
+        variable = f" (environment: {ENVIRONMENT[key[1]]})" if key[1] in ENVIRONMENT else ""
+        reason = re.search(r"Value '.*", text)
+        return f"{key[1]}{variable}: {reason[0] if reason else text.splitlines()[0]}"
+    return text.splitlines()[0]
+
+
+def suggestion(key: str, known: Sequence[str]) -> str:
+    """The nearest known keys as the end of a sentence."""
+    close = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+    if not close:
+        leaf = key.rpartition(".")[2]
+        close = [
+            name
+            for name in known
+            if difflib.SequenceMatcher(None, name.rpartition(".")[2], leaf).ratio() > 0.7
+        ]
+    if close:
+        return f"; did you mean {' or '.join(close[:3])}?"
+    return "; `autoanalyze run --cfg job` prints all settings"
+
+
+def known_keys() -> list[str]:
+    """All settings, dotted."""
+    return list(dotted(OmegaConf.to_container(OmegaConf.structured(Config), throw_on_missing=False)))
+
+
+def dotted(value: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted names of the leaves of a nested mapping."""
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from dotted(inner, f"{prefix}.{name}" if prefix else str(name))
+    else:
+        yield prefix

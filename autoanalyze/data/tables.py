@@ -1,0 +1,103 @@
+"""The tables of the session store, and how conversations become their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import polars as pl
+
+from autoanalyze.records import Conversation
+
+__all__ = ["SESSION_SCHEMA", "insert", "known_ids"]
+
+_KEY: Mapping[str, pl.DataType] = {"bot_id": pl.String(), "session_id": pl.String()}
+
+#: Metadata of a session: the columns of `Store.sessions`, and what `data.where` can speak of.
+SESSION_SCHEMA: Mapping[str, pl.DataType] = {
+    **_KEY,
+    "user_id": pl.String(),
+    "start_time": pl.Datetime("us"),
+    "end_time": pl.Datetime("us"),
+    "containment_type": pl.String(),
+    "message_count": pl.Int32(),
+    "token_count": pl.Int32(),
+    "token_encoding": pl.String(),
+    "source": pl.String(),
+}
+_MESSAGE_SCHEMA: Mapping[str, pl.DataType] = {
+    **_KEY,
+    "position": pl.Int32(),
+    "role": pl.String(),
+    "text": pl.String(),
+    "timestamp": pl.Datetime("us"),
+}
+_TRUTH_SCHEMA: Mapping[str, pl.DataType] = {**_KEY, "field": pl.String(), "concept": pl.String()}
+
+
+def known_ids(
+    connection: duckdb.DuckDBPyConnection, bot_id: str, conversations: Sequence[Conversation]
+) -> set[str]:
+    """Which of the conversations' session ids the bot already has."""
+    rows = connection.execute(
+        "SELECT session_id FROM sessions"
+        " WHERE bot_id = $bot_id AND session_id IN (SELECT unnest($session_ids::VARCHAR[]))",
+        {"bot_id": bot_id, "session_ids": [conversation.session_id for conversation in conversations]},
+    )
+    return {session_id for (session_id,) in rows.fetchall()}
+
+
+def insert(
+    connection: duckdb.DuckDBPyConnection,
+    conversations: Sequence[Conversation],
+    tokens: Sequence[int],
+    *,
+    bot_id: str,
+    token_encoding: str,
+    source: str,
+) -> None:
+    """Write conversations, whose transcripts have `tokens` tokens, into all three tables."""
+    sessions = [
+        (
+            bot_id,
+            conversation.session_id,
+            conversation.user_id,
+            conversation.start_time,
+            conversation.end_time,
+            conversation.containment_type,
+            len(conversation.messages),
+            token_count,
+            token_encoding,
+            source,
+        )
+        for conversation, token_count in zip(conversations, tokens, strict=True)
+    ]
+    messages = [
+        (bot_id, conversation.session_id, position, message.role, message.text, message.timestamp)
+        for conversation in conversations
+        for position, message in enumerate(conversation.messages)
+    ]
+    truth = [
+        (bot_id, conversation.session_id, label_field, concept)
+        for conversation in conversations
+        for label_field, concept in conversation.truth.items()
+    ]
+    _append(connection, "sessions", sessions, SESSION_SCHEMA)
+    _append(connection, "messages", messages, _MESSAGE_SCHEMA)
+    _append(connection, "truth", truth, _TRUTH_SCHEMA)
+
+
+def _append(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    rows: Sequence[tuple[object, ...]],
+    schema: Mapping[str, pl.DataType],
+) -> None:
+    if not rows:
+        return
+    # Columns, not rows, so that Polars need not guess; the cast turns aware times into naive UTC.
+    columns = zip(schema.items(), zip(*rows, strict=True), strict=True)
+    frame = pl.DataFrame([pl.Series(name, values, dtype=kind) for (name, kind), values in columns])
+    connection.register("incoming", frame.cast(pl.Schema(schema)))
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+    connection.unregister("incoming")

@@ -1,0 +1,197 @@
+"""ConflictResolution: labels that mean the same become one, and every session is rewritten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from autoanalyze.config import ResolutionConfig, RetryConfig
+from autoanalyze.errors import TransientEndpointError
+from autoanalyze.phases.streams import derived_seed
+from autoanalyze.records import (
+    CallContext,
+    Facts,
+    Judgement,
+    LabelField,
+    LabelSchema,
+    Model,
+    Resolution,
+    Usage,
+)
+
+__all__ = ["ConflictResolution", "ResolutionResult", "checked_redirects"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolutionResult:
+    """What was merged. `conflicts_found` counts the groups that the judge proposed, `resolved` those
+    that were merged, `errors` says why others were not."""
+
+    resolutions: tuple[Resolution, ...]
+    conflicts_found: int
+    resolved: int
+    usage: Usage
+    errors: tuple[str, ...] = ()
+
+    @property
+    def canonical_mappings(self) -> int:
+        """Aliases that were redirected."""
+        return len(self.resolutions)
+
+    def redirects(self) -> dict[str, dict[str, str]]:
+        """Per field, alias to canonical."""
+        redirects: dict[str, dict[str, str]] = {}
+        for resolution in self.resolutions:
+            redirects.setdefault(resolution.field, {})[resolution.alias] = resolution.canonical
+        return redirects
+
+
+class ConflictResolution:
+    """Phase 3. `on_field` is told when a field is done, for progress displays."""
+
+    def __init__(
+        self,
+        model: Model,
+        schema: LabelSchema,
+        config: ResolutionConfig,
+        *,
+        retry: RetryConfig,
+        seed: int,
+        judge: str,
+        on_field: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        self._model = model
+        self._schema = schema
+        self._config = config
+        self._retry = retry
+        self._seed = seed
+        self._judge = judge
+        self._on_field = on_field
+
+    async def resolve_conflicts(self, counts: Mapping[str, Mapping[str, int]]) -> ResolutionResult:
+        """Merge the labels of each field. `counts`: per field, sessions per label, in order of arrival."""
+        resolutions: list[Resolution] = []
+        found = 0
+        usage = Usage()
+        errors: list[str] = []
+        for label_field in self._schema.fields:
+            # The most used first, so that the judge takes the common name for the canonical one.
+            by_use = sorted(counts.get(label_field.name, {}).items(), key=lambda item: -item[1])
+            labels = [label for label, _ in by_use]
+            redirects: dict[str, str] = {}
+            if self._config.mode != "none":
+                for judged, judgement in await self.identify_potential_conflicts(label_field, labels):
+                    usage += judgement.usage
+                    found += len(judgement.groups)
+                    accepted, problems = checked_redirects(judged, judgement.groups)
+                    redirects |= accepted
+                    errors += [f"{label_field.name}: {problem}" for problem in problems]
+                    errors += [f"{label_field.name}: {judgement.error}"] if judgement.error else []
+            resolutions += [
+                Resolution(label_field.name, alias, followed(alias, redirects), self._judge, "same meaning")
+                for alias in labels
+                if alias in redirects
+            ]
+            self._on_field(label_field.name)
+        resolved = len({(resolution.field, resolution.canonical) for resolution in resolutions})
+        return ResolutionResult(tuple(resolutions), found, resolved, usage, tuple(errors))
+
+    async def identify_potential_conflicts(
+        self, label_field: LabelField, labels: Sequence[str]
+    ) -> list[tuple[list[str], Judgement]]:
+        """Ask the judge about all labels of a field: the labels shown, and what was said of them.
+
+        Labels that do not fit into one call come in chunks; each further chunk is shown
+        together with the canonical labels so far, so that a pair is not missed for lying
+        in two chunks.
+        """
+        judged: list[tuple[list[str], Judgement]] = []
+        standing: list[str] = []
+        size = self._config.labels_per_call
+        for start in range(0, len(labels), size):
+            shown = [*standing, *labels[start : start + size]]
+            if len(shown) < 2:
+                break
+            judgement = await self._judged(label_field, shown)
+            judged.append((shown, judgement))
+            redirects, _ = checked_redirects(shown, judgement.groups)
+            standing = [label for label in shown if label not in redirects]
+        return judged
+
+    def apply_resolutions(self, facts: Facts, redirects: Mapping[str, Mapping[str, str]]) -> Facts:
+        """The facts under their canonical labels."""
+        labels = {
+            name: label if label is None else redirects.get(name, {}).get(label, label)
+            for name, label in facts.labels.items()
+        }
+        return replace(facts, labels=labels)
+
+    async def _judged(self, label_field: LabelField, labels: Sequence[str]) -> Judgement:
+        """A judgement, asked for again if it could not be read; without groups if it never can be."""
+        usage, error = Usage(), "never asked"
+        for attempt in range(self._retry.attempts + 1):
+            if attempt:
+                await asyncio.sleep(
+                    min(self._retry.longest_wait_seconds, self._retry.first_wait_seconds * 2 ** (attempt - 1))
+                )
+            seed = derived_seed(self._seed, attempt)
+            context = CallContext("resolution", stream=0, attempt=attempt, seed=seed)
+            try:
+                judgement = await self._model.judge_duplicates(label_field, labels, context)
+            except TransientEndpointError as problem:
+                error = str(problem)
+                continue
+            usage += judgement.usage
+            if judgement.error is None:
+                return replace(judgement, usage=usage)
+            error = judgement.error
+        return Judgement((), usage, 0.0, f"left unmerged: {error}")
+
+
+def checked_redirects(
+    labels: Sequence[str], groups: Sequence[Sequence[str]]
+) -> tuple[dict[str, str], list[str]]:
+    """What of a judge's answer can be carried out, and why the rest cannot.
+
+    `groups` are canonical-first. Only labels that were shown count; an alias that stands
+    in two groups is redirected by neither, since nobody knows which is right; redirects in
+    a circle are dropped; chains are followed to their end, so that every canonical in the
+    result is redirected nowhere.
+    """
+    shown = set(labels)
+    problems: list[str] = []
+    proposed: dict[str, str] = {}
+    disputed: set[str] = set()
+    for canonical, *aliases in groups:
+        for alias in dict.fromkeys(aliases):
+            if alias == canonical:
+                continue
+            if canonical not in shown or alias not in shown:
+                problems.append(f"{alias!r} -> {canonical!r} names a label that nobody gave")
+            elif proposed.setdefault(alias, canonical) != canonical:
+                disputed.add(alias)
+    for alias in sorted(disputed):
+        problems.append(f"{alias!r} stands in two groups")
+        del proposed[alias]
+    circular = {alias for alias in proposed if in_circle(alias, proposed)}
+    problems += [f"{alias!r} redirects in a circle" for alias in sorted(circular)]
+    kept = {alias: target for alias, target in proposed.items() if alias not in circular}
+    return {alias: followed(alias, kept) for alias in kept}, problems
+
+
+def in_circle(label: str, redirects: Mapping[str, str]) -> bool:
+    """Whether following the redirects of `label` comes back to it."""
+    visited: set[str] = set()
+    target = redirects.get(label)
+    while target is not None and target != label and target not in visited:
+        visited.add(target)
+        target = redirects.get(target)
+    return target == label
+
+
+def followed(label: str, redirects: Mapping[str, str]) -> str:
+    """Where a label ends up. `redirects` must hold no circle."""
+    while label in redirects:
+        label = redirects[label]
+    return label

@@ -1,0 +1,133 @@
+"""StrategicDiscovery: a diverse share of the sessions, labelled in sequence, builds the vocabulary."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoanalyze.config import DiscoveryConfig
+from autoanalyze.phases.streams import StreamProcessing, StreamResult
+from autoanalyze.records import LabelSchema, Session, SessionResult, VocabularySnapshot
+
+__all__ = ["DiscoveryResult", "StrategicDiscovery"]
+
+DISCOVERY_STREAM = 0
+"""Discovery is a stream of its own; parallel streams count from 1."""
+
+RATE_WINDOW = 50
+"""Sessions over which the discovery rate is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryResult:
+    """What discovery found. `discovery_rate` is the share of the last 50 discovery sessions that
+    brought a new label: how much there may still be to find."""
+
+    vocabulary: VocabularySnapshot
+    processed: tuple[SessionResult, ...]
+    remaining: tuple[Session, ...]
+    unique_labels: dict[str, int]
+    discovery_rate: float
+    stream: StreamResult
+
+    @property
+    def processed_count(self) -> int:
+        """Sessions that discovery labelled, or tried to."""
+        return len(self.processed)
+
+
+class StrategicDiscovery:
+    """Phase 1."""
+
+    def __init__(
+        self, streams: StreamProcessing, schema: LabelSchema, config: DiscoveryConfig, *, seed: int
+    ) -> None:
+        self._streams = streams
+        self._schema = schema
+        self._config = config
+        self._seed = seed
+
+    def calculate_discovery_size(self, available: int) -> int:
+        """The configured percentage, clamped to its bounds, and never more than there are.
+
+        0 when discovery is off or its percentage is 0.
+        """
+        if self._config.mode == "none" or self._config.percentage == 0:
+            return 0
+        size = math.ceil(available * self._config.percentage / 100)
+        size = max(size, self._config.min_sessions)
+        if self._config.max_sessions is not None:
+            size = min(size, self._config.max_sessions)
+        return min(size, available)
+
+    def select_diverse_sessions(self, sessions: Sequence[Session], size: int) -> list[Session]:
+        """`size` sessions, none twice, spread over strata of length, containment and time.
+
+        Every stratum gives its proportional share; what rounding leaves over goes to the
+        strata that were rounded down most. The order is shuffled, so that the first calls
+        see all kinds of sessions.
+        """
+        strata = stratified(sessions)
+        generator = random.Random(f"discovery {self._seed}")
+        exact = {key: size * len(members) / len(sessions) for key, members in strata.items()}
+        shares = {key: math.floor(share) for key, share in exact.items()}
+        by_remainder = sorted(strata, key=lambda key: (shares[key] - exact[key], key))
+        for key in by_remainder[: size - sum(shares.values())]:
+            shares[key] += 1
+        chosen = [session for key in sorted(strata) for session in generator.sample(strata[key], shares[key])]
+        generator.shuffle(chosen)
+        return chosen
+
+    async def run_discovery(self, sessions: Sequence[Session]) -> DiscoveryResult:
+        """Label a diverse share of `sessions` in sequence; the rest remains, in the order given."""
+        size = self.calculate_discovery_size(len(sessions))
+        chosen = self.select_diverse_sessions(sessions, size) if size else []
+        result = await self._streams.process_stream(
+            chosen,
+            VocabularySnapshot(),
+            phase="discovery",
+            stream=DISCOVERY_STREAM,
+            share=self._config.sessions_per_call,
+        )
+        taken = {session.session_id for session in chosen}
+        return DiscoveryResult(
+            result.vocabulary,
+            result.sessions,
+            tuple(session for session in sessions if session.session_id not in taken),
+            {name: len(result.vocabulary.labels(name)) for name in self._schema.names},
+            discovery_rate(result.sessions),
+            result,
+        )
+
+
+def stratified(sessions: Sequence[Session]) -> dict[tuple[int, str, int], list[Session]]:
+    """Sessions by length third, containment type and time third; within a stratum by identity."""
+    lengths = thirds({session.session_id: session.token_count for session in sessions})
+    times = thirds({s.session_id: s.start_time.timestamp() if s.start_time else -math.inf for s in sessions})
+    strata: dict[tuple[int, str, int], list[Session]] = defaultdict(list)
+    for session in sorted(sessions, key=lambda session: session.session_id):
+        key = (lengths[session.session_id], session.containment_type, times[session.session_id])
+        strata[key].append(session)
+    return strata
+
+
+def thirds(values: dict[str, float]) -> dict[str, int]:
+    """Which third of the ranking each identity falls into: 0, 1 or 2; ties break by identity."""
+    ranking = sorted(values, key=lambda identity: (values[identity], identity))
+    return {identity: 3 * rank // len(ranking) for rank, identity in enumerate(ranking)}
+
+
+def discovery_rate(results: Sequence[SessionResult]) -> float:
+    """Share of the last 50 sessions that brought a label nobody had used before them."""
+    seen: set[tuple[str, str]] = set()
+    brought_new = []
+    for result in results:
+        facts = result.facts
+        used = {(name, label) for name, label in facts.labels.items() if label} if facts else set()
+        brought_new.append(not used <= seen)
+        seen |= used
+    window = brought_new[-RATE_WINDOW:]
+    return sum(window) / len(window) if window else 0.0

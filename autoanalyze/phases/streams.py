@@ -1,0 +1,247 @@
+"""StreamProcessing: one sequence of calls, with whatever must be asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from autoanalyze.config import RetryConfig
+from autoanalyze.errors import TransientEndpointError
+from autoanalyze.llm.prompts import encode
+from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.phases.validation import SessionValidation, ValidationResult
+from autoanalyze.phases.vocabulary import labels_found
+from autoanalyze.records import (
+    CallContext,
+    Facts,
+    LabelSchema,
+    Model,
+    Reply,
+    Session,
+    SessionResult,
+    SessionText,
+    TranscriptReader,
+    Usage,
+    VocabularySnapshot,
+    transcript,
+)
+
+__all__ = ["BatchOutcome", "StreamProcessing", "StreamResult", "derived_seed"]
+
+
+def derived_seed(*parts: object) -> int:
+    """A seed of 31 bits that depends on `parts` and on nothing else."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """One batch of sessions after its last attempt."""
+
+    results: tuple[SessionResult, ...]
+    usage: Usage
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """What one stream did: sessions in the order given, and the vocabulary as the stream left it.
+
+    `busy_seconds` is the time in which a call was under way, on the run's clock.
+    """
+
+    stream: int
+    sessions: tuple[SessionResult, ...]
+    new_labels: dict[str, list[str]]
+    vocabulary: VocabularySnapshot
+    usage: Usage
+    calls: int
+    retries: int
+    busy_seconds: float
+    seconds: float
+
+
+class StreamProcessing:
+    """Labels sessions batch after batch; each batch knows the labels that the ones before it found.
+
+    `on_batch` is told of every finished batch, for progress displays.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        reader: TranscriptReader,
+        schema: LabelSchema,
+        tokens: TokenManagement,
+        *,
+        retry: RetryConfig,
+        seed: int,
+        on_batch: Callable[[BatchOutcome, CallContext], None] = lambda _outcome, _context: None,
+    ) -> None:
+        self._model = model
+        self._reader = reader
+        self._schema = schema
+        self._tokens = tokens
+        self._retry = retry
+        self._seed = seed
+        self._on_batch = on_batch
+        self._validation = SessionValidation(schema)
+
+    async def process_stream(
+        self,
+        sessions: Sequence[Session],
+        vocabulary: VocabularySnapshot,
+        *,
+        phase: str,
+        stream: int,
+        round_number: int = 0,
+        share: int | None = None,
+    ) -> StreamResult:
+        """Label `sessions` in order, at most `share` of them in a call."""
+        clock = asyncio.get_running_loop()
+        start = clock.time()
+        outcomes: list[BatchOutcome] = []
+        known = vocabulary
+        context = CallContext(phase, round_number, stream)
+        batches = self._tokens.split_sessions_into_batches(
+            sessions, vocabulary_tokens=self.vocabulary_tokens(known), share=share
+        )
+        for batch in batches:
+            outcome = await self._process_batch(batch, known, context)
+            outcomes.append(outcome)
+            known = known.extended(labels_found(self._schema, labelled(outcome.results)))
+            self._on_batch(outcome, context)
+        results = tuple(result for outcome in outcomes for result in outcome.results)
+        calls = sum(outcome.calls for outcome in outcomes)
+        return StreamResult(
+            stream,
+            results,
+            labels_found(self._schema, labelled(results)),
+            known,
+            sum((outcome.usage for outcome in outcomes), Usage()),
+            calls,
+            calls - len(batches),
+            sum(outcome.seconds for outcome in outcomes),
+            clock.time() - start,
+        )
+
+    def vocabulary_tokens(self, vocabulary: VocabularySnapshot) -> int:
+        """Tokens that the known labels take in a prompt."""
+        return sum(self._tokens.counter.count(encode(addition)) for addition in vocabulary.additions)
+
+    def validate_session_response(self, session_ids: Sequence[str], reply: Reply) -> ValidationResult:
+        """Check one reply; see `SessionValidation.validate_batch_response`."""
+        return self._validation.validate_batch_response(session_ids, reply)
+
+    async def _process_batch(
+        self, batch: Sequence[Session], vocabulary: VocabularySnapshot, context: CallContext
+    ) -> BatchOutcome:
+        """One batch to its end: the first call, and the retries of what it did not bring."""
+        texts = self._texts(batch, vocabulary)
+        run = BatchRun()
+        state = await self._attempt(texts, vocabulary, context, run)
+        state = await self.retry_missing_sessions(texts, vocabulary, context, state, run)
+        results = []
+        for text in texts:
+            facts = state.processed.get(text.session_id)
+            results.append(
+                SessionResult(
+                    text.session_id,
+                    facts,
+                    context.phase,
+                    context.round,
+                    context.stream,
+                    attempts=run.attempts[text.session_id],
+                    shortened=text.shortened,
+                    error=None if facts else state.errors[text.session_id],
+                )
+            )
+        return BatchOutcome(tuple(results), run.usage, run.calls, run.seconds)
+
+    async def retry_missing_sessions(
+        self,
+        texts: Sequence[SessionText],
+        vocabulary: VocabularySnapshot,
+        context: CallContext,
+        state: ValidationResult,
+        run: BatchRun,
+    ) -> ValidationResult:
+        """Ask again for what is not valid yet, and only for that, until it is or the attempts are used up.
+
+        A reply that was cut off is asked for again in halves.
+        """
+        for attempt in range(1, self._retry.attempts + 1):
+            if state.all_processed:
+                break
+            missing = [text for text in texts if text.session_id in state.errors]
+            await asyncio.sleep(self._backoff(attempt, missing))
+            halves = halved(missing) if run.cut_off else [missing]
+            run.cut_off = False
+            for part in halves:
+                retried = await self._attempt(part, vocabulary, replace(context, attempt=attempt), run)
+                state = self._validation.merge_retry_results(state, retried)
+        return state
+
+    async def _attempt(
+        self,
+        texts: Sequence[SessionText],
+        vocabulary: VocabularySnapshot,
+        context: CallContext,
+        run: BatchRun,
+    ) -> ValidationResult:
+        session_ids = [text.session_id for text in texts]
+        run.calls += 1
+        for session_id in session_ids:
+            run.attempts[session_id] = context.attempt + 1
+        seeded = replace(context, seed=derived_seed(self._seed, context.attempt))
+        start = asyncio.get_running_loop().time()
+        try:
+            reply = await self._model.analyze_batch(texts, vocabulary, seeded)
+        except TransientEndpointError as error:
+            return ValidationResult({}, dict.fromkeys(session_ids, str(error)))
+        finally:
+            run.seconds += asyncio.get_running_loop().time() - start
+        run.usage += reply.usage
+        run.cut_off = run.cut_off or reply.finish_reason == "length"
+        return self.validate_session_response(session_ids, reply)
+
+    def _texts(self, batch: Sequence[Session], vocabulary: VocabularySnapshot) -> list[SessionText]:
+        messages = self._reader.read([session.session_id for session in batch])
+        taken = self.vocabulary_tokens(vocabulary)
+        return [
+            self._tokens.shorten(session.session_id, transcript(messages[session.session_id]), taken)
+            for session in batch
+        ]
+
+    def _backoff(self, attempt: int, missing: Sequence[SessionText]) -> float:
+        """Seconds to wait before an attempt: doubling, with a jitter that depends on what is retried."""
+        longest = min(self._retry.longest_wait_seconds, self._retry.first_wait_seconds * 2.0 ** (attempt - 1))
+        seed = derived_seed(self._seed, attempt, [text.session_id for text in missing])
+        return longest * float(random.Random(seed).uniform(0.5, 1.0))
+
+
+class BatchRun:
+    """What adds up over the calls of one batch."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.calls = 0
+        self.seconds = 0.0
+        self.attempts: dict[str, int] = {}
+        self.cut_off = False
+
+
+def labelled(results: Sequence[SessionResult]) -> list[Facts]:
+    """The facts of the sessions that have some."""
+    return [result.facts for result in results if result.facts is not None]
+
+
+def halved(texts: Sequence[SessionText]) -> list[Sequence[SessionText]]:
+    """Two halves, or the one text that cannot be divided."""
+    middle = (len(texts) + 1) // 2
+    return [half for half in (texts[:middle], texts[middle:]) if half]

@@ -1,0 +1,226 @@
+"""What a run ends with, and the tables of the run folder made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import polars as pl
+
+from autoanalyze.phases.conflicts import ResolutionResult
+from autoanalyze.phases.discovery import DiscoveryResult
+from autoanalyze.phases.rounds import ParallelResult, RoundRecord
+from autoanalyze.records import (
+    FALLBACK_OUTCOMES,
+    Facts,
+    LabelSchema,
+    Session,
+    SessionResult,
+    Usage,
+    VocabularySnapshot,
+)
+
+__all__ = ["Outcome", "PhaseResults", "label_counts", "tables", "totals"]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseResults:
+    """What the phases brought. `results` holds a row per session with the labels first given;
+    `final` the facts of the labelled ones under their canonical labels."""
+
+    schema: LabelSchema
+    sessions: tuple[Session, ...]
+    results: tuple[SessionResult, ...]
+    final: Mapping[str, Facts]
+    discovery: DiscoveryResult
+    parallel: ParallelResult
+    resolution: ResolutionResult
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The phases' results, and what they took. `model_seconds` is time on the run's clock."""
+
+    phases: PhaseResults
+    calls: int
+    failed_calls: int
+    usage: Usage
+    cost_usd: float
+    model_seconds: float
+
+
+def label_counts(
+    schema: LabelSchema, vocabulary: VocabularySnapshot, results: Sequence[SessionResult]
+) -> dict[str, dict[str, int]]:
+    """Per field, how many sessions carry each label as first given; in order of arrival."""
+    counts: dict[str, dict[str, int]] = {
+        name: dict.fromkeys(vocabulary.labels(name), 0) for name in schema.names
+    }
+    for result in results:
+        for name, label in (result.facts.labels if result.facts else {}).items():
+            if label is not None:
+                counts[name][label] = counts[name].get(label, 0) + 1
+    return counts
+
+
+def totals(outcome: Outcome) -> dict[str, Any]:
+    """The figures of a run for `run.json`."""
+    phases = outcome.phases
+    labelled = sum(result.facts is not None for result in phases.results)
+    usage = outcome.usage
+    return {
+        "sessions": {
+            "sampled": len(phases.sessions),
+            "labelled": labelled,
+            "unresolved": len(phases.sessions) - labelled,
+            "shortened": sum(result.shortened for result in phases.results),
+        },
+        "labels": {
+            name: {
+                "first_given": len(phases.parallel.vocabulary.labels(name)),
+                "final": len({facts.labels[name] for facts in phases.final.values()} - {None}),
+            }
+            for name in phases.schema.names
+        },
+        "calls": outcome.calls,
+        "failed_calls": outcome.failed_calls,
+        "tokens": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
+        "cost_usd": round(outcome.cost_usd, 6),
+        "model_seconds": round(outcome.model_seconds, 3),
+        "discovery": {
+            "sessions": phases.discovery.processed_count,
+            "rate": round(phases.discovery.discovery_rate, 4),
+            "seconds": round(phases.discovery.stream.seconds, 3),
+        },
+        "parallel": {
+            "rounds": len(phases.parallel.rounds),
+            "sync_points": phases.parallel.sync_points,
+            "utilisation": round(phases.parallel.utilisation, 4),
+        },
+        "resolution": {
+            "conflicts_found": phases.resolution.conflicts_found,
+            "resolved": phases.resolution.resolved,
+            "canonical_mappings": phases.resolution.canonical_mappings,
+            "errors": list(phases.resolution.errors),
+        },
+    }
+
+
+def tables(phases: PhaseResults) -> dict[str, pl.DataFrame]:
+    """The tables of the run folder: sessions, labels, merges, rounds."""
+    return {
+        "sessions": sessions_table(phases),
+        "labels": labels_table(phases),
+        "merges": merges_table(phases.resolution),
+        "rounds": rounds_table(phases.parallel.rounds),
+    }
+
+
+def sessions_table(phases: PhaseResults) -> pl.DataFrame:
+    """A row per sampled session, in the order of the sample."""
+    rows = []
+    for session, result in zip(phases.sessions, phases.results, strict=True):
+        final = phases.final.get(session.session_id)
+        labels: dict[str, str | None] = {}
+        for name in phases.schema.names:
+            labels[name] = final.labels[name] if final else None
+            labels[f"{name}_first"] = result.facts.labels[name] if result.facts else None
+        rows.append(
+            {
+                "session_id": session.session_id,
+                "user_id": session.user_id,
+                "start_time": session.start_time,
+                "containment_type": session.containment_type,
+                "message_count": session.message_count,
+                "token_count": session.token_count,
+                "status": result.status,
+                "session_outcome": final.session_outcome if final else None,
+                "fallback_outcome": None if final else FALLBACK_OUTCOMES[session.containment_type],
+                **labels,
+                "notes": final.notes if final else None,
+                "phase": result.phase,
+                "round": result.round,
+                "stream": result.stream,
+                "attempts": result.attempts,
+                "shortened": result.shortened,
+                "error": result.error,
+            }
+        )
+    text = pl.String()
+    schema: dict[str, Any] = {
+        "session_id": text,
+        "user_id": text,
+        "start_time": pl.Datetime("us"),
+        "containment_type": text,
+        "message_count": pl.Int64(),
+        "token_count": pl.Int64(),
+        "status": text,
+        "session_outcome": text,
+        "fallback_outcome": text,
+        **{column: text for name in phases.schema.names for column in (name, f"{name}_first")},
+        "notes": text,
+        "phase": text,
+        "round": pl.Int64(),
+        "stream": pl.Int64(),
+        "attempts": pl.Int64(),
+        "shortened": pl.Boolean(),
+        "error": text,
+    }
+    return pl.DataFrame(rows, schema=schema)
+
+
+def labels_table(phases: PhaseResults) -> pl.DataFrame:
+    """The vocabulary: a row per label with its arrival, its version, and its sessions before and after."""
+    redirects = phases.resolution.redirects()
+    first = label_counts(phases.schema, phases.parallel.vocabulary, phases.results)
+    final: dict[str, dict[str, int]] = {name: {} for name in phases.schema.names}
+    for facts in phases.final.values():
+        for name, label in facts.labels.items():
+            if label is not None:
+                final[name][label] = final[name].get(label, 0) + 1
+    rows = [
+        {
+            "field": name,
+            "label": label,
+            "canonical": redirects.get(name, {}).get(label, label),
+            "sessions_first": first[name][label],
+            "sessions": final[name].get(label, 0),
+            "version": version,
+        }
+        for version, addition in enumerate(phases.parallel.vocabulary.additions, start=1)
+        for name, labels in addition.items()
+        for label in labels
+    ]
+    schema: dict[str, Any] = {
+        "field": pl.String(),
+        "label": pl.String(),
+        "canonical": pl.String(),
+        "sessions_first": pl.Int64(),
+        "sessions": pl.Int64(),
+        "version": pl.Int64(),
+    }
+    return pl.DataFrame(rows, schema=schema).with_row_index("arrival")
+
+
+def merges_table(resolution: ResolutionResult) -> pl.DataFrame:
+    """A row per redirected alias."""
+    schema: dict[str, Any] = {
+        "field": pl.String(),
+        "alias": pl.String(),
+        "canonical": pl.String(),
+        "judge": pl.String(),
+        "reason": pl.String(),
+        "round": pl.Int64(),
+        "similarity": pl.Float64(),
+    }
+    return pl.DataFrame([asdict(merge) for merge in resolution.resolutions], schema=schema)
+
+
+def rounds_table(rounds: Sequence[RoundRecord]) -> pl.DataFrame:
+    """A row per round; times in seconds on the run's clock."""
+    seconds = {"start", "end", "busy_seconds", "waiting_seconds"}
+    schema: dict[str, Any] = {
+        column.name: pl.Float64() if column.name in seconds else pl.Int64() for column in fields(RoundRecord)
+    }
+    return pl.DataFrame([asdict(record) for record in rounds], schema=schema)

@@ -1,0 +1,181 @@
+"""The simulated endpoint: one ASGI app that speaks the OpenAI wire format.
+
+The real openai client talks to it, in process through `transport` (in virtual time) or over a
+socket (`autoanalyze serve`). Latency is spent in `asyncio.sleep`, so the loop decides whose
+time passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from autoanalyze.config import ModelConfig, NoiseConfig
+from autoanalyze.errors import ReplyError
+from autoanalyze.llm.prompts import BatchRequest, parse_request
+from autoanalyze.simulation.model import SimulatedModel, draws
+
+__all__ = ["SimulatedEndpoint"]
+
+CACHE_MINIMUM = 1024
+CACHE_STEP = 128
+"""Tokens: OpenAI caches prefixes of at least 1,024 tokens in steps of 128 (prompt caching guide)."""
+CACHE_BLOCK = 4 * CACHE_STEP
+"""Characters taken for a step, whatever the counter says, so that equal prefixes have equal blocks."""
+
+
+class Counter(Protocol):
+    """What the endpoint needs of a token counter."""
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        ...
+
+
+class PrefixCache:
+    """Which prompt prefixes the provider has seen. A prefix of whole blocks is either known or not."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+
+    def cached_tokens(self, prompt: str, tokens: int) -> int:
+        """Tokens of `prompt` that were cached before, and remember all of it."""
+        digest = hashlib.sha256()
+        cached, unbroken = 0, True
+        for start in range(0, len(prompt) - CACHE_BLOCK + 1, CACHE_BLOCK):
+            digest.update(prompt[start : start + CACHE_BLOCK].encode("utf-8", "replace"))
+            key = digest.digest()
+            unbroken = unbroken and key in self._seen
+            cached += CACHE_STEP if unbroken else 0
+            self._seen.add(key)
+        return min(cached, tokens) if cached >= CACHE_MINIMUM else 0
+
+
+class SimulatedEndpoint:
+    """Serves one model of the catalogue. Known routes: chat completions and models."""
+
+    def __init__(
+        self, labeller: SimulatedModel, model: ModelConfig, noise: NoiseConfig, counter: Counter
+    ) -> None:
+        self._labeller = labeller
+        self._model = model
+        self._noise = noise
+        self._counter = counter
+        self._cache = PrefixCache()
+        self.app = Starlette(
+            routes=[
+                Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                Route("/v1/models", self._models, methods=["GET"]),
+            ]
+        )
+
+    def transport(self) -> httpx2.AsyncBaseTransport:
+        """A way into the app for an HTTP client in this process; honours time-outs."""
+        return TimedTransport(httpx2.ASGITransport(app=self.app))
+
+    async def _models(self, _request: Request) -> JSONResponse:
+        entry = {"id": self._model.name, "object": "model", "created": 0, "owned_by": "autoanalyze"}
+        return JSONResponse({"object": "list", "data": [entry]})
+
+    async def _chat(self, request: Request) -> JSONResponse:
+        try:
+            body = await request.json()
+            messages = body["messages"]
+            text = "\n".join(message["content"] for message in messages)
+        except (ValueError, KeyError, TypeError):
+            return refused(
+                400, "the body must be JSON with messages whose content is text", "invalid_request"
+            )
+        if request.headers.get("authorization", "Bearer ") == "Bearer ":
+            return refused(401, "no API key was given: any text will do here", "invalid_api_key")
+        if body.get("model") != self._model.name:
+            known = f"this simulated endpoint serves {self._model.name} only"
+            return refused(404, f"unknown model {body.get('model')!r}: {known}", "model_not_found")
+        prompt_tokens = self._counter.count(text)
+        if prompt_tokens > self._model.context_window:
+            limit = f"the maximum context length is {self._model.context_window} tokens"
+            return refused(400, f"{limit}, the messages have {prompt_tokens}", "context_length_exceeded")
+        try:
+            answer = self._answer(messages, int(body.get("seed") or 0))
+        except ReplyError as error:
+            return refused(400, str(error), "invalid_request")
+        return await self._completion(body, text, prompt_tokens, answer)
+
+    def _answer(self, messages: Sequence[Mapping[str, str]], seed: int) -> str:
+        request = parse_request(messages)
+        if isinstance(request, BatchRequest):
+            return self._labeller.label(request, seed)
+        return self._labeller.judge(request, seed)
+
+    async def _completion(
+        self, body: Mapping[str, Any], text: str, prompt_tokens: int, answer: str
+    ) -> JSONResponse:
+        limit = body.get("max_completion_tokens") or body.get("max_tokens") or self._model.output_limit
+        completion_tokens, finish_reason = self._counter.count(answer), "stop"
+        if completion_tokens > limit:
+            answer = answer[: len(answer) * limit // completion_tokens]
+            completion_tokens, finish_reason = limit, "length"
+        cached = self._cache.cached_tokens(text, prompt_tokens)
+        identity = hashlib.sha256(json.dumps([text, body.get("seed")]).encode()).hexdigest()
+        await asyncio.sleep(self.latency(identity, prompt_tokens, completion_tokens))
+        return JSONResponse(
+            {
+                "id": f"chatcmpl-{identity[:24]}",
+                "object": "chat.completion",
+                "created": 0,
+                "model": self._model.name,
+                "choices": [
+                    {
+                        "index": 0,
+                        "message": {"role": "assistant", "content": answer, "refusal": None},
+                        "finish_reason": finish_reason,
+                        "logprobs": None,
+                    }
+                ],
+                "usage": {
+                    "prompt_tokens": prompt_tokens,
+                    "completion_tokens": completion_tokens,
+                    "total_tokens": prompt_tokens + completion_tokens,
+                    "prompt_tokens_details": {"cached_tokens": cached},
+                },
+            }
+        )
+
+    def latency(self, identity: str, prompt_tokens: int, completion_tokens: int) -> float:
+        """Seconds that a call takes; log-normal around the configured medians, seeded by the request."""
+        noise = self._noise
+        spread = draws("latency", identity).normal(0.0, noise.latency_sigma, 2)
+        first_token = noise.first_token_seconds * math.exp(spread[0])
+        speed = noise.tokens_per_second * math.exp(spread[1])
+        return first_token + prompt_tokens / noise.prompt_tokens_per_second + completion_tokens / speed
+
+
+class TimedTransport(httpx2.AsyncBaseTransport):
+    """Raises ReadTimeout when the app takes longer than the request allows, as a network would."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Pass a request on, within its time-out."""
+        allowed = request.extensions.get("timeout", {}).get("read")
+        try:
+            return await asyncio.wait_for(self._inner.handle_async_request(request), allowed)
+        except TimeoutError:
+            raise httpx2.ReadTimeout(f"no answer within {allowed} s", request=request) from None
+
+
+def refused(status: int, message: str, code: str) -> JSONResponse:
+    """An error in OpenAI's form."""
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return JSONResponse({"error": error}, status_code=status)

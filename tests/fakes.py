@@ -1,0 +1,123 @@
+"""Stand-ins that the tests of several rooms share: sessions, a reader, and a model that does as told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from autoanalyze.config import Config, ModelConfig
+from autoanalyze.errors import TransientEndpointError
+from autoanalyze.llm.tokens import Estimate, TokenManagement
+from autoanalyze.records import (
+    CallContext,
+    Judgement,
+    LabelField,
+    LabelSchema,
+    Message,
+    Reply,
+    ReplyRow,
+    Session,
+    SessionText,
+    Usage,
+    VocabularySnapshot,
+)
+
+SCHEMA = LabelSchema(
+    (
+        LabelField("general_intent", "what the user came for."),
+        LabelField("transfer_reason", "why a human took over.", ("Transfer",)),
+    )
+)
+
+MODEL = ModelConfig(
+    name="test-model",
+    context_window=128_000,
+    output_limit=16_384,
+    item_cap=20,
+    price_prompt=1.0,
+    price_cached=0.5,
+    price_completion=2.0,
+)
+
+
+def make_sessions(count: int, tokens: int = 100) -> list[Session]:
+    """Sessions called `a000`, `a001`, ..."""
+    return [
+        Session(f"a{i:03}", f"u{i // 2}", "default", None, None, "selfService", 4, tokens)
+        for i in range(count)
+    ]
+
+
+def make_tokens(**changes: Any) -> TokenManagement:
+    """Token management of the test model; keywords of TokenManagement change it."""
+    return TokenManagement(MODEL, Estimate(), **{"overhead_tokens": 300, **changes})
+
+
+class EchoReader:
+    """Every session is one message that says its id."""
+
+    def read(self, session_ids: Sequence[str]) -> Mapping[str, Sequence[Message]]:
+        """Messages of each session."""
+        return {session_id: (Message("user", f"I am {session_id}"),) for session_id in session_ids}
+
+
+def row(key: str, intent: object = "Claim Status", **values: object) -> ReplyRow:
+    """A valid row of a reply, unless the values say otherwise."""
+    facts = {"session_outcome": "Contained", "general_intent": intent, "transfer_reason": None, "notes": "n"}
+    return ReplyRow(key, {"key": key, **facts, **values})
+
+
+class ScriptedModel:
+    """Answers from a function of (call number, session ids, vocabulary, context) to rows.
+
+    `delay` gives the seconds each call takes; a script that raises makes the call fail. Sees
+    everything that was asked in `calls`.
+    """
+
+    def __init__(
+        self,
+        script: Callable[[int, list[str], VocabularySnapshot, CallContext], Sequence[ReplyRow]] | None = None,
+        *,
+        groups: Callable[[Sequence[str]], Sequence[tuple[str, ...]]] = lambda _labels: (),
+        delay: Callable[[CallContext], float] = lambda _context: 1.0,
+        finish_reason: str = "stop",
+    ) -> None:
+        self._script = script or (lambda _n, ids, _v, _c: [row(f"s{i}") for i in range(1, len(ids) + 1)])
+        self._groups = groups
+        self._delay = delay
+        self._finish_reason = finish_reason
+        self.calls: list[tuple[list[str], VocabularySnapshot, CallContext]] = []
+        self.judged: list[list[str]] = []
+
+    async def analyze_batch(
+        self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot, context: CallContext
+    ) -> Reply:
+        """Answer by the script."""
+        ids = [session.session_id for session in sessions]
+        self.calls.append((ids, vocabulary, context))
+        number = len(self.calls)
+        await asyncio.sleep(self._delay(context))
+        rows = self._script(number, ids, vocabulary, context)
+        return Reply(tuple(rows), Usage(100, 0, 10), self._finish_reason, self._delay(context))
+
+    async def judge_duplicates(
+        self, label_field: LabelField, labels: Sequence[str], context: CallContext
+    ) -> Judgement:
+        """Answer with the groups that were given."""
+        self.judged.append(list(labels))
+        await asyncio.sleep(self._delay(context))
+        return Judgement(tuple(self._groups(labels)), Usage(50, 0, 5), 1.0)
+
+
+def busy(*_arguments: object) -> Sequence[ReplyRow]:
+    """A script for an endpoint that is always busy."""
+    raise TransientEndpointError("429: busy")
+
+
+def small_config(**overrides: str) -> Config:
+    """A quick simulated run: 60 sessions, 4 streams."""
+    from autoanalyze.composition import compose
+
+    settings = {"data.count": "60", "discovery.min_sessions": "10", "parallel.streams": "4", **overrides}
+    return compose([f"{key}={value}" for key, value in settings.items()])
