@@ -86,7 +86,10 @@ def _guarded(path: Path, rows: Iterator[RawRow]) -> Generator[RawRow]:
     """The same rows; failures of the file underneath become errors with a remedy."""
     try:
         yield from rows
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, OverflowError) as error:
+    except ImportDataError:
+        raise
+    # ValueError and OverflowError: Parquet can hold times that Python cannot.
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, OverflowError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 

@@ -31,6 +31,8 @@ s2,,1714557601,HUMAN,Hello,dropOff,,
 s1,bot-7,2024-05-01 10:00:05,assistant,On its way.,agent,,
 s2,,1714557602000,system,Hi!,dropoff,greeting,
 """
+HEADER, *ROWS = BY_MESSAGE.splitlines(keepends=True)
+SHUFFLED = HEADER + "".join(reversed(ROWS))
 S1 = (
     Message("user", "Where is my card, please?", datetime(2024, 5, 1, 10)),
     Message("bot", "On its way.", datetime(2024, 5, 1, 10, 0, 5)),
@@ -104,7 +106,7 @@ def test_a_csv_with_a_row_per_message_is_gathered(store: Store, tmp_path: Path) 
         ("bom.csv", b"\xef\xbb\xbf" + BY_MESSAGE.encode()),
         ("windows.csv", BY_MESSAGE.replace("\n", "\r\n")),
         ("blank.csv", "\n\n" + BY_MESSAGE.replace("\ns", "\n\ns") + "\n"),
-        ("shuffled.csv", "".join(sorted(BY_MESSAGE.splitlines(keepends=True), reverse=True))),
+        ("shuffled.csv", SHUFFLED),
         ("tabs.tsv", BY_MESSAGE.replace("card, please", "card; please").replace(",", "\t").replace(";", ",")),
         ("excel.CSV", BY_MESSAGE.replace("card, please", "card| please").replace(",", ";").replace("|", ",")),
         (
@@ -117,9 +119,6 @@ def test_dialects_of_the_same_table_mean_the_same(
     store: Store, tmp_path: Path, name: str, content: str | bytes
 ) -> None:
     """Byte order mark, line ends, blank lines, order of rows and delimiters make no difference."""
-    if name == "shuffled.csv":
-        header, *rows = BY_MESSAGE.splitlines(keepends=True)
-        content = header + "".join(reversed(rows))
     assert load(store, write(tmp_path, name, content)).rejected == ()
     assert store.read("default", ["s1", "s2"]) == {"s1": S1, "s2": S2}
 
@@ -372,6 +371,15 @@ def test_a_file_cut_off_is_an_error_and_leaves_nothing(store: Store, tmp_path: P
     with pytest.raises(ImportDataError, match=r"line 9006"):
         load(store, write(tmp_path, "talks.csv", bad))
     assert store.bots() == ()
+
+
+def test_parquet_times_that_python_cannot_hold_are_explained(store: Store, tmp_path: Path) -> None:
+    """A year beyond 9999 in a column of times is an error with its reason."""
+    late = pl.Series("timestamp", [2**62]).cast(pl.Datetime("us"))
+    table = pl.DataFrame({"session_id": ["a"], "role": ["user"], "text": ["Hi"]}).with_columns(late)
+    table.write_parquet(tmp_path / "late.parquet")
+    with pytest.raises(ImportDataError, match="cannot be read: year 148108"):
+        load(store, tmp_path / "late.parquet")
 
 
 def test_a_missing_file_and_a_folder_are_errors(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""The simulated endpoint, seen through the real openai client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from fakes import MODEL, SCHEMA
+
+from autoanalyze.config import ModelConfig, NoiseConfig
+from autoanalyze.llm.prompts import batch_messages
+from autoanalyze.llm.tokens import Estimate
+from autoanalyze.records import SessionText, Truth, VocabularySnapshot
+from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
+
+Virtually = Callable[[Any], Any]
+TEXT = "user: where is my claim\nbot: on its way"
+TRUTH = PlantedTruth(
+    [(TEXT, Truth("a", "Contained", {"general_intent": "Claim Status"})), ("user: b", Truth("b", None, {}))]
+)
+
+
+def endpoint(model: ModelConfig = MODEL) -> SimulatedEndpoint:
+    return SimulatedEndpoint(SimulatedModel(TRUTH, NoiseConfig(), SCHEMA), model, NoiseConfig(), Estimate())
+
+
+@asynccontextmanager
+async def client(served: SimulatedEndpoint, **changes: Any) -> AsyncIterator[openai.AsyncOpenAI]:
+    http = httpx2.AsyncClient(transport=served.transport())
+    settings: dict[str, Any] = {
+        "api_key": "x",
+        "base_url": "http://simulated/v1",
+        "max_retries": 0,
+        **changes,
+    }
+    async with openai.AsyncOpenAI(http_client=http, **settings) as opened:
+        yield opened
+
+
+def messages(text: str = TEXT, labels: int = 0) -> Any:
+    vocabulary = VocabularySnapshot().extended(
+        {"general_intent": [f"Label Number {i}" for i in range(labels)]}
+    )
+    return batch_messages(SCHEMA, [SessionText("a", text, 10)], vocabulary)
+
+
+def ask(served: SimulatedEndpoint, content: Any = None, settings: Any = None, **request: Any) -> Any:
+    async def go() -> tuple[Any, float]:
+        async with client(served, **(settings or {})) as opened:
+            answer = await opened.chat.completions.create(
+                **{"model": "test-model", "messages": content or messages(), "seed": 1, **request}
+            )
+            return answer, asyncio.get_running_loop().time()
+
+    return go()
+
+
+def test_answer_is_a_chat_completion(virtually: Virtually) -> None:
+    """The client gets content, usage and finish reason as from OpenAI, after virtual seconds."""
+    answer, seconds = virtually(ask(endpoint()))
+    assert answer.choices[0].finish_reason == "stop"
+    assert '"key":"s1"' in answer.choices[0].message.content
+    assert answer.usage.prompt_tokens > 100
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert 0.3 < seconds < 10
+
+
+def test_same_request_same_answer_and_latency(virtually: Virtually) -> None:
+    """Answer and time depend on the request alone."""
+    (first, seconds), (again, same) = virtually(ask(endpoint())), virtually(ask(endpoint()))
+    assert (first, seconds) == (again, same)
+    assert virtually(ask(endpoint(), seed=2))[1] != seconds
+
+
+def test_limit_cuts_the_reply_off(virtually: Virtually) -> None:
+    """A reply longer than allowed ends where the limit is, and says so."""
+    answer, _ = virtually(ask(endpoint(), max_completion_tokens=10))
+    assert answer.choices[0].finish_reason == "length"
+    assert answer.usage.completion_tokens == 10
+
+
+def test_repeated_prefix_is_cached(virtually: Virtually) -> None:
+    """A prompt whose beginning was seen counts as cached from 1,024 tokens on, in steps of 128."""
+    served = endpoint()
+    first, _ = virtually(ask(served, messages(labels=400)))
+    second, _ = virtually(ask(served, messages("user: another one", labels=400)))
+    short, _ = virtually(ask(served))
+    again, _ = virtually(ask(served))
+    assert first.usage.prompt_tokens_details.cached_tokens == 0
+    cached = second.usage.prompt_tokens_details.cached_tokens
+    assert 1024 <= cached <= second.usage.prompt_tokens
+    assert cached % 128 == 0
+    assert again.usage.prompt_tokens_details.cached_tokens == 0
+    assert short.usage.prompt_tokens < 1024
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "code"),
+    [
+        ({"model": "gpt-none"}, openai.NotFoundError, "model_not_found"),
+        ({"messages": [{"role": "user", "content": "hi"}]}, openai.BadRequestError, "invalid_request"),
+        ({"messages": [{"role": "user", "content": None}]}, openai.BadRequestError, "invalid_request"),
+        (
+            {"messages": [{"role": "user", "content": "x" * 600_000}]},
+            openai.BadRequestError,
+            "context_length_exceeded",
+        ),
+    ],
+)
+def test_bad_requests_get_openai_errors(
+    virtually: Virtually, request_: dict[str, Any], error: type[openai.APIStatusError], code: str
+) -> None:
+    """What OpenAI refuses is refused with its status and code."""
+    with pytest.raises(error) as caught:
+        virtually(ask(endpoint(), **request_))
+    assert caught.value.code == code
+
+
+def test_slow_answer_is_a_time_out(virtually: Virtually) -> None:
+    """A time-out strikes in process as it would on a network, in virtual time."""
+    slow = SimulatedEndpoint(
+        SimulatedModel(TRUTH, NoiseConfig(), SCHEMA),
+        MODEL,
+        replace(NoiseConfig(), first_token_seconds=1000.0),
+        Estimate(),
+    )
+    with pytest.raises(openai.APITimeoutError):
+        virtually(ask(slow, settings={"timeout": 30.0}))
+
+
+def test_models_are_listed(virtually: Virtually) -> None:
+    """A client that asks what there is learns the model's name."""
+
+    async def names() -> list[str]:
+        async with client(endpoint()) as opened:
+            return [model.id async for model in opened.models.list()]
+
+    assert virtually(names()) == ["test-model"]

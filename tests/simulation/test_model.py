@@ -1,0 +1,188 @@
+"""The labeller: it errs at the configured rates, and its draws come from the request alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoanalyze.composition import compose
+from autoanalyze.config import NoiseConfig
+from autoanalyze.llm.prompts import BatchRequest, JudgeRequest, parse_batch_reply, parse_judge_reply
+from autoanalyze.records import LabelField, LabelSchema, Truth, VocabularySnapshot
+from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
+from autoanalyze.simulation.paraphrase import paraphrases
+
+FIELD = "general_intent"
+SCHEMA = LabelSchema((LabelField(FIELD, "what."), LabelField("transfer_reason", "why.", ("Transfer",))))
+CONCEPTS = ("Claim Status", "Claim Denial", "Card Loss", "Weather")
+QUIET = NoiseConfig(
+    reuse=1,
+    confusion=0,
+    omission_at_10=0,
+    omission_at_20=0,
+    omission_at_50=0,
+    judge_false_merge=0,
+    judge_missed=0,
+)
+
+
+def text_of(number: int) -> str:
+    concept = CONCEPTS[number % len(CONCEPTS)].lower()
+    return f"user: question {number} about my {concept} please\nbot: let me see"
+
+
+def truth_of(number: int) -> Truth:
+    return Truth(str(number), "Contained", {FIELD: CONCEPTS[number % len(CONCEPTS)]})
+
+
+PLANTED = PlantedTruth([(text_of(i), truth_of(i)) for i in range(400)])
+
+
+def labelled(
+    noise: NoiseConfig, numbers: range, vocabulary: VocabularySnapshot | None = None, seed: int = 1
+) -> dict[int, dict[str, Any]]:
+    """Facts by session number, all asked for in one request."""
+    request = BatchRequest(
+        {f"s{n}": text_of(i) for n, i in enumerate(numbers, 1)}, vocabulary or VocabularySnapshot()
+    )
+    rows = parse_batch_reply(SimulatedModel(PLANTED, noise, SCHEMA).label(request, seed))
+    return {numbers[int(row.key[1:]) - 1]: dict(row.values) for row in rows}
+
+
+def test_quiet_model_names_the_planted_concept() -> None:
+    """Without noise every session is answered with a name of its own concept, and known names are reused."""
+    known = VocabularySnapshot().extended({FIELD: [paraphrases(c, FIELD)[2] for c in CONCEPTS]})
+    for number, facts in labelled(QUIET, range(10), known).items():
+        assert facts[FIELD] == paraphrases(CONCEPTS[number % 4], FIELD)[2]
+        assert facts["session_outcome"] == "Contained"
+        assert facts["transfer_reason"] is None
+        assert f"question {number}" in facts["notes"]
+
+
+def share(noise: NoiseConfig, vocabulary: VocabularySnapshot, accepted: Any, seeds: int = 30) -> float:
+    """Share of answers that `accepted` takes, over many single-session calls."""
+    hits = [
+        accepted(facts[FIELD])
+        for seed in range(seeds)
+        for start in range(0, 400, 40)
+        for number, facts in labelled(noise, range(start, start + 4), vocabulary, seed).items()
+        if number % 4 == 0
+    ]
+    return sum(hits) / len(hits)
+
+
+@pytest.mark.slow
+def test_reuse_and_coining_follow_the_configured_rates() -> None:
+    """A known label is reused at its rate, the earliest of several at its own."""
+    names = paraphrases("Claim Status", FIELD)
+    known = VocabularySnapshot().extended({FIELD: [names[4], names[5]]})
+    noise = replace(QUIET, reuse=0.7, earliest=0.6)
+    # A coined name may be one of the known two: ranks 5 and 6 of six, 1/5 + 1/6 of 2.45 in weight.
+    coined_anyway = 0.3 * (1 / 5 + 1 / 6) / sum(1 / rank for rank in range(1, 7))
+    reused = share(noise, known, lambda label: label in names[4:])
+    assert reused == pytest.approx(0.7 + coined_anyway, abs=0.09)
+    earliest = share(replace(noise, reuse=1.0), known, lambda label: label == names[4])
+    assert earliest == pytest.approx(0.6, abs=0.09)
+
+
+def test_confusion_is_half_fixed_and_half_drawn() -> None:
+    """Ambiguous sessions are mistaken at every seed, others now and then, and only for their neighbour."""
+    noise = replace(QUIET, confusion=0.4)
+    known = VocabularySnapshot().extended({FIELD: list(CONCEPTS)})
+    wrong = {number: 0 for number in range(0, 400, 4)}
+    for seed in range(10):
+        for start in range(0, 400, 10):
+            for number, facts in labelled(noise, range(start, start + 10), known, seed).items():
+                if number in wrong and facts[FIELD] != "Claim Status":
+                    assert facts[FIELD] == PLANTED.neighbours[FIELD]["Claim Status"]
+                    wrong[number] += 1
+    always = sum(count == 10 for count in wrong.values()) / len(wrong)
+    assert always == pytest.approx(0.2, abs=0.12)
+    assert sum(wrong.values()) / len(wrong) / 10 == pytest.approx(0.2 + 0.2 * 0.8, abs=0.1)
+
+
+def test_omission_grows_with_the_batch_and_towards_its_end() -> None:
+    """The pinned rates hold as means over a batch of 10, 20 and 50, and later sessions are lost more often."""
+    model = SimulatedModel(PLANTED, compose().noise, SCHEMA)
+    for sessions, rate in ((10, 0.002), (20, 0.01), (50, 0.10)):
+        chances = [model.omission(sessions, position) for position in range(sessions)]
+        assert sum(chances) / sessions == pytest.approx(rate)
+        assert chances == sorted(chances)
+    assert model.omission(1, 0) == pytest.approx(0.002)
+    assert model.omission(80, 79) <= 1
+
+
+def test_confusion_grows_beyond_twenty_sessions() -> None:
+    """Up to 20 sessions per call the pinned rate holds; at 50 it has grown as omission has."""
+    model = SimulatedModel(PLANTED, compose().noise, SCHEMA)
+    assert [model.confusion(n) for n in (1, 10, 20)] == [0.015] * 3
+    assert model.confusion(50) == pytest.approx(0.15)
+
+
+def test_draws_come_from_the_request_alone() -> None:
+    """The same request gives the same answer whatever was asked before; another seed draws anew."""
+    noise = compose(["noise=harsh"]).noise
+    model = SimulatedModel(PLANTED, noise, SCHEMA)
+    request = BatchRequest({f"s{i}": text_of(i) for i in range(1, 30)}, VocabularySnapshot())
+    first = model.label(request, 1)
+    model.label(BatchRequest({"s1": text_of(5)}, VocabularySnapshot()), 9)
+    assert model.label(request, 1) == first
+    assert model.label(request, 2) != first
+    assert SimulatedModel(PLANTED, noise, SCHEMA).label(request, 1) == first
+
+
+def test_transcripts_with_several_truths_take_the_majority() -> None:
+    """Identical transcripts are one transcript; ties go to the first name."""
+    pairs = [("user: hi", Truth(str(i), None, {FIELD: c})) for i, c in enumerate(["B", "A", "B", "A", "C"])]
+    known = PlantedTruth(pairs).find("user: hi")
+    assert known is not None
+    assert known.concepts[FIELD] == "A"
+
+
+def test_shortened_transcript_is_still_known() -> None:
+    """What a prompt had to cut out in the middle is found by its ends."""
+    text = "user: " + " ".join(f"word{i}" for i in range(500))
+    planted = PlantedTruth([(text, truth_of(0)), (text_of(1), truth_of(1))])
+    cut = text[:900] + "\n[... 2,000 characters left out ...]\n" + text[-900:]
+    assert planted.find(cut) == planted.find(text) is not None
+
+
+def test_unknown_transcript_gets_no_labels() -> None:
+    """A session without truth is answered null."""
+    request = BatchRequest({"s1": "user: never seen"}, VocabularySnapshot())
+    (facts,) = json.loads(SimulatedModel(PLANTED, QUIET, SCHEMA).label(request, 1))["sessions"]
+    assert facts[FIELD] is None
+
+
+def judged(noise: NoiseConfig, labels: list[str], seed: int = 1) -> set[frozenset[str]]:
+    reply = SimulatedModel(PLANTED, noise, SCHEMA).judge(JudgeRequest(FIELD, tuple(labels)), seed)
+    return {frozenset(group) for group in parse_judge_reply(reply)}
+
+
+def test_quiet_judge_merges_names_of_one_concept_only() -> None:
+    """Without noise, groups are concepts; a label that nobody planted stands alone."""
+    labels = [*paraphrases("Claim Status", FIELD)[:3], *paraphrases("Claim Denial", FIELD)[:2], "Nonsense"]
+    assert judged(QUIET, labels) == {frozenset(labels[:3]), frozenset(labels[3:5])}
+
+
+@given(st.integers(0, 1000))
+def test_judge_never_merges_what_does_not_look_alike(seed: int) -> None:
+    """Only look-alikes are merged falsely, at any seed."""
+    noise = replace(QUIET, judge_false_merge=1.0)
+    others = [c for c in CONCEPTS if not PLANTED.look_alike(FIELD, "Weather", c) and c != "Weather"]
+    assert not any(
+        {"Weather", other} <= group for group in judged(noise, list(CONCEPTS), seed) for other in others
+    )
+
+
+def test_judge_errs_at_the_configured_rate() -> None:
+    """Over many requests a pair of one concept is missed about as often as configured."""
+    noise = replace(QUIET, judge_missed=0.2, judge_fixed_share=0)
+    labels = list(paraphrases("Claim Status", FIELD)[:2])
+    missed = sum(not judged(noise, labels, seed) for seed in range(600)) / 600
+    assert missed == pytest.approx(0.2, abs=0.05)
