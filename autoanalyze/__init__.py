@@ -1,1 +1,39 @@
-"""autoanalyze: label conversations with an LLM, in parallel and consistently."""
+"""autoanalyze: label conversations with an LLM, in parallel and consistently.
+
+In a notebook:
+
+    import autoanalyze
+
+    config = autoanalyze.compose(["data.count=200"])    # as on the command line
+    run = await autoanalyze.build_analysis(config).run()
+    run.sessions
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autoanalyze.build import build_analysis, import_sessions
+    from autoanalyze.composition import compose
+    from autoanalyze.service import ParallelAutoAnalyze
+    from autoanalyze.study.runs import Run, load_run
+
+__all__ = ["ParallelAutoAnalyze", "Run", "build_analysis", "compose", "import_sessions", "load_run"]
+
+HOMES = {
+    "ParallelAutoAnalyze": "service",
+    "Run": "study.runs",
+    "build_analysis": "build",
+    "compose": "composition",
+    "import_sessions": "build",
+    "load_run": "study.runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for only then: `import autoanalyze.records` needs no machine learning."""
+    if name in HOMES:
+        return getattr(import_module(f"autoanalyze.{HOMES[name]}"), name)
+    raise AttributeError(f"module 'autoanalyze' has no attribute {name!r}")

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad input or configuration, 3 stopped but resuma
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +13,12 @@ from typing import Annotated
 import hydra
 import typer
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from autoanalyze.errors import AutoAnalyzeError, InputError
+from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, InputError, RunFolderError
 
 __all__ = ["main"]
 
@@ -24,6 +27,7 @@ app = typer.Typer(
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 HYDRA_FLAGS = ("-m", "--multirun", "--cfg", "-c")
 
@@ -34,18 +38,14 @@ HYDRA_FLAGS = ("-m", "--multirun", "--cfg", "-c")
 )
 def run(context: typer.Context) -> None:
     """Run an analysis: `autoanalyze run [key=value ...] [-m]`; `autoanalyze run --help` is Hydra's."""
-    from autoanalyze.composition import compose, configuration_folder, from_hydra
+    from autoanalyze.composition import configuration_folder, explained, from_hydra
 
-    arguments = list(context.args)
-    # Composed once beforehand, so that a mistake is one line with its remedy and not Hydra's traceback.
-    if not any(argument.startswith("-") for argument in arguments):
-        compose([argument for argument in arguments if not argument.startswith("hydra.")])
     codes: list[int] = []
 
     def job(composed: DictConfig) -> None:
         try:
             analyse(composed)
-        except AutoAnalyzeError as error:
+        except AutoAnalyzeError as error:  # one point of a sweep; the others go on
             codes.append(report(error))
 
     def analyse(composed: DictConfig) -> None:
@@ -56,11 +56,20 @@ def run(context: typer.Context) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
         with ProgressBars.shown(console) as bars:
             finished = build_analysis(from_hydra(composed), listener=bars).run_sync(folder)
-        console.print(summary(finished))
+        console.print(summary(finished), soft_wrap=True)
 
-    sys.argv = ["autoanalyze run", *arguments]
+    # Hydra then raises its errors instead of printing tracebacks, so that each becomes one line here.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = ["autoanalyze run", *context.args]
     folder = str(configuration_folder())
-    hydra.main(config_path=folder, config_name="config", version_base="1.3")(job)()
+    try:
+        hydra.main(config_path=folder, config_name="config", version_base="1.3")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigurationError(explained(error)) from None
+    except OSError as error:
+        raise RunFolderError(
+            f"the run folder cannot be written ({error}): choose another with hydra.run.dir=..."
+        ) from None
     raise typer.Exit(max(codes, default=0))
 
 

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from autoanalyze.config import ENVIRONMENT, Config, checked
 from autoanalyze.errors import ConfigurationError
 
-__all__ = ["compose", "configuration_folder", "from_hydra"]
+__all__ = ["compose", "configuration_folder", "explained", "from_hydra"]
 
 ConfigStore.instance().store(name="schema_check", node=Config)
 

@@ -102,6 +102,7 @@ class ResolutionConfig:
 
     mode: str = "llm"
     labels_per_call: int = 150
+    opinions: int = 3
 
 
 @dataclass
@@ -196,7 +197,7 @@ def null_or(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or test(value)
 
 
-def one_of(*values: str) -> Callable[[Any], bool]:
+def one_of(*values: str | int) -> Callable[[Any], bool]:
     """Whether a value is among `values`."""
     return lambda value: value in values
 
@@ -222,6 +223,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("parallel.sessions_per_stream", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
     ("resolution.mode", one_of("llm", "none"), "llm or none"),
     ("resolution.labels_per_call", between(2, ANY_SIZE), "at least 2"),
+    ("resolution.opinions", one_of(1, 3, 5), "1, 3 or 5"),
     ("retry.attempts", between(0, 10), "0 to 10"),
     ("retry.first_wait_seconds", between(0, ANY_SIZE), "at least 0 seconds"),
     ("retry.longest_wait_seconds", between(0, ANY_SIZE), "at least 0 seconds"),

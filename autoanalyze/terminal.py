@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -53,58 +53,58 @@ class ProgressBars:
             yield cls(bars)
 
 
-def summary(run: Run) -> Table:
-    """The table that a run ends with."""
-    record = run.record
-    simulated = record["endpoint"].startswith("simulated")
-    table = Table(
-        title=f"{record['model']}, {'simulated' if simulated else record['endpoint']}", title_justify="left"
-    )
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    sessions = record["sessions"]
-    table.add_row("sessions labelled / unresolved", f"{sessions['labelled']:,} / {sessions['unresolved']:,}")
-    if sessions["shortened"]:
-        table.add_row("sessions shortened to fit", f"{sessions['shortened']:,}")
-    for field, counts in record["labels"].items():
-        add_field(table, field, counts, record["metrics"].get(field))
-    table.add_row("model time", duration(record["model_seconds"]))
-    if record["speedup"] is not None:
-        baseline = record["baseline"]["model_seconds"]
-        saved = 1 - record["model_seconds"] / baseline
-        table.add_row("sequential baseline", duration(baseline))
-        table.add_row("speedup (time saved)", f"{record['speedup']:.2f}x ({saved:.0%})")
-    tokens = record["tokens"]
-    table.add_row("calls", f"{record['calls']:,}")
-    table.add_row(
-        "tokens prompt (cached) / completion",
-        f"{tokens['prompt']:,} ({tokens['cached']:,}) / {tokens['completion']:,}",
-    )
-    table.add_row("cost", f"{record['cost_usd']:.4f} USD")
-    table.add_row("run folder", str(run.path))
+def summary(run: Run) -> Group:
+    """What a run ends with: a table of its label fields, a table of the whole, and where it lies."""
+    return Group(fields_table(run), totals_table(run), f"\nrun folder: {run.path}")
+
+
+def fields_table(run: Run) -> Table:
+    """A row per label field: labels against what is known to be right."""
+    title = "\nlabels as first given > after merging; guard = precision; 95 % intervals"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("field", "labels", "planted", "consistency", "guard"):
+        table.add_column(heading, justify="left" if heading == "field" else "right", no_wrap=True)
+    for field, counts in run.record["labels"].items():
+        metrics = run.record["metrics"].get(field)
+        labels = f"{counts['first_given']} > {counts['final']}"
+        if metrics is None:
+            table.add_row(field, labels, "unknown", "not scored", "not scored")
+        else:
+            planted = f"{metrics['concept_count']['value']:.0f}"
+            scores = (interval(metrics["consistency"]), interval(metrics["precision"]))
+            table.add_row(field, labels, planted, *scores)
     return table
 
 
-def add_field(table: Table, field: str, counts: Mapping[str, int], metrics: Mapping[str, Any] | None) -> None:
-    """The rows of one label field."""
-    name = field.replace("_", " ")
-    if metrics is None:
-        table.add_row(f"{name}: labels", f"{counts['final']} (first given: {counts['first_given']})")
-        return
-    concepts = metrics["concept_count"]["value"]
-    table.add_row(
-        f"{name}: labels / planted concepts",
-        f"{counts['final']} (first given: {counts['first_given']}) / {concepts:.0f}",
-    )
-    table.add_row(f"{name}: consistency", interval(metrics["consistency"]))
-    table.add_row(f"{name}: guard (precision)", interval(metrics["precision"]))
+def totals_table(run: Run) -> Table:
+    """What the run took."""
+    record = run.record
+    where = "simulated" if record["endpoint"].startswith("simulated") else record["endpoint"]
+    table = Table(title=f"\n{record['model']} ({where})", title_justify="left", box=None, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    sessions, tokens = record["sessions"], record["tokens"]
+    table.add_row("sessions labelled / unresolved", f"{sessions['labelled']:,} / {sessions['unresolved']:,}")
+    if sessions["shortened"]:
+        table.add_row("sessions shortened to fit", f"{sessions['shortened']:,}")
+    table.add_row("model time", duration(record["model_seconds"]))
+    if record["baseline"] is not None:
+        baseline = record["baseline"]["model_seconds"]
+        table.add_row("sequential baseline", duration(baseline))
+        saved = 1 - record["model_seconds"] / baseline
+        table.add_row("speedup over it (time saved)", f"{record['speedup']:.2f}x ({saved:.0%})")
+    table.add_row("calls", f"{record['calls']:,}")
+    prompt = f"{tokens['prompt']:,} (cached {tokens['cached']:,})"
+    table.add_row("tokens: prompt / completion", f"{prompt} / {tokens['completion']:,}")
+    table.add_row("cost", f"{record['cost_usd']:.4f} USD")
+    return table
 
 
 def interval(estimate: Mapping[str, float | None]) -> str:
     """A figure with its 95 % interval."""
     if estimate["value"] is None:
         return "not scored"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f},{estimate['high']:.3f}]"
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,8 +26,8 @@ __all__ = ["ConflictResolution", "ResolutionResult", "checked_redirects"]
 
 @dataclass(frozen=True, slots=True)
 class ResolutionResult:
-    """What was merged. `conflicts_found` counts the groups that the judge proposed, `resolved` those
-    that were merged, `errors` says why others were not."""
+    """What was merged. `conflicts_found` counts the groups that at least one opinion proposed,
+    `resolved` those that were merged; `errors` says what could not be used, and why."""
 
     resolutions: tuple[Resolution, ...]
     conflicts_found: int
@@ -45,6 +46,15 @@ class ResolutionResult:
         for resolution in self.resolutions:
             redirects.setdefault(resolution.field, {})[resolution.alias] = resolution.canonical
         return redirects
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """What several looks at the same labels said: each look as checked redirects."""
+
+    redirects: tuple[Mapping[str, str], ...]
+    usage: Usage
+    errors: tuple[str, ...]
 
 
 class ConflictResolution:
@@ -71,53 +81,73 @@ class ConflictResolution:
 
     async def resolve_conflicts(self, counts: Mapping[str, Mapping[str, int]]) -> ResolutionResult:
         """Merge the labels of each field. `counts`: per field, sessions per label, in order of arrival."""
-        resolutions: list[Resolution] = []
-        found = 0
-        usage = Usage()
-        errors: list[str] = []
-        for label_field in self._schema.fields:
-            # The most used first, so that the judge takes the common name for the canonical one.
-            by_use = sorted(counts.get(label_field.name, {}).items(), key=lambda item: -item[1])
-            labels = [label for label, _ in by_use]
-            redirects: dict[str, str] = {}
-            if self._config.mode != "none":
-                for judged, judgement in await self.identify_potential_conflicts(label_field, labels):
-                    usage += judgement.usage
-                    found += len(judgement.groups)
-                    accepted, problems = checked_redirects(judged, judgement.groups)
-                    redirects |= accepted
-                    errors += [f"{label_field.name}: {problem}" for problem in problems]
-                    errors += [f"{label_field.name}: {judgement.error}"] if judgement.error else []
-            resolutions += [
-                Resolution(label_field.name, alias, followed(alias, redirects), self._judge, "same meaning")
-                for alias in labels
-                if alias in redirects
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._resolve_field(label_field, counts.get(label_field.name, {})))
+                for label_field in self._schema.fields
             ]
-            self._on_field(label_field.name)
-        resolved = len({(resolution.field, resolution.canonical) for resolution in resolutions})
-        return ResolutionResult(tuple(resolutions), found, resolved, usage, tuple(errors))
+        parts = [task.result() for task in tasks]
+        return ResolutionResult(
+            tuple(resolution for part in parts for resolution in part.resolutions),
+            sum(part.conflicts_found for part in parts),
+            sum(part.resolved for part in parts),
+            sum((part.usage for part in parts), Usage()),
+            tuple(error for part in parts for error in part.errors),
+        )
 
-    async def identify_potential_conflicts(
-        self, label_field: LabelField, labels: Sequence[str]
-    ) -> list[tuple[list[str], Judgement]]:
-        """Ask the judge about all labels of a field: the labels shown, and what was said of them.
+    async def _resolve_field(self, label_field: LabelField, counts: Mapping[str, int]) -> ResolutionResult:
+        """Merge the labels of one field.
 
         Labels that do not fit into one call come in chunks; each further chunk is shown
         together with the canonical labels so far, so that a pair is not missed for lying
         in two chunks.
         """
-        judged: list[tuple[list[str], Judgement]] = []
-        standing: list[str] = []
+        # The most used first (then the earliest): what stands first in a group becomes canonical.
+        labels = sorted(counts, key=lambda label: -counts[label])
         size = self._config.labels_per_call
-        for start in range(0, len(labels), size):
+        redirects: dict[str, str] = {}
+        standing: list[str] = []
+        found, usage, errors = 0, Usage(), []
+        for start in range(0, len(labels) if self._config.mode != "none" else 0, size):
             shown = [*standing, *labels[start : start + size]]
-            if len(shown) < 2:
-                break
-            judgement = await self._judged(label_field, shown)
-            judged.append((shown, judgement))
-            redirects, _ = checked_redirects(shown, judgement.groups)
+            opinions = await self.identify_potential_conflicts(label_field, shown)
+            usage += opinions.usage
+            errors += [f"{label_field.name}: {error}" for error in opinions.errors]
+            found += len(set(agreed(shown, opinions.redirects, needed=1).values()))
+            redirects |= agreed(shown, opinions.redirects, needed=len(opinions.redirects) // 2 + 1)
             standing = [label for label in shown if label not in redirects]
-        return judged
+        resolutions = tuple(
+            Resolution(label_field.name, alias, followed(alias, redirects), self._judge, "same meaning")
+            for alias in labels
+            if alias in redirects
+        )
+        self._on_field(label_field.name)
+        resolved = len({resolution.canonical for resolution in resolutions})
+        return ResolutionResult(resolutions, found, resolved, usage, tuple(errors))
+
+    async def identify_potential_conflicts(self, label_field: LabelField, labels: Sequence[str]) -> Opinions:
+        """Ask the judge which of `labels` mean the same: several times, in different orders.
+
+        One look errs now and then, and merging two real things is the worst of errors; an
+        odd number of looks lets the majority decide.
+        """
+        if len(labels) < 2:
+            return Opinions((), Usage(), ())
+        orders = [shuffled(labels, self._seed, look) for look in range(self._config.opinions)]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._judged(label_field, order)) for order in orders]
+        judgements = [task.result() for task in tasks]
+        checked = [
+            checked_redirects(labels, judgement.groups) for judgement in judgements if judgement.error is None
+        ]
+        return Opinions(
+            tuple(redirects for redirects, _ in checked),
+            sum((judgement.usage for judgement in judgements), Usage()),
+            (
+                *(problem for _, problems in checked for problem in problems),
+                *(judgement.error for judgement in judgements if judgement.error is not None),
+            ),
+        )
 
     def apply_resolutions(self, facts: Facts, redirects: Mapping[str, Mapping[str, str]]) -> Facts:
         """The facts under their canonical labels."""
@@ -147,6 +177,33 @@ class ConflictResolution:
                 return replace(judgement, usage=usage)
             error = judgement.error
         return Judgement((), usage, 0.0, f"left unmerged: {error}")
+
+
+def shuffled(labels: Sequence[str], seed: int, look: int) -> list[str]:
+    """The order in which a look is shown the labels: as they are at first, then otherwise."""
+    order = list(labels)
+    if look:
+        random.Random(f"opinion {seed} {look}").shuffle(order)
+    return order
+
+
+def agreed(labels: Sequence[str], opinions: Sequence[Mapping[str, str]], needed: int) -> dict[str, str]:
+    """Redirects on which at least `needed` opinions agree.
+
+    Labels are taken in the given order; each joins the first canonical with which enough
+    opinions put it in one group, and becomes a canonical itself if there is none. So an
+    alias always agrees with its canonical, never only with a neighbour of it.
+    """
+    redirects: dict[str, str] = {}
+    canonicals: list[str] = []
+    for label in labels:
+        for canonical in canonicals:
+            if sum(o.get(label, label) == o.get(canonical, canonical) for o in opinions) >= needed:
+                redirects[label] = canonical
+                break
+        else:
+            canonicals.append(label)
+    return redirects
 
 
 def checked_redirects(

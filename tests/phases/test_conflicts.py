@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoanalyze.config import ResolutionConfig, RetryConfig
-from autoanalyze.phases.conflicts import ConflictResolution, checked_redirects
+from autoanalyze.phases.conflicts import ConflictResolution, agreed, checked_redirects
 from autoanalyze.records import Facts
 
 Virtually = Callable[[Any], Any]
@@ -19,9 +19,8 @@ names = st.sampled_from(list("ABCDEFXY"))
 
 
 def resolver(model: ScriptedModel, **changes: Any) -> ConflictResolution:
-    return ConflictResolution(
-        model, SCHEMA, ResolutionConfig(**changes), retry=RetryConfig(), seed=1, judge="test-model"
-    )
+    config = ResolutionConfig(**{"opinions": 1, **changes})
+    return ConflictResolution(model, SCHEMA, config, retry=RetryConfig(), seed=1, judge="test-model")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +99,38 @@ def test_pairs_across_chunks_are_seen(virtually: Virtually) -> None:
     assert [len(shown) for shown in model.judged] == [4, 6, 4]
     assert set(result.redirects()["general_intent"].values()) == {"L0", "L1"}
     assert result.canonical_mappings == 8
+
+
+def test_majority_of_opinions_decides(virtually: Virtually) -> None:
+    """Of three looks in different orders, a merge that only one proposes is not carried out."""
+    looks: list[list[str]] = []
+
+    def groups(labels: Sequence[str]) -> list[tuple[str, ...]]:
+        looks.append(list(labels))
+        return [("A", "B"), ("C", "D")] if len(looks) == 2 else [("B", "A")]
+
+    counts = {"general_intent": dict.fromkeys("ABCDEFGH", 1)}
+    result = virtually(resolver(ScriptedModel(groups=groups), opinions=3).resolve_conflicts(counts))
+    assert result.redirects() == {"general_intent": {"B": "A"}}
+    assert (result.conflicts_found, result.resolved) == (2, 1)
+    assert sorted(map(sorted, looks)) == [list("ABCDEFGH")] * 3
+    assert len({tuple(look) for look in looks}) == 3
+
+
+opinion = st.dictionaries(names, names, max_size=5).map(
+    lambda redirects: checked_redirects(list("ABCDEF"), [(b, a) for a, b in redirects.items()])[0]
+)
+
+
+@given(st.lists(opinion, min_size=1, max_size=5), st.permutations(list("ABCDEF")))
+def test_merged_labels_agree_with_their_canonical(opinions: list[dict[str, str]], labels: list[str]) -> None:
+    """No chaining: an alias agrees with its canonical itself, which stands before it."""
+    needed = len(opinions) // 2 + 1
+    redirects = agreed(labels, opinions, needed)
+    for alias, canonical in redirects.items():
+        assert sum(o.get(alias, alias) == o.get(canonical, canonical) for o in opinions) >= needed
+        assert labels.index(canonical) < labels.index(alias)
+    assert not set(redirects) & set(redirects.values())
 
 
 def test_disputed_answers_are_reported(virtually: Virtually) -> None:

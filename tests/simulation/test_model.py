@@ -73,7 +73,7 @@ def share(noise: NoiseConfig, vocabulary: VocabularySnapshot, accepted: Any, see
         for number, facts in labelled(noise, range(start, start + 4), vocabulary, seed).items()
         if number % 4 == 0
     ]
-    return sum(hits) / len(hits)
+    return float(sum(hits)) / len(hits)
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_confusion_is_half_fixed_and_half_drawn() -> None:
     """Ambiguous sessions are mistaken at every seed, others now and then, and only for their neighbour."""
     noise = replace(QUIET, confusion=0.4)
     known = VocabularySnapshot().extended({FIELD: list(CONCEPTS)})
-    wrong = {number: 0 for number in range(0, 400, 4)}
+    wrong = dict.fromkeys(range(0, 400, 4), 0)
     for seed in range(10):
         for start in range(0, 400, 10):
             for number, facts in labelled(noise, range(start, start + 10), known, seed).items():
@@ -107,7 +107,7 @@ def test_confusion_is_half_fixed_and_half_drawn() -> None:
 
 
 def test_omission_grows_with_the_batch_and_towards_its_end() -> None:
-    """The pinned rates hold as means over a batch of 10, 20 and 50, and later sessions are lost more often."""
+    """The pinned rates hold as means over a batch; later sessions are lost more often."""
     model = SimulatedModel(PLANTED, compose().noise, SCHEMA)
     for sessions, rate in ((10, 0.002), (20, 0.01), (50, 0.10)):
         chances = [model.omission(sessions, position) for position in range(sessions)]

@@ -1,0 +1,148 @@
+"""Drawing what a run found and how it went. Functions only draw: they take frames and return axes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+__all__ = ["consistency_bars", "pareto", "style", "timeline"]
+
+# Okabe & Ito 2008: told apart by colour-blind readers too.
+BLUE, ORANGE, GREEN, VERMILLION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
+PHASE_COLOURS = {"discovery": ORANGE, "parallel": BLUE, "resolution": GREEN}
+TARGET = 0.95
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The one style of all figures, for as long as the context lasts."""
+    settings: Any = {
+        "figure.figsize": (8.0, 4.5),
+        "figure.dpi": 110,
+        "figure.constrained_layout.use": True,
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def pareto(
+    counts: pl.DataFrame | Mapping[str, int], *, top: int = 15, title: str = "", ax: Axes | None = None
+) -> Axes:
+    """Bars of the most frequent labels, and the share of all sessions that they add up to.
+
+    `counts` maps labels to sessions, or is a frame whose first two columns are label and
+    sessions. Labels beyond `top` are added up in a last bar.
+    """
+    ranked = sorted(pairs(counts), key=lambda pair: (-pair[1], pair[0]))
+    shown, rest = ranked[:top], ranked[top:]
+    if rest:
+        shown = [*shown, (f"{len(rest)} others", sum(number for _, number in rest))]
+    labels = ["\n".join(textwrap.wrap(label, 32)) for label, _ in shown]
+    numbers = [number for _, number in shown]
+    total = sum(numbers)
+    shares = [100 * sum(numbers[: i + 1]) / total for i in range(len(numbers))]
+    with style():
+        ax = ax or plt.figure(figsize=(8.0, 1.4 + 0.32 * len(shown))).add_subplot()
+        positions = list(range(len(shown)))
+        bars = ax.barh(positions, numbers, color=[BLUE] * len(ranked[:top]) + [GREY] * bool(rest))
+        ax.bar_label(bars, padding=3, fontsize=8)
+        ax.set_yticks(positions, labels)
+        ax.invert_yaxis()
+        ax.set_xlabel("sessions")
+        ax.set_title(title)
+        cumulative = ax.twiny()
+        cumulative.plot(shares, positions, color=VERMILLION, marker="o", markersize=3, linewidth=1)
+        cumulative.set_xlim(0, 105)
+        cumulative.set_xlabel("cumulative share of sessions, %", color=VERMILLION)
+        cumulative.spines["top"].set_visible(True)
+        cumulative.spines["top"].set_color(VERMILLION)
+        cumulative.tick_params(axis="x", colors=VERMILLION)
+    return ax
+
+
+def pairs(counts: pl.DataFrame | Mapping[str, int]) -> list[tuple[str, int]]:
+    """Label and number of a mapping or a frame."""
+    rows: Sequence[tuple[Any, ...]]
+    rows = list(counts.items()) if isinstance(counts, Mapping) else counts.rows()
+    return [(str(row[0]), int(row[1])) for row in rows]
+
+
+def timeline(calls: pl.DataFrame, *, title: str = "", ax: Axes | None = None) -> Axes:
+    """A lane per stream, a bar per call from start to end; gaps are waiting. Retries are hatched.
+
+    `calls`: phase, stream, attempt, start and end (seconds on the run's clock), as `Run.calls`.
+    """
+    streams = calls["stream"].unique().sort().to_list()
+    with style():
+        ax = ax or plt.figure(figsize=(8.0, 1.4 + 0.32 * len(streams))).add_subplot()
+        for (phase, retried), part in calls.group_by(
+            "phase", (pl.col("attempt") > 0).alias("retried"), maintain_order=True
+        ):
+            ax.barh(
+                part["stream"].to_list(),
+                (part["end"] - part["start"]).to_list(),
+                left=part["start"].to_list(),
+                height=0.7,
+                color=PHASE_COLOURS.get(str(phase), GREY),
+                edgecolor="white",
+                linewidth=0.4,
+                hatch="////" if retried else None,
+            )
+        names = {0: "discovery,\nresolution"}
+        ax.set_yticks(streams, [names.get(stream, f"stream {stream}") for stream in streams])
+        ax.invert_yaxis()
+        ax.set_xlabel("model time, seconds")
+        ax.set_title(title)
+        present = [phase for phase in PHASE_COLOURS if phase in calls["phase"]]
+        handles = [Patch(color=PHASE_COLOURS[phase], label=phase) for phase in present]
+        if (calls["attempt"] > 0).any():
+            handles.append(Patch(facecolor="white", edgecolor=GREY, hatch="////", label="retry"))
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    return ax
+
+
+def consistency_bars(
+    metrics: Mapping[str, Mapping[str, Mapping[str, float | None]]],
+    *,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Consistency and its guard per field with their 95 % intervals, and the target.
+
+    `metrics` is that of run.json: field to measure to value, low and high.
+    """
+    fields = list(metrics)
+    with style():
+        ax = ax or plt.figure(figsize=(8.0, 3.2)).add_subplot()
+        for offset, measure, name, colour in (
+            (-0.15, "consistency", "consistency", BLUE),
+            (0.15, "precision", "guard (precision)", ORANGE),
+        ):
+            scores = [(i, metrics[field][measure]) for i, field in enumerate(fields)]
+            known = [(i, s["value"], s["low"], s["high"]) for i, s in scores if s["value"] is not None]
+            values = [float(value or 0) for _, value, _, _ in known]
+            ends = [
+                [value - float(low or 0) for value, (_, _, low, _) in zip(values, known, strict=True)],
+                [float(high or 0) - value for value, (_, _, _, high) in zip(values, known, strict=True)],
+            ]
+            positions = [i + offset for i, *_ in known]
+            ax.errorbar(positions, values, yerr=ends, fmt="o", color=colour, capsize=4, label=name)
+        ax.axhline(TARGET, color=GREY, linestyle="--", linewidth=1, label=f"target {TARGET:.0%}")
+        ax.set_xticks(range(len(fields)), [field.replace("_", " ") for field in fields])
+        ax.set_xlim(-0.5, len(fields) - 0.5)
+        ax.set_ylabel("share of session pairs, 0 to 1")
+        ax.set_title(title)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    return ax
