@@ -85,9 +85,9 @@ class PlantedTruth:
         """Per field, the concept behind each label that this model may coin, in lower case."""
         return {
             field: {
-                name.lower(): concept
-                for concept in concepts
-                for name in (*paraphrases(concept, field), concept)
+                **{name.lower(): concept for concept in concepts for name in paraphrases(concept, field)},
+                # A name that is a concept's own means that concept, whatever another might be called.
+                **{paraphrases(concept, field, 1)[0].lower(): concept for concept in concepts},
             }
             for field, concepts in self.concepts.items()
         }
