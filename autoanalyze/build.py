@@ -103,6 +103,9 @@ class Workshop:
         self._counter = load_counter(
             config.model.encoding, ("estimate" if self.simulated else "tiktoken") if mode == "auto" else mode
         )
+        if not self.simulated:
+            # Looked at now, so that a missing key is said before a run folder is made.
+            _ = self._network
         self.store = self._open_store()
         self._truth: tuple[tuple[str, ...], PlantedTruth] | None = None
 

@@ -1,0 +1,217 @@
+"""The client against endpoints that answer, refuse, or lack what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fakes import MODEL, SCHEMA, make_tokens
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from autoanalyze.errors import EndpointError, FatalEndpointError, TransientEndpointError
+from autoanalyze.llm.client import Endpoint, OpenAIAnalysis
+from autoanalyze.llm.journal import Journal
+from autoanalyze.records import CallContext, Reply, SessionText, Usage, VocabularySnapshot
+
+Virtually = Callable[[Any], Any]
+KEY = "sk-very-secret-0123456789"
+SESSIONS = [SessionText("id-1", "user: hello", 3), SessionText("id-2", "user: bye", 3)]
+
+
+def completion(text: str | None, **changes: Any) -> dict[str, Any]:
+    """A chat completion as an endpoint would send it."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 50, "completion_tokens": 7, "total_tokens": 57}
+    body = {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [choice],
+        "usage": usage,
+    }
+    return {**body, **changes}
+
+
+def refusal(status: int, code: str = "x", message: str = "refused") -> Response:
+    return JSONResponse({"error": {"message": message, "code": code}}, status_code=status)
+
+
+class Served:
+    """A client whose endpoint answers with `answer(body)`; keeps the bodies it was sent."""
+
+    def __init__(
+        self, folder: Path, answer: Callable[[dict[str, Any]], Response | Awaitable[Response]], **model: Any
+    ) -> None:
+        self.bodies: list[dict[str, Any]] = []
+
+        async def chat(request: Request) -> Response:
+            self.bodies.append(await request.json())
+            reply = answer(self.bodies[-1])
+            return reply if isinstance(reply, Response) else await reply
+
+        app = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+        self.path = folder / "calls.jsonl"
+        self.endpoint = Endpoint("test", "http://test/v1", KEY, httpx2.ASGITransport(app=app))
+        self.model = replace(MODEL, **model)
+
+    async def ask(self, times: int = 1) -> Reply:
+        """Ask so many times and give the last answer."""
+        context = CallContext("parallel", seed=5)
+        with Journal(self.path) as journal:
+            client = OpenAIAnalysis(
+                self.endpoint, model=self.model, schema=SCHEMA, tokens=make_tokens(), journal=journal
+            )
+            try:
+                for _ in range(times - 1):
+                    with suppress(EndpointError):
+                        await client.analyze_batch(SESSIONS, VocabularySnapshot(), context)
+                return await client.analyze_batch(SESSIONS, VocabularySnapshot(), context)
+            finally:
+                await client.close()
+
+    def events(self) -> list[dict[str, Any]]:
+        """The journal so far."""
+        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_request_has_schema_seed_and_limit(tmp_path: Path, virtually: Virtually) -> None:
+    """A strict schema, the seed, the temperature and an output limit go out."""
+    served = Served(tmp_path, lambda _body: JSONResponse(completion('{"sessions": []}')))
+    virtually(served.ask())
+    (body,) = served.bodies
+    form = body["response_format"]
+    assert form["type"] == "json_schema"
+    assert form["json_schema"]["strict"] is True
+    item = form["json_schema"]["schema"]["properties"]["sessions"]["items"]
+    assert item["required"] == ["key", "session_outcome", "general_intent", "transfer_reason", "notes"]
+    assert item["additionalProperties"] is False
+    assert (body["seed"], body["temperature"], body["max_tokens"]) == (5, 0.0, 660)
+
+
+def test_model_settings_shape_the_request(tmp_path: Path, virtually: Virtually) -> None:
+    """A model without temperature, with another limit parameter or without schemas gets what it takes."""
+    served = Served(
+        tmp_path,
+        lambda _body: JSONResponse(completion("[]")),
+        temperature=None,
+        output_parameter="max_completion_tokens",
+        reply_format="text",
+    )
+    virtually(served.ask())
+    (body,) = served.bodies
+    assert "temperature" not in body
+    assert "response_format" not in body
+    assert "max_tokens" not in body
+    assert body["max_completion_tokens"] == 660
+
+
+def test_answer_is_journalled_before_it_is_used(tmp_path: Path, virtually: Virtually) -> None:
+    """Raw reply, usage and finish reason are on disk, whatever the reply is worth."""
+    usage = {
+        "prompt_tokens": 50,
+        "completion_tokens": 7,
+        "total_tokens": 57,
+        "prompt_tokens_details": {"cached_tokens": 40},
+    }
+    served = Served(tmp_path, lambda _body: JSONResponse(completion("not json", usage=usage)))
+    reply = virtually(served.ask())
+    assert reply.rows == ()
+    assert "not JSON" in reply.error
+    sent, answered = served.events()
+    assert (sent["event"], sent["session_ids"]) == ("sent", ["id-1", "id-2"])
+    assert answered["reply"] == "not json"
+    assert answered["usage"] == {"prompt": 50, "cached": 40, "completion": 7}
+    assert reply.usage == Usage(50, 40, 7)
+
+
+@pytest.mark.parametrize("body", [completion(None), completion("", usage=None), completion("", choices=[])])
+def test_empty_answers_are_replies_without_rows(tmp_path: Path, virtually: Virtually, body: Any) -> None:
+    """No content, no usage or no choice is nothing to crash on."""
+    reply = virtually(Served(tmp_path, lambda _body: JSONResponse(body)).ask())
+    assert reply.rows == ()
+    assert reply.error is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "remedy"),
+    [
+        (429, "rate_limit_exceeded", TransientEndpointError, "429"),
+        (500, "x", TransientEndpointError, "500"),
+        (503, "x", TransientEndpointError, "503"),
+        (408, "x", TransientEndpointError, "408"),
+        (429, "insufficient_quota", FatalEndpointError, "no credit"),
+        (401, "invalid_api_key", FatalEndpointError, "OPENAI_API_KEY"),
+        (404, "model_not_found", FatalEndpointError, "serve the model test-model"),
+        (400, "x", FatalEndpointError, "400"),
+    ],
+)
+def test_refusals_are_told_apart(
+    tmp_path: Path, virtually: Virtually, status: int, code: str, kind: type[EndpointError], remedy: str
+) -> None:
+    """What may pass is transient, what cannot is fatal with its remedy; one attempt, one journal entry."""
+    served = Served(tmp_path, lambda _body: refusal(status, code))
+    with pytest.raises(kind, match=remedy):
+        virtually(served.ask())
+    assert [event["event"] for event in served.events()] == ["sent", "failed"]
+    assert len(served.bodies) == 1
+
+
+def test_unreachable_endpoint_is_transient(tmp_path: Path, virtually: Virtually) -> None:
+    """A connection that breaks may work later, and the message asks whether anything is running there."""
+
+    def broken(_body: Any) -> Response:
+        raise httpx2.ConnectError("no route")
+
+    with pytest.raises(TransientEndpointError, match="running and reachable"):
+        virtually(Served(tmp_path, broken).ask())
+
+
+def test_endpoint_without_schemas_gets_looser_formats(tmp_path: Path, virtually: Virtually) -> None:
+    """A refused response_format is asked for more loosely from then on, down to plain text."""
+
+    def picky(body: dict[str, Any]) -> Response:
+        if "response_format" in body:
+            return refusal(400, message="response_format is not supported")
+        return JSONResponse(completion('{"sessions": []}'))
+
+    served = Served(tmp_path, picky)
+    assert virtually(served.ask(times=3)).error is None
+    formats = [body.get("response_format", {}).get("type") for body in served.bodies]
+    assert formats == ["json_schema", "json_object", None]
+
+
+def test_cancelled_call_is_journalled(tmp_path: Path, virtually: Virtually) -> None:
+    """A call that is cancelled in flight has failed, and the journal says why."""
+
+    async def slow(_body: Any) -> Response:
+        await asyncio.sleep(100)
+        return Response()
+
+    served = Served(tmp_path, slow)
+
+    async def impatient() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(served.ask(), 5)
+
+    virtually(impatient())
+    assert served.events()[-1]["error"] == "cancelled"
+
+
+def test_key_appears_nowhere(tmp_path: Path, virtually: Virtually) -> None:
+    """Neither journal nor errors nor representations hold the key."""
+    served = Served(tmp_path, lambda _body: refusal(401))
+    with pytest.raises(FatalEndpointError) as caught:
+        virtually(served.ask())
+    shown = [str(caught.value), repr(caught.value), repr(served.endpoint), served.path.read_text()]
+    assert not [text for text in shown if KEY in text]

@@ -1,0 +1,211 @@
+"""The measures: against a brute-force reading of their definitions, and at their extremes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoanalyze.study.metrics import FieldScores, agreement, coded, score_field, score_run, speedup
+
+Row = tuple[str, int, str | None, str]
+
+
+def frame_of(rows: Sequence[Row]) -> pl.DataFrame:
+    """Rows of user, stream, label, concept."""
+    return pl.DataFrame(
+        [(f"s{i:03}", *row) for i, row in enumerate(rows)],
+        schema=["session_id", "user_id", "stream", "label", "concept"],
+        orient="row",
+    ).cast({"label": pl.String, "stream": pl.Int64})
+
+
+def scores(rows: Sequence[Row], seed: int = 1, resamples: int = 20) -> FieldScores:
+    return score_field(frame_of(rows), seed=seed, resamples=resamples)
+
+
+rows_strategy = st.lists(
+    st.tuples(
+        st.sampled_from(["u1", "u2", "u3"]),
+        st.integers(0, 3),
+        st.none() | st.sampled_from(["A", "B", "C"]),
+        st.sampled_from(["x", "y", "z"]),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+def brute_force(rows: Sequence[Row], same_group: Any, same_other: Any, partner: Any) -> float | None:
+    """Mean over sessions of the share of partners in the same group that agree on the other side."""
+    shares = []
+    for i, one in enumerate(rows):
+        partners = [
+            other for j, other in enumerate(rows) if j != i and same_group(one, other) and partner(one, other)
+        ]
+        if partners:
+            shares.append(sum(same_other(one, other) for other in partners) / len(partners))
+    return sum(shares) / len(shares) if shares else None
+
+
+def same_label(one: Row, other: Row) -> bool:
+    """Null is shared with nobody."""
+    return one[2] is not None and one[2] == other[2]
+
+
+def same_concept(one: Row, other: Row) -> bool:
+    return one[3] == other[3]
+
+
+@settings(deadline=None)
+@given(rows_strategy)
+def test_scores_agree_with_their_definition(rows: list[Row]) -> None:
+    """Consistency, guard and cross-stream consistency are what a pair-by-pair count gives."""
+    score = scores(rows, resamples=2)
+
+    def everyone(_one: Row, _other: Row) -> bool:
+        return True
+
+    expected = {
+        "consistency": brute_force(rows, same_concept, same_label, everyone),
+        "precision": brute_force(rows, same_label, same_concept, everyone),
+        "cross_stream_consistency": brute_force(
+            rows, same_concept, same_label, lambda one, other: one[1] != other[1]
+        ),
+    }
+    for name, value in expected.items():
+        measured = getattr(score, name).value
+        assert (measured is None) == (value is None)
+        assert value is None or measured == pytest.approx(value)
+
+
+@settings(deadline=None)
+@given(rows_strategy, st.randoms(use_true_random=False))
+def test_neither_order_nor_names_matter(rows: list[Row], generator: random.Random) -> None:
+    """Shuffled rows and renamed labels give the same scores to the last digit."""
+    renamed = frame_of(rows).with_columns(("Z " + pl.col("label")).alias("label"))
+    shuffled = renamed.sample(fraction=1, shuffle=True, seed=generator.randrange(1000))
+    first = score_field(frame_of(rows), seed=3, resamples=10)
+    assert score_field(shuffled, seed=3, resamples=10).as_dict() == first.as_dict()
+
+
+@settings(deadline=None)
+@given(rows_strategy)
+def test_every_share_lies_between_nothing_and_all(rows: list[Row]) -> None:
+    """Shares are within 0 and 1, intervals around their values' range."""
+    for name, estimate in scores(rows).as_dict().items():
+        if name.endswith(("count", "concepts", "sessions")) or estimate["value"] is None:
+            continue
+        assert -1e-9 <= estimate["value"] <= 1 + 1e-9 or name == "ami"
+        if estimate["low"] is not None and estimate["high"] is not None:
+            assert -1e-9 <= estimate["low"] <= estimate["high"] <= 1 + 1e-9
+
+
+def two_concepts(labels: str) -> list[Row]:
+    return [(f"u{i}", i % 2, label, "xy"[i % 2]) for i, label in enumerate(labels)]
+
+
+def test_merging_everything_shows_in_the_guard() -> None:
+    """One label for all is perfectly consistent, half precise, and merges both concepts."""
+    score = scores(two_concepts("AAAAAAAA"))
+    assert score.consistency.value == 1
+    assert score.precision.value == pytest.approx(3 / 7)
+    assert score.merged_concepts.value == 2
+
+
+def test_splitting_everything_scores_nothing() -> None:
+    """A label for each session is no consistency at all, although every label is pure."""
+    score = scores(two_concepts("ABCDEFGH"))
+    assert score.consistency.value == 0
+    assert score.precision.value is None
+    assert score.label_count.value == 8
+
+
+def test_leaving_out_is_not_consistent() -> None:
+    """Nulls are shared with nobody: a run that answers nothing scores nothing and covers nothing."""
+    score = scores([(f"u{i}", 1, None, "x") for i in range(6)])
+    assert (score.consistency.value, score.coverage.value) == (0, 0)
+
+
+def test_concepts_seen_once_are_counted_apart() -> None:
+    """A concept without a second session has nobody to agree with."""
+    score = scores([("u1", 1, "A", "x"), ("u2", 1, "A", "x"), ("u3", 1, "B", "y")])
+    assert score.consistency.value == 1
+    assert score.single_concepts.value == 1
+
+
+def test_rare_merge_shows_in_the_macro_average() -> None:
+    """Two rare concepts under one label hardly move the average over sessions, but that over concepts."""
+    rows = [(f"u{i}", 1, "A", "x") for i in range(200)]
+    rows += [(f"v{i}", 1, "B", "yz"[i % 2]) for i in range(4)]
+    score = scores(rows)
+    assert score.precision.value is not None
+    assert score.precision_macro.value is not None
+    assert score.precision.value > 0.98
+    assert score.precision_macro.value < 0.6
+    assert score.merged_concepts.value == 2
+
+
+def test_copies_of_a_session_are_no_partners() -> None:
+    """A user drawn three times counts three times, but agrees with itself never."""
+    rows = [("u1", 1, "A", "x"), ("u2", 1, "B", "x"), ("u3", 1, "B", "x")]
+    concepts, _, cells = coded(frame_of(rows))
+    # The first session has two partners of weight 1 and 1, none agreeing; copies of it change nothing.
+    weighted = agreement(cells, concepts, np.array([3.0, 1.0, 1.0]))
+    assert weighted == pytest.approx((3 * 0 + 1 * (1 / 4) + 1 * (1 / 4)) / 5)
+
+
+def test_seed_decides_the_interval_and_nothing_else() -> None:
+    """The same seed gives the same interval, another seed another, and the value never moves."""
+    rows = [(f"u{i % 40}", i % 4, "AB"[i % 7 == 0], "xyz"[i % 3]) for i in range(200)]
+    first, again, other = (scores(rows, seed=seed, resamples=200) for seed in (1, 1, 2))
+    assert first.as_dict() == again.as_dict()
+    assert first.consistency.value == other.consistency.value
+    assert first.consistency.low != other.consistency.low
+
+
+def test_interval_widens_when_users_repeat() -> None:
+    """Fifty users with ten like sessions each tell less than five hundred users."""
+    generator = random.Random(5)
+    wrong = [generator.random() < 0.2 for _ in range(50)]
+    clustered: list[Row] = [(f"u{i // 10}", 1, "B" if wrong[i // 10] else "A", "x") for i in range(500)]
+    spread: list[Row] = [(f"u{i}", 1, "B" if wrong[i // 10] else "A", "x") for i in range(500)]
+
+    def width(rows: list[Row]) -> float:
+        estimate = scores(rows, resamples=200).consistency
+        assert estimate.low is not None
+        assert estimate.high is not None
+        return estimate.high - estimate.low
+
+    assert width(clustered) > 2 * width(spread)
+
+
+def test_run_is_scored_per_field_and_discovery_is_a_stream() -> None:
+    """Fields without truth are left out; a discovery session is a partner from another stream."""
+    sessions = pl.DataFrame(
+        {
+            "session_id": ["a", "b"],
+            "user_id": ["u", "v"],
+            "phase": ["discovery", "parallel"],
+            "stream": [1, 1],
+            "general_intent": ["A", "A"],
+            "other": ["B", "B"],
+        }
+    )
+    truth = pl.DataFrame({"session_id": ["a", "b"], "field": ["general_intent"] * 2, "concept": ["x", "x"]})
+    found = score_run(sessions, truth, ["general_intent", "other"], seed=1, resamples=5)
+    assert set(found) == {"general_intent"}
+    assert found["general_intent"].cross_stream_consistency.value == 1
+
+
+def test_speedup_is_a_ratio() -> None:
+    """Three times as fast is 3; no time at all is an error."""
+    assert speedup(300, 100) == 3
+    with pytest.raises(ValueError, match="positive"):
+        speedup(300, 0)
