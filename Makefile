@@ -15,7 +15,7 @@ test:  ## all tests
 	$(PYTHON) -m pytest
 
 fast:  ## the tests that take less than a minute together
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTHON) -m pytest tests -m "not slow"
 
 check:  ## lint and types
 	.venv/bin/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -55,7 +56,7 @@ class ProgressBars:
 
 def summary(run: Run) -> Group:
     """What a run ends with: a table of its label fields, a table of the whole, and where it lies."""
-    return Group(fields_table(run), totals_table(run), f"\nrun folder: {run.path}")
+    return Group(fields_table(run), totals_table(run), f"\nrun folder: {shortened(run.path)}")
 
 
 def fields_table(run: Run) -> Table:
@@ -98,6 +99,11 @@ def totals_table(run: Run) -> Table:
     table.add_row("tokens: prompt / completion", f"{prompt} / {tokens['completion']:,}")
     table.add_row("cost", f"{record['cost_usd']:.4f} USD")
     return table
+
+
+def shortened(path: Path) -> Path:
+    """A path as seen from the working folder, if it lies there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def interval(estimate: Mapping[str, float | None]) -> str:

@@ -24,7 +24,8 @@ class Estimate:
     def as_dict(self) -> dict[str, float | None]:
         """Value, low and high, to six digits."""
         ends = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: None if end is None else round(end, 6) for name, end in ends.items()}
+        # Adding nothing turns -0.0, which rounding leaves behind, into 0.0.
+        return {name: None if end is None else round(end, 6) + 0.0 for name, end in ends.items()}
 
 
 def user_weights(users: pl.Series, *, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

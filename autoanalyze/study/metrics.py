@@ -22,7 +22,7 @@ from sklearn.metrics import adjusted_mutual_info_score, pair_confusion_matrix, v
 
 from autoanalyze.study.intervals import Estimate, percentile_interval, user_weights
 
-__all__ = ["FieldScores", "score_field", "score_run", "speedup"]
+__all__ = ["FieldScores", "score_field", "score_run", "speedup", "utilisation"]
 
 Codes = NDArray[np.intp]
 Weights = NDArray[np.float64]
@@ -32,7 +32,8 @@ Weights = NDArray[np.float64]
 class FieldScores:
     """All measures of one label field; those with an interval were resampled by user.
 
-    `merged_concepts` counts concepts that share their majority label with another;
+    `merged_concepts` counts concepts that share a majority label with another (of labels that
+    tie, each is one);
     `single_concepts` those seen once, whose sessions have no partner to agree with.
     """
 
@@ -113,7 +114,7 @@ def score_field(frame: pl.DataFrame, *, seed: int, resamples: int = 1000) -> Fie
         precision=estimate(lambda w: agreement(cells, labels, w)),
         precision_macro=estimate(lambda w: agreement(cells, labels, w, by=concepts)),
         cross_stream_consistency=estimate(lambda w: cross_stream(cells, concepts, streams, w)),
-        **{name: Estimate(float(value)) for name, value in exact.items()},
+        **{name: Estimate(None if value is None else float(value)) for name, value in exact.items()},
     )
 
 
@@ -166,24 +167,24 @@ def averaged(inside: Weights, whole: Weights, weights: Weights, by: Codes | None
     return float((sums[totals > 0] / totals[totals > 0]).mean())
 
 
-def pairwise_f1(concepts: Codes, labels: Codes) -> float:
-    """F1 over pairs of sessions: those that share a label against those that share a concept."""
+def pairwise_f1(concepts: Codes, labels: Codes) -> float | None:
+    """F1 over pairs of sessions: those that share a label against those that share a concept.
+
+    Null if no two sessions share either.
+    """
     (_, false_merge), (missed, together) = pair_confusion_matrix(concepts, labels)
     pairs = 2 * together + false_merge + missed
-    return float(2 * together / pairs) if pairs else 1.0
+    return float(2 * together / pairs) if pairs else None
 
 
 def merged_concepts(frame: pl.DataFrame) -> int:
-    """Concepts whose most frequent label is also that of another concept."""
-    majority = (
-        frame.drop_nulls("label")
-        .group_by("concept", "label")
-        .len()
-        .sort(["concept", "len", "label"], descending=[False, True, False])
-        .group_by("concept", maintain_order=True)
-        .first()
-    )
-    return int(majority.filter(pl.len().over("label") > 1).height)
+    """Concepts whose most frequent label is also that of another concept.
+
+    All labels that tie count, so that no label's name decides.
+    """
+    counts = frame.drop_nulls("label").group_by("concept", "label").len()
+    majority = counts.filter(pl.col("len") == pl.col("len").max().over("concept"))
+    return int(majority.filter(pl.len().over("label") > 1)["concept"].n_unique())
 
 
 def speedup(baseline_seconds: float, seconds: float) -> float:
@@ -194,3 +195,13 @@ def speedup(baseline_seconds: float, seconds: float) -> float:
     if seconds <= 0:
         raise ValueError(f"a run took {seconds} seconds: speedup needs a positive time")
     return baseline_seconds / seconds
+
+
+def utilisation(busy_seconds: float, waiting_seconds: float) -> float:
+    """Busy time over busy plus waiting time, 0 to 1.
+
+    Raises ValueError if a time is negative, or if there was none at all.
+    """
+    if min(busy_seconds, waiting_seconds) < 0 or busy_seconds + waiting_seconds <= 0:
+        raise ValueError(f"utilisation of {busy_seconds} busy and {waiting_seconds} waiting seconds")
+    return busy_seconds / (busy_seconds + waiting_seconds)

@@ -25,16 +25,25 @@ TARGET = 0.95
 def style() -> Iterator[None]:
     """The one style of all figures, for as long as the context lasts."""
     settings: Any = {
-        "figure.figsize": (8.0, 4.5),
-        "figure.dpi": 110,
-        "figure.constrained_layout.use": True,
         "font.size": 10,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.titlelocation": "left",
+        "text.parse_math": False,  # a label may hold a dollar sign
     }
     with mpl.rc_context(settings):
         yield
+
+
+def new_axes(height: float) -> Axes:
+    """Axes of a new figure, 8 inches wide.
+
+    The figure is made outside of the style: a backend that is loaded inside its context is
+    switched off again at its end, and Jupyter would show the first figure only.
+    """
+    figure = plt.figure(figsize=(8.0, height), dpi=110, layout="constrained")
+    with style():
+        return figure.add_subplot()
 
 
 def pareto(
@@ -43,18 +52,19 @@ def pareto(
     """Bars of the most frequent labels, and the share of all sessions that they add up to.
 
     `counts` maps labels to sessions, or is a frame whose first two columns are label and
-    sessions. Labels beyond `top` are added up in a last bar.
+    sessions; null is no label and left out. Labels beyond `top` are added up in a last bar.
     """
     ranked = sorted(pairs(counts), key=lambda pair: (-pair[1], pair[0]))
     shown, rest = ranked[:top], ranked[top:]
     if rest:
-        shown = [*shown, (f"{len(rest)} others", sum(number for _, number in rest))]
+        shown = [*shown, (f"{len(rest)} more", sum(number for _, number in rest))]
     labels = ["\n".join(textwrap.wrap(label, 32)) for label, _ in shown]
     numbers = [number for _, number in shown]
     total = sum(numbers)
     shares = [100 * sum(numbers[: i + 1]) / total for i in range(len(numbers))]
+    lines = max((label.count("\n") + 1 for label in labels), default=1)
+    ax = ax or new_axes(1.4 + (0.16 + 0.16 * lines) * len(shown))
     with style():
-        ax = ax or plt.figure(figsize=(8.0, 1.4 + 0.32 * len(shown))).add_subplot()
         positions = list(range(len(shown)))
         bars = ax.barh(positions, numbers, color=[BLUE] * len(ranked[:top]) + [GREY] * bool(rest))
         ax.bar_label(bars, padding=3, fontsize=8)
@@ -73,10 +83,10 @@ def pareto(
 
 
 def pairs(counts: pl.DataFrame | Mapping[str, int]) -> list[tuple[str, int]]:
-    """Label and number of a mapping or a frame."""
+    """Label and number of a mapping or a frame, without the null label."""
     rows: Sequence[tuple[Any, ...]]
     rows = list(counts.items()) if isinstance(counts, Mapping) else counts.rows()
-    return [(str(row[0]), int(row[1])) for row in rows]
+    return [(str(row[0]), int(row[1])) for row in rows if row[0] is not None]
 
 
 def timeline(calls: pl.DataFrame, *, title: str = "", ax: Axes | None = None) -> Axes:
@@ -85,8 +95,8 @@ def timeline(calls: pl.DataFrame, *, title: str = "", ax: Axes | None = None) ->
     `calls`: phase, stream, attempt, start and end (seconds on the run's clock), as `Run.calls`.
     """
     streams = calls["stream"].unique().sort().to_list()
+    ax = ax or new_axes(1.4 + 0.32 * len(streams))
     with style():
-        ax = ax or plt.figure(figsize=(8.0, 1.4 + 0.32 * len(streams))).add_subplot()
         for (phase, retried), part in calls.group_by(
             "phase", (pl.col("attempt") > 0).alias("retried"), maintain_order=True
         ):
@@ -124,24 +134,24 @@ def consistency_bars(
     `metrics` is that of run.json: field to measure to value, low and high.
     """
     fields = list(metrics)
+    ax = ax or new_axes(3.2)
     with style():
-        ax = ax or plt.figure(figsize=(8.0, 3.2)).add_subplot()
         for offset, measure, name, colour in (
             (-0.15, "consistency", "consistency", BLUE),
             (0.15, "precision", "guard (precision)", ORANGE),
         ):
             scores = [(i, metrics[field][measure]) for i, field in enumerate(fields)]
-            known = [(i, s["value"], s["low"], s["high"]) for i, s in scores if s["value"] is not None]
-            values = [float(value or 0) for _, value, _, _ in known]
+            known = [(i, value, s) for i, s in scores if (value := s["value"]) is not None]
+            values = [value for _, value, _ in known]
             ends = [
-                [value - float(low or 0) for value, (_, _, low, _) in zip(values, known, strict=True)],
-                [float(high or 0) - value for value, (_, _, _, high) in zip(values, known, strict=True)],
+                [0.0 if s["low"] is None else max(0.0, value - s["low"]) for _, value, s in known],
+                [0.0 if s["high"] is None else max(0.0, s["high"] - value) for _, value, s in known],
             ]
             positions = [i + offset for i, *_ in known]
             ax.errorbar(positions, values, yerr=ends, fmt="o", color=colour, capsize=4, label=name)
         ax.axhline(TARGET, color=GREY, linestyle="--", linewidth=1, label=f"target {TARGET:.0%}")
         ax.set_xticks(range(len(fields)), [field.replace("_", " ") for field in fields])
-        ax.set_xlim(-0.5, len(fields) - 0.5)
+        ax.set_xlim(-0.5, max(len(fields), 1) - 0.5)
         ax.set_ylabel("share of session pairs, 0 to 1")
         ax.set_title(title)
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)

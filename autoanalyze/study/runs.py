@@ -16,6 +16,19 @@ from autoanalyze.errors import RunFolderError
 __all__ = ["Run", "load_run"]
 
 TABLES = ("sessions", "labels", "merges", "rounds")
+FILES = (*(f"{name}.parquet" for name in TABLES), "calls.jsonl")
+CALL_COLUMNS = {
+    "call": pl.Int64,
+    "kind": pl.String,
+    "phase": pl.String,
+    "round": pl.Int64,
+    "stream": pl.Int64,
+    "attempt": pl.Int64,
+    "start": pl.Float64,
+    "end": pl.Float64,
+    "finish_reason": pl.String,
+}
+COUNTED_COLUMNS = dict.fromkeys(("prompt", "cached", "completion", "sessions"), pl.Int64)
 
 
 class Run:
@@ -55,17 +68,24 @@ class Run:
         """A row per answered call, from the journal; times in seconds on the run's clock."""
         lines = (self.path / "calls.jsonl").read_text(encoding="utf-8").splitlines()
         answered = [call for call in map(json.loads, lines) if call["event"] == "answered"]
-        columns = ("call", "kind", "phase", "round", "stream", "attempt", "start", "end", "finish_reason")
         rows = [
-            {**{name: call[name] for name in columns}, **call["usage"], "sessions": len(call["session_ids"])}
+            {
+                **{name: call[name] for name in CALL_COLUMNS},
+                **call["usage"],
+                "sessions": len(call["session_ids"]),
+            }
             for call in answered
         ]
-        return pl.DataFrame(rows)
+        return pl.DataFrame(rows, schema={**CALL_COLUMNS, **COUNTED_COLUMNS})
 
     def pandas(self, table: str) -> pd.DataFrame:
         """One of the tables (sessions, labels, merges, rounds, truth, calls) as a pandas frame."""
         frame = getattr(self, table)
         return pd.DataFrame() if frame is None else frame.to_pandas()
+
+    def __repr__(self) -> str:
+        """The run by its folder."""
+        return f"Run({str(self.path)!r})"
 
     def _table(self, name: str) -> pl.DataFrame:
         return pl.read_parquet(self.path / f"{name}.parquet")
@@ -102,7 +122,7 @@ def load_run(path: Path | str) -> Run:
     if not isinstance(record, dict) or record.get("status") != "done":
         status = record.get("status") if isinstance(record, dict) else "unknown"
         raise RunFolderError(f"the run in {path} has no results: its status is {status}")
-    missing = [name for name in TABLES if not (path / f"{name}.parquet").exists()]
+    missing = [name for name in FILES if not (path / name).exists()]
     if missing:
-        raise RunFolderError(f"{path} lacks {', '.join(f'{name}.parquet' for name in missing)}")
+        raise RunFolderError(f"{path} lacks {', '.join(missing)}")
     return Run(path, record)

@@ -102,6 +102,7 @@ def test_some_users_come_often(sessions: list[Conversation]) -> None:
     assert max(visits) < 60
 
 
+@pytest.mark.slow
 def test_text_tells_what_is_planted_but_does_not_name_it(sessions: list[Conversation]) -> None:
     """A linear model learns intents and reasons from the text, though hardly a chat names its intent."""
     texts = [transcript(session.messages) for session in sessions]

@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.study.metrics import FieldScores, agreement, coded, score_field, score_run, speedup
+from autoanalyze.study.intervals import percentile_interval, user_weights
+from autoanalyze.study.metrics import (
+    FieldScores,
+    agreement,
+    coded,
+    score_field,
+    score_run,
+    speedup,
+    utilisation,
+)
 
 Row = tuple[str, int, str | None, str]
 
@@ -88,8 +97,11 @@ def test_scores_agree_with_their_definition(rows: list[Row]) -> None:
 @settings(deadline=None)
 @given(rows_strategy, st.randoms(use_true_random=False))
 def test_neither_order_nor_names_matter(rows: list[Row], generator: random.Random) -> None:
-    """Shuffled rows and renamed labels give the same scores to the last digit."""
-    renamed = frame_of(rows).with_columns(("Z " + pl.col("label")).alias("label"))
+    """Shuffled rows and renamed labels give the same scores to the last digit.
+
+    The new names sort in another order than the old ones.
+    """
+    renamed = frame_of(rows).with_columns(pl.col("label").replace({"A": "Z", "B": "Y", "C": "X"}))
     shuffled = renamed.sample(fraction=1, shuffle=True, seed=generator.randrange(1000))
     first = score_field(frame_of(rows), seed=3, resamples=10)
     assert score_field(shuffled, seed=3, resamples=10).as_dict() == first.as_dict()
@@ -152,6 +164,41 @@ def test_rare_merge_shows_in_the_macro_average() -> None:
     assert score.merged_concepts.value == 2
 
 
+def test_labels_that_tie_are_all_majorities() -> None:
+    """Whether concepts count as merged does not hang on how equally frequent labels are named."""
+    for shared in ("A", "B"):
+        score = scores([("u1", 1, "A", "x"), ("u2", 1, "B", "x"), ("u3", 1, shared, "y")])
+        assert score.merged_concepts.value == 2
+
+
+def test_pairs_need_two_sessions() -> None:
+    """Where no two sessions share anything, no pair can be right, wrong or scored."""
+    assert scores([("u1", 1, "A", "x"), ("u2", 1, "B", "y")]).pairwise_f1.value is None
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(rows_strategy.map(lambda rows: rows[0]), st.integers(0, 3)), min_size=1, max_size=15)
+)
+def test_weights_count_as_copies_that_do_not_meet_each_other(drawn: list[tuple[Row, int]]) -> None:
+    """A weighted score is that of a frame with so many copies of each session, none a partner of its own."""
+    frame = frame_of([row for row, _ in drawn])
+    concepts, labels, cells = coded(frame)
+    weights = np.array([float(count) for _, count in drawn])
+    copies = [(i, row) for i, (row, count) in enumerate(drawn) for _ in range(count)]
+    for groups, same_group, same_other in (
+        (concepts, same_concept, same_label),
+        (labels, same_label, same_concept),
+    ):
+        shares = []
+        for i, one in copies:
+            partners = [other for j, other in copies if j != i and same_group(one, other)]
+            if partners:
+                shares.append(sum(same_other(one, other) for other in partners) / len(partners))
+        measured = agreement(cells, groups, weights)
+        assert measured == (pytest.approx(sum(shares) / len(shares)) if shares else None)
+
+
 def test_copies_of_a_session_are_no_partners() -> None:
     """A user drawn three times counts three times, but agrees with itself never."""
     rows = [("u1", 1, "A", "x"), ("u2", 1, "B", "x"), ("u3", 1, "B", "x")]
@@ -186,6 +233,24 @@ def test_interval_widens_when_users_repeat() -> None:
     assert width(clustered) > 2 * width(spread)
 
 
+def test_interval_covers_about_as_often_as_it_says() -> None:
+    """Of many samples of 120 users, most intervals hold the consistency of the population."""
+    generator = np.random.default_rng(3)
+    samples, users = 150, pl.Series([f"u{i:03}" for i in range(120)])
+    # A user's session carries the right label with .85: two agree with .85 squared and .15 squared.
+    truth, covered = 0.85**2 + 0.15**2, 0
+    concepts = np.zeros(len(users), dtype=np.intp)
+    for sample in range(samples):
+        cells = (generator.random(len(users)) < 0.15).astype(np.intp)
+        value = agreement(cells, concepts, np.ones(len(users)))
+        draws = [agreement(cells, concepts, w) for w in user_weights(users, resamples=200, seed=sample)]
+        interval = percentile_interval(value, draws)
+        assert interval.low is not None
+        assert interval.high is not None
+        covered += interval.low <= truth <= interval.high
+    assert 0.88 <= covered / samples <= 1.0
+
+
 def test_run_is_scored_per_field_and_discovery_is_a_stream() -> None:
     """Fields without truth are left out; a discovery session is a partner from another stream."""
     sessions = pl.DataFrame(
@@ -209,3 +274,12 @@ def test_speedup_is_a_ratio() -> None:
     assert speedup(300, 100) == 3
     with pytest.raises(ValueError, match="positive"):
         speedup(300, 0)
+
+
+def test_utilisation_is_a_share() -> None:
+    """Half busy is one half; no time at all, or negative time, is an error."""
+    assert utilisation(30, 30) == 0.5
+    assert utilisation(1, 0) == 1
+    for busy, waiting in ((0, 0), (-1, 2)):
+        with pytest.raises(ValueError, match="utilisation"):
+            utilisation(busy, waiting)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import matplotlib.pyplot as plt
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from autoanalyze.study import plots
@@ -22,7 +23,7 @@ def closed() -> Iterator[None]:
 def test_pareto_ranks_labels_and_adds_up_the_rest() -> None:
     """The most frequent stands first, what is beyond the top is one bar, and the axes have units."""
     ax = plots.pareto({"rare": 1, "common": 10, "middle": 4, "other": 2}, top=2)
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["common", "middle", "2 others"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["common", "middle", "2 more"]
     widths = [patch.get_width() for patch in ax.patches if isinstance(patch, Rectangle)]
     assert widths == [10, 4, 3]
     assert ax.get_xlabel() == "sessions"
@@ -33,6 +34,27 @@ def test_pareto_takes_frames() -> None:
     counts = pl.Series("label", ["a", "b", "a"]).value_counts()
     ax = plots.pareto(counts)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_pareto_leaves_null_out() -> None:
+    """A session without a label adds no bar and no share."""
+    counts = pl.Series("label", ["a", "a", "b", None]).value_counts()
+    assert [text.get_text() for text in plots.pareto(counts).get_yticklabels()] == ["a", "b"]
+
+
+def test_labels_are_never_read_as_formulas() -> None:
+    """A label with dollar signs is drawn as it is written."""
+    figure = plots.pareto({"Refund $50_{ instead of $20": 3}).figure
+    figure.canvas.draw()
+
+
+def test_long_labels_have_room() -> None:
+    """Labels of several lines make the figure taller, so that they do not run into each other."""
+    short = plots.pareto({f"label {i}": 1 for i in range(10)}).figure
+    long = plots.pareto({f"label {i} of a customer who explains at length": 1 for i in range(10)}).figure
+    assert isinstance(short, Figure)
+    assert isinstance(long, Figure)
+    assert long.get_figheight() > short.get_figheight()
 
 
 CALLS = pl.DataFrame(
@@ -62,6 +84,14 @@ def test_consistency_shows_target_and_skips_the_unscored() -> None:
     ax = plots.consistency_bars({"intent": {"consistency": known, "precision": unknown}})
     assert ax.get_legend() is not None
     assert any(line.get_ydata()[0] == 0.95 for line in ax.lines)  # type: ignore[index]  # matplotlib's ArrayLike
+
+
+def test_values_without_interval_are_drawn() -> None:
+    """A value that has no interval is a point alone, and no metrics at all are an empty figure."""
+    alone = {"value": 0.9, "low": None, "high": None}
+    ax = plots.consistency_bars({"intent": {"consistency": alone, "precision": alone}})
+    assert [line.get_ydata()[0] for line in ax.lines].count(0.9) >= 2  # type: ignore[index]  # matplotlib's ArrayLike
+    assert plots.consistency_bars({}).get_ylabel()
 
 
 def test_style_leaves_no_trace() -> None:

@@ -1,0 +1,83 @@
+"""The README is true: its commands run, its files exist, its output is what comes out."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from autoanalyze.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
+ANALYSES = [line for line in COMMANDS if line.startswith("autoanalyze run")]
+
+
+def test_first_two_commands_are_those_of_ci() -> None:
+    """CI installs and tests as a newcomer does."""
+    install, test = COMMANDS[:2]
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for part in install.replace("-q ", "--quiet ").replace("-r ", "--requirement ").split(" && "):
+        assert part.replace("-e .", "--editable .") in ci, part
+    assert test in ci
+    assert len(README[: README.index("run folder:")].splitlines()) <= 35
+
+
+def test_linked_files_exist() -> None:
+    """No link leads nowhere."""
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.fixture
+def sessions_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """sessions.csv as the README's reader might have it, in the folder where commands run."""
+    monkeypatch.chdir(tmp_path)
+    rows = ["conversation,role,text,true_general_intent"]
+    for number in range(60):
+        kind = ("Billing Question", "Password Reset", "Order Status")[number % 3]
+        rows += [f"c{number},user,hello {number} my {kind.lower()},{kind}", f"c{number},bot,sure,{kind}"]
+    path = tmp_path / "sessions.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def run(line: str, monkeypatch: pytest.MonkeyPatch, *extra: str) -> int:
+    """Exit code of a command line of the README."""
+    monkeypatch.setattr("sys.argv", [*shlex.split(line), *extra])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_import_command_works(sessions_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The import of the README takes a file in, and the analysis after it finds the sessions."""
+    (line,) = [line for line in COMMANDS if line.startswith("autoanalyze import")]
+    assert run(line, monkeypatch) == 0
+    analysis = next(line for line in ANALYSES if "data=store" in line and "endpoint" not in line)
+    assert run(analysis, monkeypatch, "discovery.min_sessions=10", "baseline=none") == 0
+    (record,) = Path.cwd().glob("outputs/*/*/run.json")
+    assert json.loads(record.read_text())["sessions"]["labelled"] == 60
+
+
+@pytest.mark.parametrize("line", [line for line in ANALYSES if "data=store" not in line])
+def test_simulated_commands_work(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other analysis of the README runs, on few sessions."""
+    monkeypatch.chdir(tmp_path)
+    small = () if "--cfg" in line else ("data.count=40", "discovery.min_sessions=10", "baseline=none")
+    assert run(line, monkeypatch, *small) == 0
+
+
+@pytest.mark.parametrize("line", [line for line in ANALYSES if "endpoint=" in line])
+def test_live_commands_compose(line: str) -> None:
+    """Commands against real endpoints are valid, up to the request."""
+    from autoanalyze.composition import compose
+
+    config = compose(shlex.split(line)[2:])
+    assert config.endpoint != "simulated"
+    assert config.model.price_prompt is not None
