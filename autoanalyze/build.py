@@ -23,6 +23,7 @@ from autoanalyze.data.importers import ImportReport, import_file
 from autoanalyze.data.store import Store
 from autoanalyze.data.synthetic import generate
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.job import Engine
 from autoanalyze.llm.client import Endpoint
 from autoanalyze.llm.tokens import TokenCounter, load_counter
 from autoanalyze.progress import Progress, ProgressTracker
@@ -30,7 +31,7 @@ from autoanalyze.provenance import digest
 from autoanalyze.records import Session, Truth, transcript
 from autoanalyze.results import Outcome, sessions_table
 from autoanalyze.run_folder import RunFolder
-from autoanalyze.service import Engine, ParallelAutoAnalyze
+from autoanalyze.service import ParallelAutoAnalyze
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
@@ -123,6 +124,7 @@ class Workshop:
             counter=self._counter,
             connect=self._simulate if self.simulated else lambda _sessions: self._network,
             finish=finish,
+            relive=self.simulated,
         )
 
     def _open_store(self) -> Store:

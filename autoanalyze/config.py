@@ -18,7 +18,7 @@ from omegaconf import MISSING
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.records import LabelField, LabelSchema
 
-__all__ = ["ENVIRONMENT", "Config", "checked", "sequential"]
+__all__ = ["ENVIRONMENT", "FAULTS", "Config", "checked", "rate_limits", "sequential"]
 
 ENVIRONMENT = {
     "parallel.streams": "PARALLEL_STREAM_COUNT",
@@ -29,6 +29,27 @@ ENVIRONMENT = {
     "discovery.max_sessions": "DISCOVERY_MAX_SESSIONS",
 }
 """Keys whose default an environment variable can set."""
+
+FAULTS = frozenset(
+    {
+        "busy",
+        "busy_with_retry_after",
+        "server_error",
+        "unavailable",
+        "hang",
+        "reset",
+        "slow",
+        "not_json",
+        "cut_off",
+        "missing_key",
+        "duplicated_key",
+        "foreign_key",
+        "wrong_outcome",
+        "refusal",
+        "empty",
+    }
+)
+"""Kinds of trouble that the simulated endpoint can make."""
 
 SEQUENTIAL_SESSIONS_PER_CALL = 5
 """What the sequential implementation of the design put into a call."""
@@ -110,16 +131,39 @@ class RetryConfig:
     """What happens to a session or a call that came back without a valid answer."""
 
     attempts: int = 3
+    call_attempts: int = 8
+    call_seconds: float = 600.0
     first_wait_seconds: float = 1.0
     longest_wait_seconds: float = 30.0
 
 
 @dataclass
 class LimitsConfig:
-    """Which provider limits the run plans for."""
+    """Which provider limits the run keeps to: those of the account's tier, or others given here."""
 
     tier: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
     timeout_seconds: float = 120.0
+
+
+@dataclass
+class JournalConfig:
+    """Where answers may come from besides the endpoint."""
+
+    mode: str = "record"
+    reuse: list[str] = field(default_factory=list)
+
+
+@dataclass
+class FaultsConfig:
+    """What the simulated endpoint does wrong on purpose."""
+
+    rate: float = 0.0
+    kinds: list[str] = field(default_factory=list)
+    quota_after: int | None = None
+    gone_after: int | None = None
+    slow_seconds: float = 30.0
 
 
 @dataclass
@@ -178,9 +222,13 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     schema: SchemaConfig = field(default_factory=SchemaConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    faults: FaultsConfig = field(default_factory=FaultsConfig)
+    journal: JournalConfig = field(default_factory=JournalConfig)
     endpoint: str = "simulated"
     sync: str = "rounds"
     batch_size: int | None = None
+    budget_usd: float | None = None
+    confirm_above_usd: float = 1.0
     baseline: str | None = None
     context: str = ""
     token_counter: str = "auto"
@@ -210,6 +258,16 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("baseline", null_or(one_of("run", "none")), "run, none or null"),
     ("token_counter", one_of("auto", "tiktoken", "estimate"), "auto, tiktoken or estimate"),
     ("batch_size", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
+    ("budget_usd", null_or(lambda v: v > 0), "more than 0 USD, or null"),
+    ("confirm_above_usd", between(0, ANY_SIZE), "at least 0 USD"),
+    ("journal.mode", one_of("record", "replay"), "record or replay"),
+    ("limits.requests_per_minute", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
+    ("limits.tokens_per_minute", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
+    ("faults.rate", between(0, 1), "0 to 1"),
+    ("faults.kinds", lambda v: set(v) <= FAULTS, f"among {', '.join(sorted(FAULTS))}"),
+    ("faults.quota_after", null_or(between(0, ANY_SIZE)), "at least 0 calls, or null"),
+    ("faults.gone_after", null_or(between(0, ANY_SIZE)), "at least 0 calls, or null"),
+    ("faults.slow_seconds", between(0, ANY_SIZE), "at least 0 seconds"),
     ("data.source", one_of("synthetic", "store"), "synthetic or store"),
     ("data.count", between(1, ANY_SIZE), "at least 1"),
     ("data.minimum_messages", between(1, ANY_SIZE), "at least 1"),
@@ -225,6 +283,8 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("resolution.labels_per_call", between(2, ANY_SIZE), "at least 2"),
     ("resolution.opinions", one_of(1, 3, 5), "1, 3 or 5"),
     ("retry.attempts", between(0, 10), "0 to 10"),
+    ("retry.call_attempts", between(1, 100), "1 to 100"),
+    ("retry.call_seconds", between(0, ANY_SIZE), "at least 0 seconds"),
     ("retry.first_wait_seconds", between(0, ANY_SIZE), "at least 0 seconds"),
     ("retry.longest_wait_seconds", between(0, ANY_SIZE), "at least 0 seconds"),
     ("limits.timeout_seconds", between(0.001, ANY_SIZE), "more than 0 seconds"),
@@ -278,6 +338,16 @@ def checked(config: Config) -> Config:
     return config
 
 
+def rate_limits(config: Config) -> RateLimit:
+    """The provider limits that a run keeps to: given ones before those of the tier."""
+    limits = config.limits
+    tier = config.model.tiers[limits.tier] if limits.tier else RateLimit()
+    return RateLimit(
+        limits.requests_per_minute or tier.requests_per_minute,
+        limits.tokens_per_minute or tier.tokens_per_minute,
+    )
+
+
 def sequential(config: Config) -> Config:
     """The sequential baseline of a configuration: one stream, 5 sessions per call, no discovery.
 
@@ -288,6 +358,9 @@ def sequential(config: Config) -> Config:
         sync="sequential",
         batch_size=None,
         baseline="none",
+        budget_usd=None,
+        journal=JournalConfig(),
+        faults=FaultsConfig(),
         discovery=replace(config.discovery, mode="none"),
         parallel=replace(config.parallel, streams=1, sessions_per_stream=SEQUENTIAL_SESSIONS_PER_CALL),
     )

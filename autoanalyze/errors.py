@@ -7,9 +7,16 @@ AutoAnalyzeError
 │   └── RunFolderError        a run folder is missing, foreign or cannot be written
 ├── EndpointError         the endpoint did not answer a request
 │   ├── TransientEndpointError    worth another try: busy, slow, unreachable
-│   └── FatalEndpointError        no retry can help: bad key, unknown model, no quota
+│   ├── RequestTooLongError       the request does not fit into the model's context
+│   ├── RequestRefusedError       a content filter refused what the request says
+│   └── FatalEndpointError        no retry can help: bad key, unknown model
 ├── ReplyError            the endpoint answered something that is not a reply
-└── CancelledRunError     a person stopped the run; it can go on later            (exit code 3)
+├── JournalError          a journal is damaged, or lacks a call that a replay needs
+└── StoppedRunError       the run stopped with what it has; it can go on later    (exit code 3)
+    ├── CancelledRunError         a person asked for it
+    ├── BudgetExceededError       the next call does not fit into the budget
+    ├── QuotaExceededError        the account at the provider has no credit left
+    └── EndpointGoneError         nothing came back any more, after all retries
 
 Messages say what to do about it. Classes also inherit the standard type that
 callers would expect to catch.
@@ -19,14 +26,21 @@ from __future__ import annotations
 
 __all__ = [
     "AutoAnalyzeError",
+    "BudgetExceededError",
     "CancelledRunError",
     "ConfigurationError",
     "EndpointError",
+    "EndpointGoneError",
     "FatalEndpointError",
     "ImportDataError",
     "InputError",
+    "JournalError",
+    "QuotaExceededError",
     "ReplyError",
+    "RequestRefusedError",
+    "RequestTooLongError",
     "RunFolderError",
+    "StoppedRunError",
     "TransientEndpointError",
 ]
 
@@ -60,7 +74,22 @@ class EndpointError(AutoAnalyzeError):
 
 
 class TransientEndpointError(EndpointError, ConnectionError):
-    """The endpoint was busy, slow or unreachable; the same request may succeed later."""
+    """The endpoint was busy, slow or unreachable; the same request may succeed later.
+
+    `retry_after` is how many seconds the endpoint asked to wait, if it did.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RequestTooLongError(EndpointError):
+    """The request does not fit into the model's context; a smaller one may."""
+
+
+class RequestRefusedError(EndpointError):
+    """A content filter refused the request; without the session that it minds, it may pass."""
 
 
 class FatalEndpointError(EndpointError):
@@ -71,7 +100,27 @@ class ReplyError(AutoAnalyzeError, ValueError):
     """The endpoint's answer is not the JSON that was asked for."""
 
 
-class CancelledRunError(AutoAnalyzeError):
-    """The run was cancelled; what it had answered so far is in its journal."""
+class JournalError(AutoAnalyzeError):
+    """A journal is damaged, or lacks a call that a strict replay needs."""
+
+
+class StoppedRunError(AutoAnalyzeError):
+    """The run stopped with what it has. Everything answered is in its journal; resume goes on from there."""
 
     exit_code = 3
+
+
+class CancelledRunError(StoppedRunError):
+    """A person asked the run to stop."""
+
+
+class BudgetExceededError(StoppedRunError):
+    """The next call might cost more than the budget has left."""
+
+
+class QuotaExceededError(StoppedRunError):
+    """The account at the provider has no credit left."""
+
+
+class EndpointGoneError(StoppedRunError):
+    """Nothing came back from the endpoint any more, after all retries and with a single stream."""

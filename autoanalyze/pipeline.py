@@ -11,8 +11,17 @@ from autoanalyze.phases.conflicts import ConflictResolution, ResolutionResult
 from autoanalyze.phases.discovery import DiscoveryResult, StrategicDiscovery
 from autoanalyze.phases.rounds import ParallelProcessingOrchestrator, ParallelResult
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
+from autoanalyze.phases.vocabulary import labels_found
 from autoanalyze.progress import ProgressTracker
-from autoanalyze.records import CallContext, Facts, Model, Session, SessionResult, TranscriptReader
+from autoanalyze.records import (
+    CallContext,
+    Facts,
+    Model,
+    Session,
+    SessionResult,
+    TranscriptReader,
+    VocabularySnapshot,
+)
 from autoanalyze.results import PhaseResults, label_counts
 
 __all__ = ["Pipeline"]
@@ -34,6 +43,7 @@ class Pipeline:
         self._model = model
         self._tokens = tokens
         self._tracker = tracker
+        self._finished: dict[str, SessionResult] = {}
         self._streams = StreamProcessing(
             model,
             reader,
@@ -51,7 +61,30 @@ class Pipeline:
         by_id = {result.session_id: result for result in (*discovery.processed, *parallel.sessions)}
         results = tuple(by_id[session.session_id] for session in sessions)
         resolution, final = await self._resolve(parallel, results)
-        return PhaseResults(self._schema, tuple(sessions), results, final, discovery, parallel, resolution)
+        return PhaseResults(
+            self._schema,
+            tuple(sessions),
+            results,
+            final,
+            parallel.vocabulary,
+            discovery,
+            parallel,
+            resolution,
+        )
+
+    def so_far(self, sessions: Sequence[Session], reason: str) -> PhaseResults:
+        """What there is when the phases were stopped: finished batches, and nothing merged.
+
+        Sessions that were not reached are unresolved, with the reason.
+        """
+        results = tuple(
+            self._finished.get(session.session_id)
+            or SessionResult(session.session_id, None, self._tracker.current.phase, 0, 0, 0, error=reason)
+            for session in sessions
+        )
+        final = {result.session_id: result.facts for result in results if result.facts is not None}
+        vocabulary = VocabularySnapshot().extended(labels_found(self._schema, final.values()))
+        return PhaseResults(self._schema, tuple(sessions), results, final, vocabulary)
 
     async def _discover(self, sessions: Sequence[Session]) -> DiscoveryResult:
         phase = StrategicDiscovery(
@@ -93,6 +126,7 @@ class Pipeline:
         return resolution, final
 
     def _batch_done(self, outcome: BatchOutcome, context: CallContext) -> None:
+        self._finished |= {result.session_id: result for result in outcome.results}
         self._tracker.batch_done(
             outcome,
             context,

@@ -11,11 +11,11 @@ from autoanalyze.phases.streams import BatchOutcome
 from autoanalyze.records import CallContext
 from autoanalyze.run_folder import RunFolder
 
-__all__ = ["Progress", "ProgressTracker", "Status"]
+__all__ = ["FINAL", "Progress", "ProgressTracker", "Status"]
 
-Status = Literal["created", "running", "done", "failed", "cancelled"]
+Status = Literal["created", "running", "done", "failed", "stopped", "cancelled"]
 
-FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+FINAL: frozenset[str] = frozenset({"done", "failed", "stopped", "cancelled"})
 
 WRITE_EVERY_SECONDS = 0.1
 """Wall time between two writes of progress.json, so that fast simulated runs are not spent on files."""
@@ -76,7 +76,8 @@ class ProgressTracker:
     ) -> None:
         """Count a finished batch; `seconds` is the time on the run's clock."""
         now = self.current
-        size = len(outcome.results)
+        # What the endpoint failed comes back in a later round, and is counted then.
+        size = sum(not result.endpoint_failed for result in outcome.results)
         processed = now.sessions_processed + size
         left = now.sessions_total - processed
         self.update(
@@ -86,6 +87,6 @@ class ProgressTracker:
             tokens=now.tokens + outcome.usage.prompt + outcome.usage.completion,
             cost_usd=now.cost_usd + cost_usd,
             seconds=seconds,
-            eta_seconds=seconds / processed * left,
+            eta_seconds=seconds / processed * left if processed else None,
             streams={**now.streams, context.stream: now.streams.get(context.stream, 0) + size},
         )

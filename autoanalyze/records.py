@@ -233,6 +233,8 @@ class SessionResult:
     attempts: int
     shortened: bool = False
     error: str | None = None
+    endpoint_failed: bool = False
+    """Whether the endpoint is to blame, and not what it answered: such a session is worth another round."""
 
     @property
     def status(self) -> Literal["labelled", "unresolved"]:
@@ -281,7 +283,9 @@ class Model(Protocol):
     ) -> Reply:
         """Label `sessions`; row keys are `s1`, `s2`, ... in the order given.
 
-        Raises TransientEndpointError when a later try may succeed, FatalEndpointError when none can.
+        Raises TransientEndpointError when the endpoint failed in spite of all retries,
+        RequestTooLongError and RequestRefusedError when fewer or shorter sessions may pass,
+        FatalEndpointError when nothing can help, StoppedRunError when the run has to end.
         """
         ...
 

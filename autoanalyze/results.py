@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from autoanalyze.llm.journal import Account
 from autoanalyze.phases.conflicts import ResolutionResult
 from autoanalyze.phases.discovery import DiscoveryResult
 from autoanalyze.phases.rounds import ParallelResult, RoundRecord
@@ -15,37 +16,44 @@ from autoanalyze.records import (
     FALLBACK_OUTCOMES,
     Facts,
     LabelSchema,
+    Resolution,
     Session,
     SessionResult,
     Usage,
     VocabularySnapshot,
 )
+from autoanalyze.run_folder import RunFolder
 
-__all__ = ["Outcome", "PhaseResults", "label_counts", "tables", "totals"]
+__all__ = ["Outcome", "PhaseResults", "label_counts", "tables", "totals", "write_tables"]
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseResults:
     """What the phases brought. `results` holds a row per session with the labels first given;
-    `final` the facts of the labelled ones under their canonical labels."""
+    `final` the facts of the labelled ones under their canonical labels. A phase that a run did
+    not get to is null."""
 
     schema: LabelSchema
     sessions: tuple[Session, ...]
     results: tuple[SessionResult, ...]
     final: Mapping[str, Facts]
-    discovery: DiscoveryResult
-    parallel: ParallelResult
-    resolution: ResolutionResult
+    vocabulary: VocabularySnapshot
+    discovery: DiscoveryResult | None = None
+    parallel: ParallelResult | None = None
+    resolution: ResolutionResult | None = None
+
+    def redirects(self) -> Mapping[str, Mapping[str, str]]:
+        """Per field, alias to canonical."""
+        return self.resolution.redirects() if self.resolution else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The phases' results, and what they took. `model_seconds` is time on the run's clock."""
+    """The phases' results, and what they took. `cost_usd` is as if every call were made now;
+    `model_seconds` is time on the run's clock."""
 
     phases: PhaseResults
-    calls: int
-    failed_calls: int
-    usage: Usage
+    account: Account
     cost_usd: float
     model_seconds: float
 
@@ -66,9 +74,8 @@ def label_counts(
 
 def totals(outcome: Outcome) -> dict[str, Any]:
     """The figures of a run for `run.json`."""
-    phases = outcome.phases
+    phases, account = outcome.phases, outcome.account
     labelled = sum(result.facts is not None for result in phases.results)
-    usage = outcome.usage
     return {
         "sessions": {
             "sampled": len(phases.sessions),
@@ -78,33 +85,63 @@ def totals(outcome: Outcome) -> dict[str, Any]:
         },
         "labels": {
             name: {
-                "first_given": len(phases.parallel.vocabulary.labels(name)),
+                "first_given": len(phases.vocabulary.labels(name)),
                 "final": len({facts.labels[name] for facts in phases.final.values()} - {None}),
             }
             for name in phases.schema.names
         },
-        "calls": outcome.calls,
-        "failed_calls": outcome.failed_calls,
-        "tokens": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
+        "calls": account.calls,
+        "failed_calls": account.failures,
+        "tokens": tokens_of(account.usage),
         "cost_usd": round(outcome.cost_usd, 6),
+        "paid": {
+            "calls": account.paid_calls,
+            "tokens": tokens_of(account.paid_usage),
+            "cost_usd": round(account.spent_usd, 6),
+            "uncertain_usd": round(account.uncertain_usd, 6),
+        },
         "model_seconds": round(outcome.model_seconds, 3),
-        "discovery": {
-            "sessions": phases.discovery.processed_count,
-            "rate": round(phases.discovery.discovery_rate, 4),
-            "seconds": round(phases.discovery.stream.seconds, 3),
+        **phase_totals(phases),
+    }
+
+
+def tokens_of(usage: Usage) -> dict[str, int]:
+    """A usage by name."""
+    return {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion}
+
+
+def phase_totals(phases: PhaseResults) -> dict[str, Any]:
+    """The figures of each phase; null for one that the run did not get to."""
+    discovery, parallel, resolution = phases.discovery, phases.parallel, phases.resolution
+    return {
+        "discovery": discovery
+        and {
+            "sessions": discovery.processed_count,
+            "unique_labels": discovery.unique_labels,
+            "rate": round(discovery.discovery_rate, 4),
+            "seconds": round(discovery.stream.seconds, 3),
         },
-        "parallel": {
-            "rounds": len(phases.parallel.rounds),
-            "sync_points": phases.parallel.sync_points,
-            "utilisation": round(phases.parallel.utilisation, 4),
+        "parallel": parallel
+        and {
+            "rounds": len(parallel.rounds),
+            "sync_points": parallel.sync_points,
+            "utilisation": round(parallel.utilisation, 4),
+            "degradations": [asdict(degradation) for degradation in parallel.degradations],
         },
-        "resolution": {
-            "conflicts_found": phases.resolution.conflicts_found,
-            "resolved": phases.resolution.resolved,
-            "canonical_mappings": phases.resolution.canonical_mappings,
-            "errors": list(phases.resolution.errors),
+        "resolution": resolution
+        and {
+            "conflicts_found": resolution.conflicts_found,
+            "resolved": resolution.resolved,
+            "canonical_mappings": resolution.canonical_mappings,
+            "errors": list(resolution.errors),
         },
     }
+
+
+def write_tables(folder: RunFolder, phases: PhaseResults) -> None:
+    """Write the tables of a run into its folder."""
+    for name, frame in tables(phases).items():
+        folder.write_table(name, frame)
 
 
 def tables(phases: PhaseResults) -> dict[str, pl.DataFrame]:
@@ -112,8 +149,8 @@ def tables(phases: PhaseResults) -> dict[str, pl.DataFrame]:
     return {
         "sessions": sessions_table(phases),
         "labels": labels_table(phases),
-        "merges": merges_table(phases.resolution),
-        "rounds": rounds_table(phases.parallel.rounds),
+        "merges": merges_table(phases.resolution.resolutions if phases.resolution else ()),
+        "rounds": rounds_table(phases.parallel.rounds if phases.parallel else ()),
     }
 
 
@@ -172,8 +209,8 @@ def sessions_table(phases: PhaseResults) -> pl.DataFrame:
 
 def labels_table(phases: PhaseResults) -> pl.DataFrame:
     """The vocabulary: a row per label with its arrival, its version, and its sessions before and after."""
-    redirects = phases.resolution.redirects()
-    first = label_counts(phases.schema, phases.parallel.vocabulary, phases.results)
+    redirects = phases.redirects()
+    first = label_counts(phases.schema, phases.vocabulary, phases.results)
     final: dict[str, dict[str, int]] = {name: {} for name in phases.schema.names}
     for facts in phases.final.values():
         for name, label in facts.labels.items():
@@ -188,7 +225,7 @@ def labels_table(phases: PhaseResults) -> pl.DataFrame:
             "sessions": final[name].get(label, 0),
             "version": version,
         }
-        for version, addition in enumerate(phases.parallel.vocabulary.additions, start=1)
+        for version, addition in enumerate(phases.vocabulary.additions, start=1)
         for name, labels in addition.items()
         for label in labels
     ]
@@ -203,7 +240,7 @@ def labels_table(phases: PhaseResults) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema).with_row_index("arrival")
 
 
-def merges_table(resolution: ResolutionResult) -> pl.DataFrame:
+def merges_table(resolutions: Sequence[Resolution]) -> pl.DataFrame:
     """A row per redirected alias."""
     schema: dict[str, Any] = {
         "field": pl.String(),
@@ -214,7 +251,7 @@ def merges_table(resolution: ResolutionResult) -> pl.DataFrame:
         "round": pl.Int64(),
         "similarity": pl.Float64(),
     }
-    return pl.DataFrame([asdict(merge) for merge in resolution.resolutions], schema=schema)
+    return pl.DataFrame([asdict(merge) for merge in resolutions], schema=schema)
 
 
 def rounds_table(rounds: Sequence[RoundRecord]) -> pl.DataFrame:

@@ -5,17 +5,20 @@ progress.json   how far it is, replaced atomically, readable by any process whil
 calls.jsonl     the journal
 *.parquet       sessions, labels, merges, rounds, and truth where it is known
 cancel          present once somebody asked the run to stop
+.lock           held by the process that works on the run; free means that nobody does
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from filelock import FileLock, Timeout
 
 from autoanalyze.errors import RunFolderError
 
@@ -42,7 +45,7 @@ class RunFolder:
         folder = cls(path)
         if (folder.path / "run.json").exists():
             raise RunFolderError(
-                f"{folder.path} holds a run already: choose another folder (hydra.run.dir=...)"
+                f"{folder.path} holds a run already: resume it, or choose another folder (hydra.run.dir=...)"
             )
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -59,6 +62,34 @@ class RunFolder:
         """Where the calls are recorded."""
         return self.path / "calls.jsonl"
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder while working on its run. Raises RunFolderError if another process does.
+
+        The operating system frees the lock when its holder dies, however it dies.
+        """
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise RunFolderError(
+                f"{self.path} is being worked on by another process: see `autoanalyze status {self.path}`"
+            ) from None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process is working on the run."""
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def status(self) -> str:
+        """The run's status; one that claims to be running while nobody works on it is `interrupted`."""
+        status = str(self.read_json("progress.json").get("status", "unknown"))
+        return "interrupted" if status in ("created", "running") and not self.busy else status
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Replace a JSON file as a whole, so that no reader ever sees half of it."""
         draft = self.path / f".{name}.draft"
@@ -70,16 +101,23 @@ class RunFolder:
         try:
             content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunFolderError(f"{self.path} is not the folder of a run: {name}: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise RunFolderError(f"{self.path} is not the folder of a run: {name}: {reason}") from None
         return content
 
     def write_table(self, name: str, frame: pl.DataFrame) -> None:
-        """Write `name`.parquet."""
-        frame.write_parquet(self.path / f"{name}.parquet")
+        """Write `name`.parquet, as a whole."""
+        draft = self.path / f".{name}.draft"
+        frame.write_parquet(draft)
+        draft.replace(self.path / f"{name}.parquet")
 
     def request_cancel(self) -> None:
         """Ask the run, wherever it is running, to stop."""
         (self.path / "cancel").touch()
+
+    def withdraw_cancel(self) -> None:
+        """Forget an earlier wish to stop."""
+        (self.path / "cancel").unlink(missing_ok=True)
 
     @property
     def cancel_requested(self) -> bool:

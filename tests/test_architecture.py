@@ -14,7 +14,7 @@ FLOORS = (
     {"records", "errors", "config", "composition"},
     {"data", "llm", "study"},
     {"phases", "simulation"},
-    {"service", "pipeline", "results", "progress", "run_folder", "provenance"},
+    {"service", "job", "pipeline", "planning", "results", "progress", "run_folder", "provenance"},
     {"build"},
     {"cli", "terminal", "__main__"},
 )

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import openai
+from openai.types.chat import ChatCompletion
 
-from autoanalyze.config import ModelConfig
-from autoanalyze.errors import ConfigurationError, FatalEndpointError, ReplyError, TransientEndpointError
+from autoanalyze.config import ModelConfig, RetryConfig
+from autoanalyze.errors import (
+    ConfigurationError,
+    EndpointError,
+    JournalError,
+    ReplyError,
+    TransientEndpointError,
+)
 from autoanalyze.llm import prompts
-from autoanalyze.llm.journal import Journal, request_hash
+from autoanalyze.llm.journal import Journal, RecordedAnswer, request_hash
+from autoanalyze.llm.limits import Budget, RateLimiter
+from autoanalyze.llm.refusals import REFUSED, FormatRefusedError, describe, translated, was_refused
+from autoanalyze.llm.retries import patient
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.records import (
     CallContext,
@@ -28,9 +39,12 @@ from autoanalyze.records import (
 
 __all__ = ["Endpoint", "OpenAIAnalysis"]
 
-RETRYABLE_STATUS = frozenset({408, 409, 429})
 JUDGE_COMPLETION_TOKENS_PER_LABEL = 40
 REPLY_FORMATS = ("json_schema", "json_object", "text")
+
+RESERVE_FACTOR, RESERVE_TOKENS = 1.25, 300
+"""A call reserves for more prompt tokens than we count: message frames and the reply schema are billed
+too, and the estimate may fall short of a real encoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +74,34 @@ class Completion:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as it is wanted: the request, and what the journal should know of it."""
+
+    kind: str
+    request: dict[str, Any]
+    digest: str
+    context: CallContext
+    session_ids: tuple[str, ...]
+    vocabulary_version: int
+    prompt_tokens: int
+    completion_limit: int
+    expected_completion: int
+    began: float
+
+    @property
+    def planned_tokens(self) -> int:
+        """What the call will probably take from the tokens per minute."""
+        return self.prompt_tokens + self.expected_completion
+
+
 class OpenAIAnalysis:
     """Asks an endpoint for facts and judgements, and journals every call.
 
-    The openai client's own retries are off: an attempt that the journal does not know of
-    would escape the record and the budget.
+    A call whose answer is in the journal is not made again; with `replay` no other is made at
+    all. The openai client's own retries are off: an attempt that the journal does not know of
+    would escape the record and the budget. With `relive`, a reused answer takes as long on the
+    run's clock as it took when it was made.
     """
 
     def __init__(
@@ -75,8 +112,13 @@ class OpenAIAnalysis:
         schema: LabelSchema,
         tokens: TokenManagement,
         journal: Journal,
+        limiter: RateLimiter,
+        budget: Budget,
+        retry: RetryConfig,
         context: str = "",
         timeout_seconds: float = 120.0,
+        replay: bool = False,
+        relive: bool = False,
     ) -> None:
         if model.reply_format not in REPLY_FORMATS:
             raise ConfigurationError(
@@ -95,7 +137,13 @@ class OpenAIAnalysis:
         self._schema = schema
         self._tokens = tokens
         self._journal = journal
+        self._limiter = limiter
+        self._budget = budget
+        self._retry = retry
         self._context = context
+        self._timeout = timeout_seconds
+        self._replay = replay
+        self._relive = relive
         self._reply_format = model.reply_format
 
     async def close(self) -> None:
@@ -111,8 +159,9 @@ class OpenAIAnalysis:
             kind="analyze",
             reply_schema=prompts.batch_reply_schema(self._schema),
             completion_limit=self._tokens.completion_limit(len(sessions)),
+            expected_completion=self._tokens.expected_completion(len(sessions)),
             context=context,
-            session_ids=[session.session_id for session in sessions],
+            session_ids=tuple(session.session_id for session in sessions),
             vocabulary_version=vocabulary.version,
         )
         try:
@@ -125,12 +174,13 @@ class OpenAIAnalysis:
         self, label_field: LabelField, labels: Sequence[str], context: CallContext
     ) -> Judgement:
         """Group `labels` that mean the same; see `records.Model`."""
-        limit = JUDGE_COMPLETION_TOKENS_PER_LABEL * len(labels)
+        limit = max(200, JUDGE_COMPLETION_TOKENS_PER_LABEL * len(labels))
         completion = await self._complete(
             prompts.judge_messages(label_field, labels),
             kind="judge",
             reply_schema=prompts.judge_reply_schema(),
-            completion_limit=min(self._model.output_limit, max(limit, 200)),
+            completion_limit=min(self._model.output_limit, limit),
+            expected_completion=limit // 4,
             context=context,
             session_ids=(),
             vocabulary_version=0,
@@ -148,39 +198,134 @@ class OpenAIAnalysis:
         kind: str,
         reply_schema: dict[str, Any],
         completion_limit: int,
+        expected_completion: int,
         context: CallContext,
-        session_ids: Sequence[str],
+        session_ids: tuple[str, ...],
         vocabulary_version: int,
     ) -> Completion:
-        """One journalled call."""
-        request = self._request(messages, kind, reply_schema, completion_limit, context.seed)
-        prompt_tokens = sum(self._tokens.counter.count(message["content"]) for message in messages)
+        """One call: from the journal if it is there, else made, and tried again as long as that may help."""
         clock = asyncio.get_running_loop()
-        entry = self._journal.sent(
-            request=request_hash(request, self._endpoint.identity),
-            kind=kind,
-            model=self._model.name,
-            context=context,
-            session_ids=session_ids,
-            vocabulary_version=vocabulary_version,
-            reserved_usd=self._tokens.calculate_cost_estimate(Usage(prompt_tokens, 0, completion_limit)),
-            start=clock.time(),
+        prompt_tokens = sum(self._tokens.counter.count(message["content"]) for message in messages)
+        formats = REPLY_FORMATS[REPLY_FORMATS.index(self._reply_format) :]
+        calls = []
+        for reply_format in formats:
+            request = self._request(
+                messages, kind, reply_schema, completion_limit, context.seed, reply_format
+            )
+            digest = request_hash(request, self._endpoint.identity)
+            call = Call(
+                kind, request, digest, context, session_ids, vocabulary_version,
+                prompt_tokens, completion_limit, expected_completion, clock.time(),
+            )  # fmt: skip
+            recorded = self._journal.recorded(digest)
+            if recorded is not None:
+                self._reply_format = reply_format
+                return await self._reuse(call, recorded)
+            calls.append(call)
+        if self._replay:
+            where = f"{kind}, {context.phase} round {context.round}, stream {context.stream}"
+            raise JournalError(
+                f"a replay needs a call that no journal holds ({where}): use the configuration and data of "
+                "the recorded run"
+            )
+        return await self._make(dict(zip(formats, calls, strict=True)))
+
+    async def _make(self, calls: Mapping[str, Call]) -> Completion:
+        """Make a call, in the strictest reply format that the endpoint knows."""
+        for reply_format, call in calls.items():
+            try:
+                async for attempt in patient(self._retry, call.digest):
+                    with attempt:
+                        return await self._attempt(call)
+            except FormatRefusedError:
+                if reply_format == REPLY_FORMATS[-1]:
+                    raise
+                self._reply_format = REPLY_FORMATS[REPLY_FORMATS.index(reply_format) + 1]
+        raise AssertionError("the last format returns or raises")
+
+    async def _reuse(self, call: Call, recorded: RecordedAnswer) -> Completion:
+        clock = asyncio.get_running_loop()
+        if self._relive:
+            await asyncio.sleep(recorded.seconds)
+        self._journal.reused(
+            {
+                "request": call.digest,
+                "kind": call.kind,
+                "phase": call.context.phase,
+                "round": call.context.round,
+                "stream": call.context.stream,
+                "attempt": call.context.attempt,
+                "model": self._model.name,
+                "session_ids": list(call.session_ids),
+                "vocabulary_version": call.vocabulary_version,
+                "began": call.began,
+                "start": call.began,
+            },
+            recorded,
+            end=clock.time(),
         )
-        try:
-            answer = await self._client.chat.completions.create(**request)
-        except openai.OpenAIError as error:
-            self._journal.failed(entry, end=clock.time(), error=describe(error))
-            self._fall_back(error)
-            raise translated(error, self._endpoint, self._model.name) from None
-        except asyncio.CancelledError:
-            self._journal.failed(entry, end=clock.time(), error="cancelled")
-            raise
-        choice = answer.choices[0] if answer.choices else None
-        text = (choice.message.content if choice else None) or ""
-        finish_reason = choice.finish_reason if choice else "empty"
-        usage = counted(answer.usage)
-        self._journal.answered(entry, end=clock.time(), usage=usage, finish_reason=finish_reason, reply=text)
-        return Completion(text, usage, finish_reason, clock.time() - entry["start"])
+        return Completion(recorded.text, recorded.usage, recorded.finish_reason, clock.time() - call.began)
+
+    async def _attempt(self, call: Call) -> Completion:
+        """One request, from the wait for its turn to its line in the journal."""
+        clock = asyncio.get_running_loop()
+        reserved = self.upper_bound_usd(call.prompt_tokens, call.completion_limit)
+        async with self._limiter.slot(call.planned_tokens):
+            self._budget.reserve(reserved)
+            started = clock.time()
+            entry = self._journal.sent(
+                request=call.digest,
+                kind=call.kind,
+                model=self._model.name,
+                context=call.context,
+                session_ids=call.session_ids,
+                vocabulary_version=call.vocabulary_version,
+                reserved_usd=reserved,
+                began=call.began,
+                start=started,
+            )
+            try:
+                async with asyncio.timeout(self._timeout):
+                    raw = await self._client.chat.completions.with_raw_response.create(**call.request)
+                answer = completed(raw.parse())
+            except asyncio.CancelledError:
+                self._fail(entry, "cancelled", reserved, reserved)
+                raise
+            except (openai.OpenAIError, TimeoutError, ValueError, EndpointError) as error:
+                # What was refused costs nothing; of a time-out nobody knows whether it will be billed.
+                uncertain = 0.0 if isinstance(error, openai.APIStatusError) else reserved
+                self._fail(entry, describe(error), reserved, uncertain)
+                if getattr(error, "status_code", None) == 429:
+                    self._limiter.refused(call.planned_tokens, started)
+                raise translated(error, self._endpoint.identity, self._model.name) from None
+            usage = self._counted(answer, call)
+            cost = self._tokens.calculate_cost_estimate(usage)
+            text, finish_reason = said(answer)
+            self._journal.answered(
+                entry, end=clock.time(), usage=usage, cost_usd=cost, finish_reason=finish_reason, reply=text
+            )
+            self._budget.settle(reserved, cost)
+            self._limiter.answered(call.planned_tokens, usage.prompt + usage.completion, raw.headers)
+        return Completion(text, usage, finish_reason, clock.time() - call.began)
+
+    def upper_bound_usd(self, prompt_tokens: int, completion_limit: int) -> float:
+        """The most that a call may cost."""
+        prompt = round(prompt_tokens * RESERVE_FACTOR) + RESERVE_TOKENS
+        return self._tokens.calculate_cost_estimate(Usage(prompt, 0, completion_limit))
+
+    def _fail(self, entry: dict[str, Any], error: str, reserved: float, uncertain: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self._journal.failed(entry, end=now, error=error, uncertain_usd=uncertain)
+        self._budget.settle(reserved, uncertain)
+
+    def _counted(self, answer: ChatCompletion, call: Call) -> Usage:
+        """The usage of an answer; for an endpoint that reports none, what we count ourselves."""
+        usage = answer.usage
+        if usage is None:
+            return Usage(call.prompt_tokens, 0, self._tokens.counter.count(said(answer)[0]))
+        details = usage.prompt_tokens_details
+        cached = (details.cached_tokens if details else 0) or 0
+        return Usage(usage.prompt_tokens, min(cached, usage.prompt_tokens), usage.completion_tokens)
 
     def _request(
         self,
@@ -189,6 +334,7 @@ class OpenAIAnalysis:
         reply_schema: dict[str, Any],
         completion_limit: int,
         seed: int,
+        reply_format: str,
     ) -> dict[str, Any]:
         request: dict[str, Any] = {
             "model": self._model.name,
@@ -198,52 +344,28 @@ class OpenAIAnalysis:
         }
         if self._model.temperature is not None:
             request["temperature"] = self._model.temperature
-        if self._reply_format == "json_schema":
+        if reply_format == "json_schema":
             form = {"name": f"{kind}_reply", "strict": True, "schema": reply_schema}
             request["response_format"] = {"type": "json_schema", "json_schema": form}
-        elif self._reply_format == "json_object":
+        elif reply_format == "json_object":
             request["response_format"] = {"type": "json_object"}
         return request
 
-    def _fall_back(self, error: openai.OpenAIError) -> None:
-        """Ask for a looser reply format from now on if the endpoint does not know the strict one."""
-        if isinstance(error, openai.BadRequestError) and "response_format" in str(error):
-            position = REPLY_FORMATS.index(self._reply_format) + 1
-            self._reply_format = REPLY_FORMATS[min(position, len(REPLY_FORMATS) - 1)]
+
+def completed(answer: object) -> ChatCompletion:
+    """The answer, if it is a chat completion; a proxy's page or half an answer is worth another try."""
+    if not isinstance(answer, ChatCompletion) or not isinstance(answer.choices, list):
+        raise TransientEndpointError(
+            f"the endpoint sent no chat completion but {json.dumps(str(answer)[:80])}"
+        )
+    return answer
 
 
-def counted(usage: Any) -> Usage:
-    """The usage of an answer; endpoints that report none are taken at their word."""
-    if usage is None:
-        return Usage()
-    details = usage.prompt_tokens_details
-    cached = (details.cached_tokens if details else 0) or 0
-    return Usage(usage.prompt_tokens, cached, usage.completion_tokens)
-
-
-def describe(error: openai.OpenAIError) -> str:
-    """An error in one line, for the journal."""
-    status = f" {error.status_code}" if isinstance(error, openai.APIStatusError) else ""
-    message = error.message if isinstance(error, openai.APIError) else str(error)
-    return f"{type(error).__name__}{status}: {message}"[:500]
-
-
-def translated(
-    error: openai.OpenAIError, endpoint: Endpoint, model: str
-) -> TransientEndpointError | FatalEndpointError:
-    """The error as the phases know it, with its remedy."""
-    summary = f"{endpoint.identity}: {describe(error)}"
-    if isinstance(error, openai.APIConnectionError):
-        return TransientEndpointError(f"{summary} (is the endpoint running and reachable?)")
-    if isinstance(error, openai.APIStatusError):
-        if getattr(error, "code", None) == "insufficient_quota":
-            return FatalEndpointError(f"{summary} (the account has no credit left)")
-        if error.status_code in RETRYABLE_STATUS or error.status_code >= 500:
-            return TransientEndpointError(summary)
-        if isinstance(error, openai.BadRequestError) and "response_format" in str(error):
-            return TransientEndpointError(f"{summary} (trying a looser reply format)")
-        if error.status_code in (401, 403):
-            return FatalEndpointError(f"{summary} (check OPENAI_API_KEY)")
-        if error.status_code == 404:
-            return FatalEndpointError(f"{summary} (does the endpoint serve the model {model}?)")
-    return FatalEndpointError(summary)
+def said(answer: ChatCompletion) -> tuple[str, str]:
+    """Text and finish reason of an answer; `content_filter` also for a refusal, `empty` for no choice."""
+    if not answer.choices:
+        return "", "empty"
+    choice = answer.choices[0]
+    if was_refused(choice):
+        return "", REFUSED
+    return choice.message.content or "", choice.finish_reason or "stop"

@@ -1,25 +1,33 @@
 """The journal: an append-only record of every call, written before and after it is made.
 
 One JSON object per line of `calls.jsonl`. A `sent` line with the reserved cost is on disk
-before a request leaves, an `answered` or `failed` line before its result is used. Times are
-those of the run's clock, so the journal of a simulated run is the same to the byte each time.
+before a request leaves, an `answered` or `failed` line before its result is used; each line
+carries a hash over itself and all lines before it. Times are those of the run's clock, so the
+journal of a simulated run is the same to the byte each time.
+
+An answer that is in a journal is never asked for again: that is resume (this run's own journal),
+reuse (journals of other runs) and replay (journals only). Failures are never reused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from autoanalyze.errors import JournalError
 from autoanalyze.records import CallContext, Usage
 
-__all__ = ["Journal", "request_hash"]
+__all__ = ["Account", "Audit", "Journal", "RecordedAnswer", "request_hash", "verify"]
 
 HASH_TAG = "autoanalyze-request-1"
 """Changes when the meaning of a request changes although its content does not."""
+
+CHAIN_DIGITS = 16
 
 
 def request_hash(request: Mapping[str, Any], endpoint: str) -> str:
@@ -28,15 +36,72 @@ def request_hash(request: Mapping[str, Any], endpoint: str) -> str:
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class Journal:
-    """Writes `calls.jsonl`. Sums up the usage and the number of calls as it goes."""
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """An answer from a journal. `seconds` is what the call took with all its retries; `own` tells
+    whether this run paid for it."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
-        self._number = 0
+    text: str
+    usage: Usage
+    finish_reason: str
+    seconds: float
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Calls and usage counted twice: as if every call were made now, and as this run really paid."""
+
+    calls: int
+    usage: Usage
+    paid_calls: int
+    paid_usage: Usage
+    failures: int
+    spent_usd: float
+    uncertain_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What a journal holds. `spent_usd` is what was surely billed, `uncertain_usd` the reservations of
+    calls of which nobody knows whether they were (time-outs, crashes)."""
+
+    lines: int
+    sent: int
+    answered: int
+    failed: int
+    unanswered: int
+    spent_usd: float
+    uncertain_usd: float
+    torn: bool
+
+
+class Journal:
+    """Writes `calls.jsonl` and finds answers that are there already.
+
+    `reuse` names further journals whose answers count. Raises JournalError if a journal is damaged
+    anywhere but in its last line, which a crash may have torn.
+    """
+
+    def __init__(self, path: Path, *, reuse: Sequence[Path] = ()) -> None:
+        self._answers: dict[str, RecordedAnswer] = {}
+        for other in reuse:
+            self._remember(read_lines(other)[0], own=False)
+        lines, end = read_lines(path) if path.exists() else ([], 0)
+        self._remember(lines, own=True)
+        self._number = max((line["call"] for line in lines), default=0)
+        self._chain = lines[-1]["chain"] if lines else ""
+        audit = audited(lines, torn=False)
+        self.spent_usd = audit.spent_usd
+        self.uncertain_usd = audit.uncertain_usd
+        self._paid = [usage_of(line) for line in lines if was_paid(line)]
         self.calls = 0
-        self.failures = 0
         self.usage = Usage()
+        self.failures = audit.failed
+        if path.exists():
+            with path.open("r+b") as file:
+                file.truncate(end)
+        self._file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> Journal:
         """The journal itself."""
@@ -48,6 +113,22 @@ class Journal:
         """Close the file."""
         self._file.close()
 
+    def account(self) -> Account:
+        """The sums so far."""
+        return Account(
+            self.calls,
+            self.usage,
+            len(self._paid),
+            sum(self._paid, Usage()),
+            self.failures,
+            self.spent_usd,
+            self.uncertain_usd,
+        )
+
+    def recorded(self, request: str) -> RecordedAnswer | None:
+        """The answer to a request, if one is known."""
+        return self._answers.get(request)
+
     def sent(
         self,
         *,
@@ -58,9 +139,13 @@ class Journal:
         session_ids: Sequence[str],
         vocabulary_version: int,
         reserved_usd: float,
+        began: float,
         start: float,
     ) -> dict[str, Any]:
-        """Record that a call is about to leave; the returned entry identifies it for its outcome."""
+        """Record that a call is about to leave; the returned entry identifies it for its outcome.
+
+        `began` is when the call was first wanted, before waiting for limits and earlier attempts.
+        """
         self._number += 1
         entry = {
             "call": self._number,
@@ -73,26 +158,168 @@ class Journal:
             "model": model,
             "session_ids": list(session_ids),
             "vocabulary_version": vocabulary_version,
-            "start": round(start, 6),
+            "began": began,
+            "start": start,
         }
-        self._write({"event": "sent", **entry, "reserved_usd": round(reserved_usd, 9)})
+        self._write({"event": "sent", **entry, "reserved_usd": reserved_usd})
         return entry
 
     def answered(
-        self, entry: Mapping[str, Any], *, end: float, usage: Usage, finish_reason: str, reply: str
+        self,
+        entry: Mapping[str, Any],
+        *,
+        end: float,
+        usage: Usage,
+        cost_usd: float,
+        finish_reason: str,
+        reply: str,
     ) -> None:
         """Record an answer, raw, before anything is made of it."""
+        line = {
+            "event": "answered",
+            **entry,
+            "end": end,
+            "usage": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
+            "cost_usd": cost_usd,
+            "finish_reason": finish_reason,
+            "reply": reply,
+        }
+        self._write(line)
+        self._remember([line], own=True)
+        self.spent_usd += cost_usd
+        self._paid.append(usage)
         self.calls += 1
         self.usage += usage
-        tokens = {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion}
-        outcome = {"end": round(end, 6), "usage": tokens, "finish_reason": finish_reason, "reply": reply}
-        self._write({"event": "answered", **entry, **outcome})
 
-    def failed(self, entry: Mapping[str, Any], *, end: float, error: str) -> None:
-        """Record that a call brought no answer."""
+    def reused(self, entry: Mapping[str, Any], answer: RecordedAnswer, *, end: float) -> None:
+        """Count an answer that was known already; one of another run is copied, as paid for there."""
+        if not answer.own:
+            self._number += 1
+            usage = answer.usage
+            line = {
+                "event": "answered",
+                "call": self._number,
+                **entry,
+                "end": end,
+                "usage": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
+                "cost_usd": 0.0,
+                "reused": True,
+                "finish_reason": answer.finish_reason,
+                "reply": answer.text,
+            }
+            self._write(line)
+            self._remember([line], own=True)
+        self.calls += 1
+        self.usage += answer.usage
+
+    def failed(self, entry: Mapping[str, Any], *, end: float, error: str, uncertain_usd: float) -> None:
+        """Record that a call brought no answer; `uncertain_usd` is what it may have cost all the same."""
         self.failures += 1
-        self._write({"event": "failed", **entry, "end": round(end, 6), "error": error})
+        self.uncertain_usd += uncertain_usd
+        self._write({"event": "failed", **entry, "end": end, "uncertain_usd": uncertain_usd, "error": error})
+
+    def _remember(self, lines: Sequence[Mapping[str, Any]], *, own: bool) -> None:
+        for line in lines:
+            if line["event"] == "answered":
+                seconds = line["end"] - line["began"]
+                self._answers[line["request"]] = RecordedAnswer(
+                    line["reply"], usage_of(line), line["finish_reason"], seconds, own
+                )
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line, ensure_ascii=True, separators=(",", ":")) + "\n")
+        rounded = {
+            name: round(value, 9) if isinstance(value, float) else value for name, value in line.items()
+        }
+        self._chain = chained(self._chain, rounded)
+        self._file.write(written({**rounded, "chain": self._chain}) + "\n")
         self._file.flush()
+
+
+def verify(path: Path) -> Audit:
+    """Hash a whole journal again and sum it up.
+
+    A torn last line, which a crash leaves, is tolerated and reported. Raises JournalError, with the
+    number of the line, for anything that was changed, taken out or put in.
+    """
+    lines, end = read_lines(path)
+    chain = ""
+    for number, line in enumerate(lines, start=1):
+        content = {name: value for name, value in line.items() if name != "chain"}
+        chain = chained(chain, content)
+        if line.get("chain") != chain:
+            raise JournalError(f"{path}:{number}: this line, or one before it, is not as it was written")
+    return audited(lines, torn=end < path.stat().st_size)
+
+
+def audited(lines: Sequence[Mapping[str, Any]], *, torn: bool) -> Audit:
+    """The sums over the lines of a journal."""
+    events = {
+        event: [line for line in lines if line["event"] == event] for event in ("sent", "answered", "failed")
+    }
+    ended = {line["call"] for event in ("answered", "failed") for line in events[event]}
+    unanswered = [line for line in events["sent"] if line["call"] not in ended]
+    return Audit(
+        lines=len(lines),
+        sent=len(events["sent"]),
+        answered=len(events["answered"]),
+        failed=len(events["failed"]),
+        unanswered=len(unanswered),
+        spent_usd=sum(line["cost_usd"] for line in events["answered"]),
+        uncertain_usd=sum(line["uncertain_usd"] for line in events["failed"])
+        + sum(line["reserved_usd"] for line in unanswered),
+        torn=torn,
+    )
+
+
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines of a journal, and where they end in the file.
+
+    Raises JournalError if the file cannot be read, or if a line other than the last is broken.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"{path}: the journal cannot be read ({error.strerror})") from None
+    lines, end = [], 0
+    for number, raw in enumerate(split(content), start=1):
+        try:
+            line = json.loads(raw)
+            complete = raw.endswith(b"\n") and line["event"] in ("sent", "answered", "failed")
+        except (ValueError, KeyError, TypeError):
+            complete = False
+        if not complete:
+            if end + len(raw) < len(content):
+                raise JournalError(f"{path}:{number}: this line is damaged; restore the file from a copy")
+            break
+        lines.append(line)
+        end += len(raw)
+    return lines, end
+
+
+def split(content: bytes) -> Iterator[bytes]:
+    """Lines with their ends; only a line feed ends one."""
+    start = 0
+    while start < len(content):
+        end = content.find(b"\n", start) + 1 or len(content)
+        yield content[start:end]
+        start = end
+
+
+def chained(chain: str, line: Mapping[str, Any]) -> str:
+    """Hash over a line and, through `chain`, all before it."""
+    return hashlib.sha256((chain + written(line)).encode()).hexdigest()[:CHAIN_DIGITS]
+
+
+def written(line: Mapping[str, Any]) -> str:
+    """A line as it stands in the file."""
+    return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
+
+
+def usage_of(line: Mapping[str, Any]) -> Usage:
+    """The usage of an answered line."""
+    return Usage(**line["usage"])
+
+
+def was_paid(line: Mapping[str, Any]) -> bool:
+    """Whether a line is an answer that this run paid for."""
+    return line["event"] == "answered" and not line.get("reused", False)

@@ -29,6 +29,9 @@ COMPLETION_TOKENS_PER_SESSION = 110
 COMPLETION_ALLOWANCE = 3
 """The output limit of a call is this many times what is expected, so that a chatty model is not cut off."""
 
+SHORTEST_TRANSCRIPT = 64
+"""Tokens that are left of a transcript at least."""
+
 CUT_MARKER = "\n[... {count:,} characters left out ...]\n"
 
 
@@ -137,6 +140,10 @@ class TokenManagement:
         allowance = COMPLETION_ALLOWANCE * COMPLETION_TOKENS_PER_SESSION * sessions
         return min(allowance, self.model.output_limit)
 
+    def expected_completion(self, sessions: int) -> int:
+        """Completion tokens that a call of so many sessions will probably take."""
+        return COMPLETION_TOKENS_PER_SESSION * sessions
+
     def prompt_allowance(self, sessions: int, vocabulary_tokens: int) -> int:
         """Tokens that the transcripts of a call may take: context and minute share less all the rest."""
         hard = self.model.context_window - self.completion_limit(sessions)
@@ -176,12 +183,17 @@ class TokenManagement:
     def shorten(self, session_id: str, text: str, vocabulary_tokens: int = 0) -> SessionText:
         """A transcript that fits into a call of its own: its middle is replaced by a marker if it must."""
         # A quarter in reserve, since the prompt holds the text JSON-encoded, which is longer.
-        allowance = max(64, self.prompt_allowance(1, vocabulary_tokens) * 3 // 4)
+        allowance = self.prompt_allowance(1, vocabulary_tokens) * 3 // 4
+        return self.shorten_to(session_id, text, allowance)
+
+    def shorten_to(self, session_id: str, text: str, allowance: int) -> SessionText:
+        """A transcript of at most `allowance` tokens, or of 64, whose middle is cut out if it must be."""
+        allowance = max(SHORTEST_TRANSCRIPT, allowance)
         tokens = self.counter.count(text)
         if tokens <= allowance:
             return SessionText(session_id, text, tokens)
-        kept = len(text)
-        while tokens > allowance:
+        kept, cut = len(text), text
+        while tokens > allowance and kept > 1:
             kept = int(kept * min(0.95, allowance / tokens))
             marker = CUT_MARKER.format(count=len(text) - kept)
             cut = text[: kept // 2] + marker + text[len(text) - kept // 2 :]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoanalyze.config import ResolutionConfig, RetryConfig
-from autoanalyze.errors import TransientEndpointError
+from autoanalyze.errors import (
+    EndpointGoneError,
+    RequestRefusedError,
+    RequestTooLongError,
+    TransientEndpointError,
+)
 from autoanalyze.phases.streams import derived_seed
+from autoanalyze.phases.together import together
 from autoanalyze.records import (
     CallContext,
     Facts,
@@ -81,12 +86,10 @@ class ConflictResolution:
 
     async def resolve_conflicts(self, counts: Mapping[str, Mapping[str, int]]) -> ResolutionResult:
         """Merge the labels of each field. `counts`: per field, sessions per label, in order of arrival."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._resolve_field(label_field, counts.get(label_field.name, {})))
-                for label_field in self._schema.fields
-            ]
-        parts = [task.result() for task in tasks]
+        parts = await together(
+            self._resolve_field(label_field, counts.get(label_field.name, {}))
+            for label_field in self._schema.fields
+        )
         return ResolutionResult(
             tuple(resolution for part in parts for resolution in part.resolutions),
             sum(part.conflicts_found for part in parts),
@@ -134,9 +137,7 @@ class ConflictResolution:
         if len(labels) < 2:
             return Opinions((), Usage(), ())
         orders = [shuffled(labels, self._seed, look) for look in range(self._config.opinions)]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._judged(label_field, order)) for order in orders]
-        judgements = [task.result() for task in tasks]
+        judgements = await together(self._judged(label_field, order) for order in orders)
         checked = [
             checked_redirects(labels, judgement.groups) for judgement in judgements if judgement.error is None
         ]
@@ -161,17 +162,17 @@ class ConflictResolution:
         """A judgement, asked for again if it could not be read; without groups if it never can be."""
         usage, error = Usage(), "never asked"
         for attempt in range(self._retry.attempts + 1):
-            if attempt:
-                await asyncio.sleep(
-                    min(self._retry.longest_wait_seconds, self._retry.first_wait_seconds * 2 ** (attempt - 1))
-                )
             seed = derived_seed(self._seed, attempt)
             context = CallContext("resolution", stream=0, attempt=attempt, seed=seed)
             try:
                 judgement = await self._model.judge_duplicates(label_field, labels, context)
             except TransientEndpointError as problem:
-                error = str(problem)
-                continue
+                raise EndpointGoneError(
+                    f"the judge of duplicates could not be reached, in spite of all retries: {problem}; "
+                    "resume the run when the endpoint is back"
+                ) from None
+            except (RequestTooLongError, RequestRefusedError) as problem:
+                return Judgement((), usage, 0.0, f"left unmerged: {problem}")
             usage += judgement.usage
             if judgement.error is None:
                 return replace(judgement, usage=usage)

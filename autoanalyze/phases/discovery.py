@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoanalyze.config import DiscoveryConfig
+from autoanalyze.errors import EndpointGoneError
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
 from autoanalyze.records import LabelSchema, Session, SessionResult, VocabularySnapshot
 
@@ -82,7 +83,10 @@ class StrategicDiscovery:
         return chosen
 
     async def run_discovery(self, sessions: Sequence[Session]) -> DiscoveryResult:
-        """Label a diverse share of `sessions` in sequence; the rest remains, in the order given."""
+        """Label a diverse share of `sessions` in sequence; the rest remains, in the order given.
+
+        Raises EndpointGoneError when nothing comes back.
+        """
         size = self.calculate_discovery_size(len(sessions))
         chosen = self.select_diverse_sessions(sessions, size) if size else []
         result = await self._streams.process_stream(
@@ -92,13 +96,20 @@ class StrategicDiscovery:
             stream=DISCOVERY_STREAM,
             share=self._config.sessions_per_call,
         )
-        taken = {session.session_id for session in chosen}
+        # What the endpoint failed is not lost: the parallel rounds ask for it again.
+        processed = tuple(session for session in result.sessions if not session.endpoint_failed)
+        if chosen and not processed:
+            raise EndpointGoneError(
+                f"discovery got no answer at all, in spite of all retries: {result.sessions[0].error}; "
+                "resume the run when the endpoint is back"
+            )
+        taken = {session.session_id for session in processed}
         return DiscoveryResult(
             result.vocabulary,
-            result.sessions,
+            processed,
             tuple(session for session in sessions if session.session_id not in taken),
             {name: len(result.vocabulary.labels(name)) for name in self._schema.names},
-            discovery_rate(result.sessions),
+            discovery_rate(processed),
             result,
         )
 

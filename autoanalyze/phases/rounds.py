@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoanalyze.config import ParallelConfig
+from autoanalyze.errors import EndpointGoneError
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
+from autoanalyze.phases.together import together
 from autoanalyze.phases.vocabulary import Vocabulary
 from autoanalyze.records import LabelSchema, Session, SessionResult, Usage, VocabularySnapshot
 
-__all__ = ["ParallelProcessingOrchestrator", "ParallelResult", "RoundRecord"]
+__all__ = ["Degradation", "ParallelProcessingOrchestrator", "ParallelResult", "RoundRecord"]
+
+
+CHANCES = 3
+"""Rounds in which a session may be asked for when it is the endpoint that fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +41,23 @@ class RoundRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Degradation:
+    """The number of streams was lowered after `round`, and why."""
+
+    round: int
+    streams_before: int
+    streams_after: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParallelResult:
     """All rounds together. `utilisation` is busy time over busy plus waiting time, 0 to 1."""
 
     sessions: tuple[SessionResult, ...]
     vocabulary: VocabularySnapshot
     rounds: tuple[RoundRecord, ...]
+    degradations: tuple[Degradation, ...]
     usage: Usage
     utilisation: float
 
@@ -49,8 +67,55 @@ class ParallelResult:
         return len(self.rounds)
 
 
+class EndpointHealth:
+    """Tells sessions that the endpoint cannot take from an endpoint that is gone."""
+
+    def __init__(self) -> None:
+        self._answered = 0
+        self._silent_rounds = 0
+        self._failures: Counter[str] = Counter()
+        self._answered_before: dict[str, int] = {}
+
+    def has_failed(self, sessions: Sequence[Session]) -> bool:
+        """Whether the endpoint failed any of these before."""
+        return any(self._failures[session.session_id] for session in sessions)
+
+    def after_round(
+        self,
+        dealt: Sequence[Session],
+        failed: Sequence[Session],
+        results: Mapping[str, SessionResult],
+        *,
+        streams: int,
+    ) -> list[Session]:
+        """The failed sessions that get another chance.
+
+        One that failed three times while others were answered stays unresolved. Raises
+        EndpointGoneError when nobody was answered meanwhile, or in three rounds of a single stream.
+        """
+        before = self._answered
+        self._answered += len(dealt) - len(failed)
+        self._silent_rounds = 0 if self._answered > before else self._silent_rounds + 1
+        for session in failed:
+            self._failures[session.session_id] += 1
+            self._answered_before.setdefault(session.session_id, before)
+        given_up = [s for s in failed if self._failures[s.session_id] >= CHANCES]
+        silent = any(self._answered_before[s.session_id] == self._answered for s in given_up)
+        if silent or (streams == 1 and self._silent_rounds >= CHANCES):
+            reason = results[failed[0].session_id].error
+            raise EndpointGoneError(
+                f"nothing came back any more, in spite of all retries: {reason}; "
+                "resume the run when the endpoint is back"
+            )
+        return [session for session in failed if session not in given_up]
+
+
 class ParallelProcessingOrchestrator:
-    """Phase 2. The result does not depend on which stream answers first."""
+    """Phase 2. The result does not depend on which stream answers first.
+
+    Sessions that the endpoint failed come back in a later round. When it fails half of a round or
+    more, the streams are halved, down to one; when nothing comes back any more, the run stops.
+    """
 
     def __init__(
         self,
@@ -63,43 +128,70 @@ class ParallelProcessingOrchestrator:
         self._schema = schema
         self._tokens = tokens
         self._config = config
+        self._active = config.streams
 
     async def process_in_parallel(
         self, sessions: Sequence[Session], vocabulary: VocabularySnapshot
     ) -> ParallelResult:
-        """Label `sessions` with all streams, round after round, starting from what discovery knows."""
+        """Label `sessions` with all streams, round after round, starting from what discovery knows.
+
+        Raises EndpointGoneError when nothing comes back any more.
+        """
         known = Vocabulary(self._schema, vocabulary)
-        results: list[SessionResult] = []
+        results: dict[str, SessionResult] = {}
         rounds: list[RoundRecord] = []
-        usage = Usage()
+        degradations: list[Degradation] = []
+        usage, health = Usage(), EndpointHealth()
         remaining = list(sessions)
         while remaining:
             shares = self.distribute_sessions_across_streams(remaining, known.snapshot())
-            remaining = remaining[sum(map(len, shares)) :]
+            dealt = remaining[: sum(map(len, shares))]
             start = asyncio.get_running_loop().time()
-            answers = await self._round(shares, known.snapshot(), len(rounds) + 1)
+            answers = await self._round(shares, known.snapshot(), len(rounds) + 1, health)
             end = asyncio.get_running_loop().time()
             new_labels = self.synchronize_classifications(known, answers)
-            results += [result for answer in answers for result in answer.sessions]
+            results |= {result.session_id: result for answer in answers for result in answer.sessions}
             usage = sum((answer.usage for answer in answers), usage)
-            busy = sum(answer.busy_seconds for answer in answers)
-            rounds.append(
-                RoundRecord(
-                    len(rounds) + 1,
-                    len(shares),
-                    sum(map(len, shares)),
-                    new_labels,
-                    known.snapshot().version,
-                    start,
-                    end,
-                    busy,
-                    self._config.streams * (end - start) - busy,
-                )
-            )
+            rounds.append(self._record(len(rounds) + 1, answers, new_labels, known, start, end))
+            failed = [session for session in dealt if results[session.session_id].endpoint_failed]
+            again = health.after_round(dealt, failed, results, streams=self._active)
+            # They go last: by then the endpoint may have recovered, and nobody else waits for it.
+            remaining = [*remaining[len(dealt) :], *again]
+            if 2 * len(failed) >= len(dealt) and self._active > 1:
+                before, self._active = self._active, self._active // 2
+                reason = results[failed[0].session_id].error or "unknown"
+                degradations.append(Degradation(len(rounds), before, self._active, reason))
         busy = sum(record.busy_seconds for record in rounds)
         total = busy + sum(record.waiting_seconds for record in rounds)
         return ParallelResult(
-            tuple(results), known.snapshot(), tuple(rounds), usage, busy / total if total else 0.0
+            tuple(results[session.session_id] for session in sessions),
+            known.snapshot(),
+            tuple(rounds),
+            tuple(degradations),
+            usage,
+            busy / total if total else 0.0,
+        )
+
+    def _record(
+        self,
+        number: int,
+        answers: Sequence[StreamResult],
+        new_labels: int,
+        known: Vocabulary,
+        start: float,
+        end: float,
+    ) -> RoundRecord:
+        busy = sum(answer.busy_seconds for answer in answers)
+        return RoundRecord(
+            number,
+            len(answers),
+            sum(len(answer.sessions) for answer in answers),
+            new_labels,
+            known.snapshot().version,
+            start,
+            end,
+            busy,
+            self._active * (end - start) - busy,
         )
 
     def distribute_sessions_across_streams(
@@ -113,10 +205,10 @@ class ParallelProcessingOrchestrator:
         """
         share = self._config.sessions_per_stream or self._full_call(sessions, vocabulary)
         share = self._tokens.item_cap(share) if self._config.sessions_per_stream else share
-        taken = min(len(sessions), share * self._config.streams)
-        size, larger = divmod(taken, self._config.streams)
+        taken = min(len(sessions), share * self._active)
+        size, larger = divmod(taken, self._active)
         shares, position = [], 0
-        for stream in range(self._config.streams):
+        for stream in range(self._active):
             end = position + size + (1 if stream < larger else 0)
             shares.append(list(sessions[position:end]))
             position = end
@@ -127,23 +219,24 @@ class ParallelProcessingOrchestrator:
         return vocabulary.synchronize(answer.new_labels for answer in answers)
 
     async def _round(
-        self, shares: Sequence[Sequence[Session]], vocabulary: VocabularySnapshot, number: int
+        self,
+        shares: Sequence[Sequence[Session]],
+        vocabulary: VocabularySnapshot,
+        number: int,
+        health: EndpointHealth,
     ) -> list[StreamResult]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(
-                    self._streams.process_stream(
-                        share,
-                        vocabulary,
-                        phase="parallel",
-                        stream=stream,
-                        round_number=number,
-                        share=self._config.sessions_per_stream,
-                    )
-                )
-                for stream, share in enumerate(shares, start=1)
-            ]
-        return [task.result() for task in tasks]
+        return await together(
+            self._streams.process_stream(
+                share,
+                vocabulary,
+                phase="parallel",
+                stream=stream,
+                round_number=number,
+                # Asked one by one, a session that the endpoint cannot take harms no other.
+                share=1 if health.has_failed(share) else self._config.sessions_per_stream,
+            )
+            for stream, share in enumerate(shares, start=1)
+        )
 
     def _full_call(self, sessions: Sequence[Session], vocabulary: VocabularySnapshot | None) -> int:
         mean = sum(session.token_count for session in sessions) / len(sessions)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from autoanalyze.config import RetryConfig
-from autoanalyze.errors import TransientEndpointError
+from autoanalyze.errors import RequestRefusedError, RequestTooLongError, TransientEndpointError
 from autoanalyze.llm.prompts import encode
+from autoanalyze.llm.refusals import REFUSED
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.phases.validation import SessionValidation, ValidationResult
 from autoanalyze.phases.vocabulary import labels_found
@@ -157,8 +158,9 @@ class StreamProcessing:
                     context.round,
                     context.stream,
                     attempts=run.attempts[text.session_id],
-                    shortened=text.shortened,
+                    shortened=text.session_id in run.shortened or text.shortened,
                     error=None if facts else state.errors[text.session_id],
+                    endpoint_failed=facts is None and text.session_id in run.endpoint_failed,
                 )
             )
         return BatchOutcome(tuple(results), run.usage, run.calls, run.seconds)
@@ -173,19 +175,35 @@ class StreamProcessing:
     ) -> ValidationResult:
         """Ask again for what is not valid yet, and only for that, until it is or the attempts are used up.
 
-        A reply that was cut off is asked for again in halves.
+        What was too long, or cut off, is asked for again in halves, and a single session shortened;
+        what a filter refused is asked for one by one, so that it harms nobody else. Sessions that
+        the endpoint failed in spite of the client's retries are left to a later round.
         """
         for attempt in range(1, self._retry.attempts + 1):
-            if state.all_processed:
+            missing = [
+                run.shortened.get(text.session_id, text)
+                for text in texts
+                if text.session_id in state.errors and text.session_id not in run.endpoint_failed
+            ]
+            if not missing:
                 break
-            missing = [text for text in texts if text.session_id in state.errors]
             await asyncio.sleep(self._backoff(attempt, missing))
-            halves = halved(missing) if run.cut_off else [missing]
-            run.cut_off = False
-            for part in halves:
+            parts, run.smaller = self._parts(missing, run), ""
+            for part in parts:
                 retried = await self._attempt(part, vocabulary, replace(context, attempt=attempt), run)
                 state = self._validation.merge_retry_results(state, retried)
         return state
+
+    def _parts(self, missing: Sequence[SessionText], run: BatchRun) -> list[Sequence[SessionText]]:
+        """The calls that ask again for what is missing, by what went wrong last."""
+        if run.smaller == REFUSED:
+            return [[text] for text in missing]
+        if run.smaller == "long" and len(missing) == 1:
+            text = missing[0]
+            shorter = self._tokens.shorten_to(text.session_id, text.text, text.tokens // 2)
+            run.shortened[text.session_id] = shorter
+            return [[shorter]]
+        return halved(missing) if run.smaller else [missing]
 
     async def _attempt(
         self,
@@ -202,13 +220,19 @@ class StreamProcessing:
         start = asyncio.get_running_loop().time()
         try:
             reply = await self._model.analyze_batch(texts, vocabulary, seeded)
-        except TransientEndpointError as error:
+        except (TransientEndpointError, RequestTooLongError, RequestRefusedError) as error:
+            if isinstance(error, TransientEndpointError):
+                run.endpoint_failed.update(session_ids)
+            else:
+                run.smaller = "long" if isinstance(error, RequestTooLongError) else REFUSED
             return ValidationResult({}, dict.fromkeys(session_ids, str(error)))
         finally:
             run.seconds += asyncio.get_running_loop().time() - start
         run.usage += reply.usage
-        run.cut_off = run.cut_off or reply.finish_reason == "length"
-        return self.validate_session_response(session_ids, reply)
+        result = self.validate_session_response(session_ids, reply)
+        if not result.all_processed and reply.finish_reason in ("length", REFUSED):
+            run.smaller = "long" if reply.finish_reason == "length" else REFUSED
+        return result
 
     def _texts(self, batch: Sequence[Session], vocabulary: VocabularySnapshot) -> list[SessionText]:
         messages = self._reader.read([session.session_id for session in batch])
@@ -233,7 +257,10 @@ class BatchRun:
         self.calls = 0
         self.seconds = 0.0
         self.attempts: dict[str, int] = {}
-        self.cut_off = False
+        self.shortened: dict[str, SessionText] = {}
+        self.endpoint_failed: set[str] = set()
+        self.smaller = ""
+        """Why the next calls must be smaller: "long", a filter's refusal, or not at all."""
 
 
 def labelled(results: Sequence[SessionResult]) -> list[Facts]:
