@@ -26,6 +26,7 @@ from autoanalyze.errors import ConfigurationError
 from autoanalyze.job import Engine
 from autoanalyze.llm.client import Endpoint
 from autoanalyze.llm.tokens import TokenCounter, load_counter
+from autoanalyze.planning import Plan, plan_run
 from autoanalyze.progress import Progress, ProgressTracker
 from autoanalyze.provenance import digest
 from autoanalyze.records import Session, Truth, transcript
@@ -36,8 +37,9 @@ from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
 from autoanalyze.study.metrics import score_run, speedup
+from autoanalyze.study.runs import load_run
 
-__all__ = ["build_analysis", "build_endpoint", "import_sessions"]
+__all__ = ["build_analysis", "build_endpoint", "build_plan", "import_sessions"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 POPULATION_SHARE = 1.5
@@ -56,6 +58,12 @@ def build_analysis(
     """
     effective = sequential(config) if config.sync == "sequential" else config
     return Workshop(effective).analysis(executor=executor, listener=listener)
+
+
+def build_plan(config: Config) -> Plan:
+    """What the configured run would take; contacts nothing."""
+    workshop = Workshop(config)
+    return plan_run(config, workshop.store, workshop.counter)
 
 
 def build_endpoint(config: Config) -> SimulatedEndpoint:
@@ -101,7 +109,7 @@ class Workshop:
         self._config = config
         self.simulated = config.endpoint == "simulated"
         mode = config.token_counter
-        self._counter = load_counter(
+        self.counter = load_counter(
             config.model.encoding, ("estimate" if self.simulated else "tiktoken") if mode == "auto" else mode
         )
         if not self.simulated:
@@ -121,7 +129,7 @@ class Workshop:
     def _engine(self, finish: Callable[[RunFolder, Outcome, ProgressTracker], dict[str, Any]]) -> Engine:
         return Engine(
             loop_factory=VirtualClockLoop if self.simulated else asyncio.new_event_loop,
-            counter=self._counter,
+            counter=self.counter,
             connect=self._simulate if self.simulated else lambda _sessions: self._network,
             finish=finish,
             relive=self.simulated,
@@ -141,8 +149,8 @@ class Workshop:
         store.add(
             generate(population, seed=data.population_seed),
             bot_id=data.bot_id,
-            count_tokens=count_with(self._counter),
-            token_encoding=self._counter.name,
+            count_tokens=count_with(self.counter),
+            token_encoding=self.counter.name,
             source="synthetic",
         )
         return store
@@ -174,7 +182,10 @@ class Workshop:
         """
         config, schema = self._config, self._config.schema.records()
         labeller = SimulatedModel(self._planted(tuple(session_ids)), config.noise, schema)
-        return SimulatedEndpoint(labeller, config.model, config.noise, self._counter)
+        tier = config.model.tiers[config.limits.tier] if config.limits.tier else None
+        return SimulatedEndpoint(
+            labeller, config.model, config.noise, self.counter, tier=tier, faults=config.faults
+        )
 
     def _planted(self, session_ids: tuple[str, ...]) -> PlantedTruth:
         if self._truth is None or self._truth[0] != session_ids:
@@ -236,7 +247,11 @@ class Workshop:
         service = ParallelAutoAnalyze(
             sequential(self._config), self.store, self._engine(self._score), listener=follow
         )
-        record = service.run_sync(inner.path).record
+        begun = (inner.path / "run.json").exists()
+        if begun and inner.status() == "done":
+            record = load_run(inner.path).record
+        else:
+            record = service.run_sync(inner.path, resume=begun).record
         return {key: record[key] for key in ("model_seconds", "calls", "tokens", "cost_usd", "metrics")}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
+from rich.live import Live
 
-from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, InputError, RunFolderError
+from autoanalyze.config import Config
+from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, InputError, JournalError, RunFolderError
+from autoanalyze.run_folder import RunFolder
 
 __all__ = ["main"]
 
@@ -29,7 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-HYDRA_FLAGS = ("-m", "--multirun", "--cfg", "-c")
+FOLLOW_SECONDS = 0.5
+HYDRA_FLAGS = ("--yes", "-m", "--multirun", "--cfg", "-c")
 
 
 @app.command(
@@ -40,6 +45,8 @@ def run(context: typer.Context) -> None:
     """Run an analysis: `autoanalyze run [key=value ...] [-m]`; `autoanalyze run --help` is Hydra's."""
     from autoanalyze.composition import configuration_folder, explained, from_hydra
 
+    arguments = [argument for argument in context.args if argument != "--yes"]
+    agreed = len(arguments) < len(context.args)
     codes: list[int] = []
 
     def job(composed: DictConfig) -> None:
@@ -49,18 +56,14 @@ def run(context: typer.Context) -> None:
             codes.append(report(error))
 
     def analyse(composed: DictConfig) -> None:
-        from autoanalyze.build import build_analysis
-        from autoanalyze.terminal import ProgressBars, summary
-
-        console = Console()
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        with ProgressBars.shown(console) as bars:
-            finished = build_analysis(from_hydra(composed), listener=bars).run_sync(folder)
-        console.print(summary(finished), soft_wrap=True)
+        config = from_hydra(composed)
+        if config.endpoint != "simulated" and not agreed:
+            confirm(config)
+        work(config, Path(HydraConfig.get().runtime.output_dir), resume=False)
 
     # Hydra then raises its errors instead of printing tracebacks, so that each becomes one line here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["autoanalyze run", *context.args]
+    sys.argv = ["autoanalyze run", *arguments]
     folder = str(configuration_folder())
     try:
         hydra.main(config_path=folder, config_name="config", version_base="1.3")(job)()
@@ -71,6 +74,114 @@ def run(context: typer.Context) -> None:
             f"the run folder cannot be written ({error}): choose another with hydra.run.dir=..."
         ) from None
     raise typer.Exit(max(codes, default=0))
+
+
+def work(config: Config, folder: Path, *, resume: bool) -> None:
+    """Run, with a bar per phase, and show what came out."""
+    from autoanalyze.build import build_analysis
+    from autoanalyze.terminal import ProgressBars, summary
+
+    console = Console()
+    with ProgressBars.shown(console) as bars:
+        finished = build_analysis(config, listener=bars).run_sync(folder, resume=resume)
+    console.print(summary(finished), soft_wrap=True)
+
+
+def confirm(config: Config) -> None:
+    """Ask before a run that may cost more than `confirm_above_usd`; a script must say --yes."""
+    from autoanalyze.build import build_plan
+
+    plan = build_plan(config)
+    most = min(plan.cost_upper_usd, config.budget_usd or plan.cost_upper_usd)
+    if most <= config.confirm_above_usd:
+        return
+    question = f"This run of {plan.sessions:,} sessions may cost up to {most:.2f} USD. Go on?"
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"{question} Give --yes, a budget_usd=..., or a higher confirm_above_usd=..."
+        )
+    if not typer.confirm(question):
+        raise typer.Exit(0)
+
+
+@app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def plan_command(context: typer.Context) -> None:
+    """Say what a run would take (calls, tokens, cost, time), without contacting anything."""
+    from autoanalyze.build import build_plan
+    from autoanalyze.composition import compose
+    from autoanalyze.terminal import plan_table
+
+    Console().print(plan_table(build_plan(compose(context.args))))
+
+
+@app.command("status")
+def status_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    follow: Annotated[bool, typer.Option(help="Keep showing it until the run ends.")] = False,
+) -> None:
+    """Show how far a run is, from any process."""
+    from autoanalyze.terminal import status_table
+
+    folder, console = RunFolder(run_folder), Console()
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            status = folder.status()
+            live.update(status_table(folder.read_json("progress.json"), status), refresh=True)
+            if not follow or status not in ("created", "running"):
+                break
+            time.sleep(FOLLOW_SECONDS)
+
+
+@app.command("cancel")
+def cancel_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+) -> None:
+    """Ask a run to stop, from any process. What it has is kept; `resume` goes on."""
+    folder = RunFolder(run_folder)
+    status = folder.status()
+    if status not in ("created", "running"):
+        raise RunFolderError(f"the run in {run_folder} is not going on: it is {status}")
+    folder.request_cancel()
+    Console().print(f"asked the run in {run_folder} to stop; see `autoanalyze status {run_folder}`")
+
+
+@app.command("resume", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def resume_command(
+    context: typer.Context,
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+) -> None:
+    """Go on with a run that stopped: `autoanalyze resume RUN [budget_usd=...] [limits.*=...]`.
+
+    No answer in its journal is asked for again.
+    """
+    from autoanalyze.composition import restored
+
+    record = RunFolder(run_folder).read_json("run.json")
+    if "config" not in record:
+        raise RunFolderError(f"the run in {run_folder} failed before it began; start it again instead")
+    work(restored(record["config"], context.args), run_folder, resume=True)
+
+
+@app.command("verify")
+def verify_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+) -> None:
+    """Hash a run's journal again, and compare its sums with the run's record."""
+    from autoanalyze.llm.journal import verify
+
+    folder = RunFolder(run_folder)
+    audit, record = verify(folder.journal), folder.read_json("run.json")
+    paid = record.get("paid")
+    if paid and abs(paid["cost_usd"] - audit.spent_usd) > 1e-5:
+        raise JournalError(
+            f"run.json says {paid['cost_usd']} USD were paid, the journal {audit.spent_usd:.6f}"
+        )
+    torn = "; its last line was torn by a crash" if audit.torn else ""
+    Console().print(
+        f"{folder.journal}: {audit.lines:,} lines as they were written{torn}. {audit.sent:,} calls sent, "
+        f"{audit.answered:,} answered, {audit.failed:,} failed, {audit.unanswered:,} without an outcome; "
+        f"{audit.spent_usd:.6f} USD spent, {audit.uncertain_usd:.6f} USD uncertain"
+    )
 
 
 @app.command("import")

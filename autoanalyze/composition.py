@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from autoanalyze.config import ENVIRONMENT, Config, checked
 from autoanalyze.errors import ConfigurationError
 
-__all__ = ["compose", "configuration_folder", "explained", "from_hydra"]
+__all__ = ["compose", "configuration_folder", "explained", "from_hydra", "restored"]
 
 ConfigStore.instance().store(name="schema_check", node=Config)
 
@@ -45,6 +45,27 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigurationError(explained(error)) from None
     return from_hydra(composed)
+
+
+def restored(recorded: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """The configuration of an earlier run, with what may be changed when it is resumed.
+
+    Raises ConfigurationError for any other override: it would make other calls than those that
+    are paid for already.
+    """
+    for override in overrides:
+        key = override.partition("=")[0]
+        if "=" not in override or not (key == "budget_usd" or key.startswith("limits.")):
+            raise ConfigurationError(
+                f"{override}: a run is resumed as it was; only budget_usd=... and limits.*=... may be changed"
+            )
+    try:
+        changes = OmegaConf.from_dotlist(list(overrides))
+        merged = OmegaConf.merge(OmegaConf.structured(Config), dict(recorded), changes)
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(explained(error)) from None
+    assert isinstance(merged, DictConfig)
+    return from_hydra(merged)
 
 
 def from_hydra(composed: DictConfig) -> Config:

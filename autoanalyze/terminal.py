@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from autoanalyze.planning import Plan
 from autoanalyze.progress import Progress
 from autoanalyze.study.runs import Run
 
@@ -81,9 +82,7 @@ def totals_table(run: Run) -> Table:
     """What the run took."""
     record = run.record
     where = "simulated" if record["endpoint"].startswith("simulated") else record["endpoint"]
-    table = Table(title=f"\n{record['model']} ({where})", title_justify="left", box=None, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = pairs_table(f"\n{record['model']} ({where})")
     sessions, tokens = record["sessions"], record["tokens"]
     table.add_row("sessions labelled / unresolved", f"{sessions['labelled']:,} / {sessions['unresolved']:,}")
     if sessions["shortened"]:
@@ -98,6 +97,62 @@ def totals_table(run: Run) -> Table:
     prompt = f"{tokens['prompt']:,} (cached {tokens['cached']:,})"
     table.add_row("tokens: prompt / completion", f"{prompt} / {tokens['completion']:,}")
     table.add_row("cost", f"{record['cost_usd']:.4f} USD")
+    paid = record["paid"]
+    if paid["calls"] != record["calls"] or paid["uncertain_usd"]:
+        maybe = f" (and perhaps {paid['uncertain_usd']:.4f})" if paid["uncertain_usd"] else ""
+        table.add_row("really paid by this run", f"{paid['cost_usd']:.4f} USD{maybe}")
+    if record["failed_calls"]:
+        table.add_row("calls that failed and were tried again", f"{record['failed_calls']:,}")
+    degradations = (record["parallel"] or {}).get("degradations", [])
+    for d in degradations:
+        table.add_row(f"after round {d['round']}", f"streams {d['streams_before']} > {d['streams_after']}")
+    return table
+
+
+def pairs_table(title: str) -> Table:
+    """An empty table of names and values."""
+    table = Table(title=title, title_justify="left", box=None, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    return table
+
+
+def plan_table(plan: Plan) -> Table:
+    """What a run would take."""
+    table = Table(
+        title=f"{plan.model}: {plan.sessions:,} sessions (nothing was sent)", title_justify="left", box=None
+    )
+    table.show_header = False
+    table.add_column()
+    table.add_column(justify="right")
+    parts = f"{plan.discovery_calls:,} + {plan.parallel_calls:,} + {plan.judge_calls:,}"
+    table.add_row("calls: discovery + parallel + judge", f"{parts} = {plan.calls:,}")
+    table.add_row("tokens: prompt / completion", f"{plan.prompt_tokens:,} / {plan.completion_tokens:,}")
+    table.add_row("cost, nothing cached", f"{plan.cost_usd:.4f} USD")
+    table.add_row("upper bound", f"{plan.cost_upper_usd:.4f} USD")
+    table.add_row("time", f"about {duration(plan.seconds)}")
+    if plan.limit_seconds is not None:
+        table.add_row("of which the rate limits alone need", duration(plan.limit_seconds))
+    return table
+
+
+def status_table(progress: Mapping[str, Any], status: str) -> Table:
+    """How far a run is."""
+    table = pairs_table(f"{status}: {progress.get('phase', 'not begun')}")
+    if "sessions_total" in progress:
+        done, total = progress["sessions_processed"], progress["sessions_total"]
+        table.add_row("sessions", f"{done:,} of {total:,} (found {progress['sessions_found']:,})")
+        table.add_row("step of the phase", f"{progress['step']:,} of {progress['steps']:,}")
+        table.add_row("rounds, streams", f"{progress['rounds']:,}, {progress['streams_active']}")
+        table.add_row("tokens, cost", f"{progress['tokens']:,}, {progress['cost_usd']:.4f} USD")
+        table.add_row("time on the run's clock", duration(progress["seconds"]))
+        if progress["eta_seconds"] is not None and status == "running":
+            table.add_row("left", f"about {duration(progress['eta_seconds'])}")
+        for stream, number in sorted(progress["streams"].items(), key=lambda item: int(item[0])):
+            name = "discovery" if int(stream) == 0 else f"stream {stream}"
+            table.add_row(name, f"{number:,} sessions")
+    if progress.get("error"):
+        table.add_row("error", str(progress["error"]))
     return table
 
 

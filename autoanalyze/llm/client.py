@@ -13,17 +13,11 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from autoanalyze.config import ModelConfig, RetryConfig
-from autoanalyze.errors import (
-    ConfigurationError,
-    EndpointError,
-    JournalError,
-    ReplyError,
-    TransientEndpointError,
-)
+from autoanalyze.errors import ConfigurationError, JournalError, ReplyError
 from autoanalyze.llm import prompts
 from autoanalyze.llm.journal import Journal, RecordedAnswer, request_hash
 from autoanalyze.llm.limits import Budget, RateLimiter
-from autoanalyze.llm.refusals import REFUSED, FormatRefusedError, describe, translated, was_refused
+from autoanalyze.llm.refusals import REFUSED, FormatRefusedError, describe, translated
 from autoanalyze.llm.retries import patient
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.records import (
@@ -291,7 +285,8 @@ class OpenAIAnalysis:
             except asyncio.CancelledError:
                 self._fail(entry, "cancelled", reserved, reserved)
                 raise
-            except (openai.OpenAIError, TimeoutError, ValueError, EndpointError) as error:
+            except (openai.OpenAIError, TimeoutError, ValueError) as raised:
+                error = plain(raised)
                 # What was refused costs nothing; of a time-out nobody knows whether it will be billed.
                 uncertain = 0.0 if isinstance(error, openai.APIStatusError) else reserved
                 self._fail(entry, describe(error), reserved, uncertain)
@@ -352,12 +347,21 @@ class OpenAIAnalysis:
         return request
 
 
+def plain(error: Exception) -> Exception:
+    """The client's error as the standard library calls it, unless it is an answer with an error status."""
+    if isinstance(error, openai.APITimeoutError):
+        return TimeoutError(str(error))
+    if isinstance(error, openai.APIConnectionError):
+        return ConnectionError(f"{error} {error.__cause__ or ''}".strip())
+    if isinstance(error, openai.APIResponseValidationError):
+        return ValueError(str(error))
+    return error
+
+
 def completed(answer: object) -> ChatCompletion:
-    """The answer, if it is a chat completion; a proxy's page or half an answer is worth another try."""
+    """The answer, if it is a chat completion. Raises ValueError for a proxy's page or half an answer."""
     if not isinstance(answer, ChatCompletion) or not isinstance(answer.choices, list):
-        raise TransientEndpointError(
-            f"the endpoint sent no chat completion but {json.dumps(str(answer)[:80])}"
-        )
+        raise ValueError(f"this is no chat completion: {json.dumps(str(answer)[:80])}")
     return answer
 
 
@@ -366,6 +370,6 @@ def said(answer: ChatCompletion) -> tuple[str, str]:
     if not answer.choices:
         return "", "empty"
     choice = answer.choices[0]
-    if was_refused(choice):
+    if choice.finish_reason == REFUSED or choice.message.refusal:
         return "", REFUSED
     return choice.message.content or "", choice.finish_reason or "stop"

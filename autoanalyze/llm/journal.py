@@ -274,7 +274,7 @@ def audited(lines: Sequence[Mapping[str, Any]], *, torn: bool) -> Audit:
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The whole lines of a journal, and where they end in the file.
 
-    Raises JournalError if the file cannot be read, or if a line other than the last is broken.
+    Raises JournalError if the file cannot be read, or if a line is damaged.
     """
     try:
         content = path.read_bytes()
@@ -282,15 +282,15 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         raise JournalError(f"{path}: the journal cannot be read ({error.strerror})") from None
     lines, end = [], 0
     for number, raw in enumerate(split(content), start=1):
+        if not raw.endswith(b"\n"):
+            break  # the line feed is written last: without it, a crash tore this line
         try:
             line = json.loads(raw)
-            complete = raw.endswith(b"\n") and line["event"] in ("sent", "answered", "failed")
+            whole = line["event"] in ("sent", "answered", "failed")
         except (ValueError, KeyError, TypeError):
-            complete = False
-        if not complete:
-            if end + len(raw) < len(content):
-                raise JournalError(f"{path}:{number}: this line is damaged; restore the file from a copy")
-            break
+            whole = False
+        if not whole:
+            raise JournalError(f"{path}:{number}: this line is damaged; restore the file from a copy")
         lines.append(line)
         end += len(raw)
     return lines, end

@@ -21,6 +21,10 @@ SAFETY = 0.97
 """The share of a limit that is used: the provider's count and ours differ by a little."""
 
 
+SHORTEST_WAIT = 1e-3
+"""Seconds. A shorter wait may be lost in the rounding of a clock, and then never end."""
+
+
 class TokenBucket:
     """A bucket that holds one minute's allowance and refills continuously.
 
@@ -39,6 +43,11 @@ class TokenBucket:
         self._refill()
         missing = min(amount, self.per_minute) - self._level
         return max(0.0, missing / (self.per_minute / MINUTE))
+
+    def level(self) -> float:
+        """What is left now; less than nothing in debt."""
+        self._refill()
+        return self._level
 
     def take(self, amount: float) -> None:
         """Take an amount, also into debt; a negative amount gives back."""
@@ -97,7 +106,7 @@ class RateLimiter:
                 await self._freed.wait()
             while True:
                 wait = max(self._requests.seconds_until(1), self._tokens.seconds_until(tokens))
-                if wait <= 0:
+                if wait < SHORTEST_WAIT:
                     break
                 await asyncio.sleep(wait)
             self._requests.take(1)
@@ -119,7 +128,7 @@ class RateLimiter:
     def refused(self, planned_tokens: int, started: float) -> None:
         """Learn from a 429. Calls that left before the last lowering say nothing new."""
         self._tokens.take(-planned_tokens)
-        if started >= self._lowered_at:
+        if started > self._lowered_at:
             self._window = max(1.0, self._window / 2)
             self._lowered_at = asyncio.get_running_loop().time()
 

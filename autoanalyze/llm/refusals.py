@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-
-import openai
-from openai.types.chat.chat_completion import Choice
+from typing import Any
 
 from autoanalyze.errors import (
     AutoAnalyzeError,
@@ -17,7 +15,7 @@ from autoanalyze.errors import (
     TransientEndpointError,
 )
 
-__all__ = ["REFUSED", "FormatRefusedError", "describe", "translated", "was_refused"]
+__all__ = ["REFUSED", "FormatRefusedError", "describe", "translated"]
 
 REFUSED = "content_filter"
 RETRYABLE_STATUS = frozenset({408, 409, 429})
@@ -29,50 +27,48 @@ class FormatRefusedError(FatalEndpointError):
     """The endpoint does not know the reply format that was asked for; a looser one may do."""
 
 
-def was_refused(choice: Choice) -> bool:
-    """Whether a content filter, or the model itself, refused to answer."""
-    return choice.finish_reason == REFUSED or bool(getattr(choice.message, "refusal", None))
-
-
 def describe(error: Exception) -> str:
     """An error in one line, for the journal."""
-    status = f" {error.status_code}" if isinstance(error, openai.APIStatusError) else ""
-    message = error.message if isinstance(error, openai.APIError) else str(error)
-    return f"{type(error).__name__}{status}: {message}"[:LONGEST_DESCRIPTION]
+    status = getattr(error, "status_code", "")
+    return f"{type(error).__name__} {status}: {getattr(error, 'message', error)}"[:LONGEST_DESCRIPTION]
 
 
 def translated(error: Exception, endpoint: str, model: str) -> AutoAnalyzeError:
-    """The error as the phases know it, with its remedy."""
+    """The error as the phases know it, with its remedy.
+
+    Takes what the standard library calls TimeoutError, ConnectionError and ValueError (an answer that
+    cannot be read), and errors with a `status_code`.
+    """
     summary = f"{endpoint}: {describe(error)}"
-    if isinstance(error, openai.APIStatusError):
+    if hasattr(error, "status_code"):
         return from_status(error, summary, model)
-    if isinstance(error, openai.APITimeoutError | TimeoutError):
+    if isinstance(error, TimeoutError):
         return TransientEndpointError(f"{summary} (no answer in time; see limits.timeout_seconds)")
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, ConnectionError):
         return TransientEndpointError(f"{summary} (is the endpoint running and reachable?)")
-    if isinstance(error, openai.APIResponseValidationError | ValueError | TransientEndpointError):
+    if isinstance(error, ValueError):
         return TransientEndpointError(f"{summary} (the answer could not be read)")
     return FatalEndpointError(summary)
 
 
-def from_status(error: openai.APIStatusError, summary: str, model: str) -> AutoAnalyzeError:
+def from_status(error: Any, summary: str, model: str) -> AutoAnalyzeError:
     """What an answer with an error status means."""
-    code, text = error.code, str(error)
+    status, code, text = error.status_code, getattr(error, "code", None), str(error)
     if code == "insufficient_quota":
         return QuotaExceededError(
             f"{summary} (the account has no credit left; add some, then resume the run)"
         )
-    if error.status_code in RETRYABLE_STATUS or error.status_code >= 500:
+    if status in RETRYABLE_STATUS or status >= 500:
         return TransientEndpointError(summary, retry_after(error.response.headers))
     if code == "context_length_exceeded" or "maximum context length" in text:
         return RequestTooLongError(summary)
     if code in FILTER_CODES:
         return RequestRefusedError(summary)
-    if isinstance(error, openai.BadRequestError) and "response_format" in text:
+    if status == 400 and "response_format" in text:
         return FormatRefusedError(f"{summary} (set model.reply_format=text)")
-    if error.status_code in (401, 403):
+    if status in (401, 403):
         return FatalEndpointError(f"{summary} (check OPENAI_API_KEY)")
-    if error.status_code == 404:
+    if status == 404:
         return FatalEndpointError(f"{summary} (does the endpoint serve the model {model}?)")
     return FatalEndpointError(summary)
 

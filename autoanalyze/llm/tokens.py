@@ -124,7 +124,7 @@ class TokenManagement:
     ) -> None:
         self.model = model
         self.counter = counter
-        self._overhead = overhead_tokens
+        self.overhead_tokens = overhead_tokens
         self._minute_share = None if tokens_per_minute is None else tokens_per_minute // streams
         self._batch_size = batch_size
         self.prices = known_prices(model)
@@ -149,7 +149,7 @@ class TokenManagement:
         hard = self.model.context_window - self.completion_limit(sessions)
         if self._minute_share is not None:
             hard = min(hard, max(self._minute_share, 1))
-        return hard - self._overhead - vocabulary_tokens
+        return hard - self.overhead_tokens - vocabulary_tokens
 
     def calculate_max_sessions_per_call(
         self, tokens_per_session: float, *, vocabulary_tokens: int = 0, share: int | None = None
@@ -205,7 +205,7 @@ class TokenManagement:
         batches = self.split_sessions_into_batches(sessions, vocabulary_tokens=vocabulary_tokens)
         transcripts = sum(session.token_count for session in sessions)
         usage = Usage(
-            prompt=transcripts + len(batches) * (self._overhead + vocabulary_tokens),
+            prompt=transcripts + len(batches) * (self.overhead_tokens + vocabulary_tokens),
             completion=len(sessions) * COMPLETION_TOKENS_PER_SESSION,
         )
         size = self.calculate_max_sessions_per_call(

@@ -13,7 +13,7 @@ from autoanalyze.errors import EndpointGoneError
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
 from autoanalyze.records import LabelSchema, Session, SessionResult, VocabularySnapshot
 
-__all__ = ["DiscoveryResult", "StrategicDiscovery"]
+__all__ = ["DiscoveryResult", "StrategicDiscovery", "size_of_discovery"]
 
 DISCOVERY_STREAM = 0
 """Discovery is a stream of its own; parallel streams count from 1."""
@@ -52,17 +52,8 @@ class StrategicDiscovery:
         self._seed = seed
 
     def calculate_discovery_size(self, available: int) -> int:
-        """The configured percentage, clamped to its bounds, and never more than there are.
-
-        0 when discovery is off or its percentage is 0.
-        """
-        if self._config.mode == "none" or self._config.percentage == 0:
-            return 0
-        size = math.ceil(available * self._config.percentage / 100)
-        size = max(size, self._config.min_sessions)
-        if self._config.max_sessions is not None:
-            size = min(size, self._config.max_sessions)
-        return min(size, available)
+        """How many of `available` sessions discovery takes; see `size_of_discovery`."""
+        return size_of_discovery(self._config, available)
 
     def select_diverse_sessions(self, sessions: Sequence[Session], size: int) -> list[Session]:
         """`size` sessions, none twice, spread over strata of length, containment and time.
@@ -112,6 +103,19 @@ class StrategicDiscovery:
             discovery_rate(processed),
             result,
         )
+
+
+def size_of_discovery(config: DiscoveryConfig, available: int) -> int:
+    """The configured percentage, clamped to its bounds, and never more than there are.
+
+    0 when discovery is off or its percentage is 0.
+    """
+    if config.mode == "none" or config.percentage == 0:
+        return 0
+    size = max(math.ceil(available * config.percentage / 100), config.min_sessions)
+    if config.max_sessions is not None:
+        size = min(size, config.max_sessions)
+    return min(size, available)
 
 
 def stratified(sessions: Sequence[Session]) -> dict[tuple[int, str, int], list[Session]]:

@@ -17,12 +17,14 @@ from typing import Any, Protocol
 import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from autoanalyze.config import ModelConfig, NoiseConfig
+from autoanalyze.config import FaultsConfig, ModelConfig, NoiseConfig, RateLimit
 from autoanalyze.errors import ReplyError
+from autoanalyze.llm.limits import TokenBucket
 from autoanalyze.llm.prompts import BatchRequest, parse_request
+from autoanalyze.simulation.faults import FaultInjector, refused
 from autoanalyze.simulation.model import SimulatedModel, draws
 
 __all__ = ["SimulatedEndpoint"]
@@ -61,17 +63,57 @@ class PrefixCache:
         return min(cached, tokens) if cached >= CACHE_MINIMUM else 0
 
 
+class ProviderLimits:
+    """What the provider allows per minute: buckets that refill continuously."""
+
+    def __init__(self, tier: RateLimit) -> None:
+        self._buckets = {
+            "requests": TokenBucket(tier.requests_per_minute),
+            "tokens": TokenBucket(tier.tokens_per_minute),
+        }
+
+    def seconds_until(self, tokens: int) -> float:
+        """How long until a call of so many tokens is allowed; 0 if it is."""
+        return max(self._buckets["requests"].seconds_until(1), self._buckets["tokens"].seconds_until(tokens))
+
+    def take(self, tokens: int) -> None:
+        """Count an allowed call."""
+        self._buckets["requests"].take(1)
+        self._buckets["tokens"].take(tokens)
+
+    def headers(self) -> dict[str, str]:
+        """OpenAI's rate limit headers, for limits that there are."""
+        headers = {}
+        for what, bucket in self._buckets.items():
+            if bucket.per_minute is not None:
+                headers[f"x-ratelimit-limit-{what}"] = str(int(bucket.per_minute))
+                headers[f"x-ratelimit-remaining-{what}"] = str(max(0, int(bucket.level())))
+        return headers
+
+
 class SimulatedEndpoint:
-    """Serves one model of the catalogue. Known routes: chat completions and models."""
+    """Serves one model of the catalogue. Known routes: chat completions and models.
+
+    `tier` sets the account's limits, `faults` what goes wrong on purpose.
+    """
 
     def __init__(
-        self, labeller: SimulatedModel, model: ModelConfig, noise: NoiseConfig, counter: Counter
+        self,
+        labeller: SimulatedModel,
+        model: ModelConfig,
+        noise: NoiseConfig,
+        counter: Counter,
+        *,
+        tier: RateLimit | None = None,
+        faults: FaultsConfig | None = None,
     ) -> None:
         self._labeller = labeller
         self._model = model
         self._noise = noise
         self._counter = counter
         self._cache = PrefixCache()
+        self._limits = ProviderLimits(tier or RateLimit())
+        self.faults = FaultInjector(faults or FaultsConfig())
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
@@ -87,7 +129,13 @@ class SimulatedEndpoint:
         entry = {"id": self._model.name, "object": "model", "created": 0, "owned_by": "autoanalyze"}
         return JSONResponse({"object": "list", "data": [entry]})
 
-    async def _chat(self, request: Request) -> JSONResponse:
+    async def _chat(self, request: Request) -> Response:
+        body = await request.body()
+        identity = hashlib.sha256(body).hexdigest()
+        return await self.faults.answer(identity, lambda: self._honest(request))
+
+    async def _honest(self, request: Request) -> Response:
+        """The answer of an endpoint that works."""
         try:
             body = await request.json()
             messages = body["messages"]
@@ -119,12 +167,18 @@ class SimulatedEndpoint:
 
     async def _completion(
         self, body: Mapping[str, Any], text: str, prompt_tokens: int, answer: str
-    ) -> JSONResponse:
+    ) -> Response:
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or self._model.output_limit
         completion_tokens, finish_reason = self._counter.count(answer), "stop"
         if completion_tokens > limit:
             answer = answer[: len(answer) * limit // completion_tokens]
             completion_tokens, finish_reason = limit, "length"
+        wait = self._limits.seconds_until(prompt_tokens + completion_tokens)
+        if wait > 0:
+            message = f"Rate limit reached for {self._model.name}. Please try again in {wait:.3f}s."
+            headers = {"retry-after-ms": str(math.ceil(wait * 1000)), **self._limits.headers()}
+            return refused(429, message, "rate_limit_exceeded", headers)
+        self._limits.take(prompt_tokens + completion_tokens)
         cached = self._cache.cached_tokens(text, prompt_tokens)
         identity = hashlib.sha256(json.dumps([text, body.get("seed")]).encode()).hexdigest()
         await asyncio.sleep(self.latency(identity, prompt_tokens, completion_tokens))
@@ -148,7 +202,8 @@ class SimulatedEndpoint:
                     "total_tokens": prompt_tokens + completion_tokens,
                     "prompt_tokens_details": {"cached_tokens": cached},
                 },
-            }
+            },
+            headers=self._limits.headers(),
         )
 
     def latency(self, identity: str, prompt_tokens: int, completion_tokens: int) -> float:
@@ -173,9 +228,3 @@ class TimedTransport(httpx2.AsyncBaseTransport):
             return await asyncio.wait_for(self._inner.handle_async_request(request), allowed)
         except TimeoutError:
             raise httpx2.ReadTimeout(f"no answer within {allowed} s", request=request) from None
-
-
-def refused(status: int, message: str, code: str) -> JSONResponse:
-    """An error in OpenAI's form."""
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return JSONResponse({"error": error}, status_code=status)

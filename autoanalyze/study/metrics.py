@@ -22,7 +22,7 @@ from sklearn.metrics import adjusted_mutual_info_score, pair_confusion_matrix, v
 
 from autoanalyze.study.intervals import Estimate, percentile_interval, user_weights
 
-__all__ = ["FieldScores", "score_field", "score_run", "speedup", "utilisation"]
+__all__ = ["FieldScores", "score_field", "score_run", "speedup"]
 
 Codes = NDArray[np.intp]
 Weights = NDArray[np.float64]
@@ -195,13 +195,3 @@ def speedup(baseline_seconds: float, seconds: float) -> float:
     if seconds <= 0:
         raise ValueError(f"a run took {seconds} seconds: speedup needs a positive time")
     return baseline_seconds / seconds
-
-
-def utilisation(busy_seconds: float, waiting_seconds: float) -> float:
-    """Busy time over busy plus waiting time, 0 to 1.
-
-    Raises ValueError if a time is negative, or if there was none at all.
-    """
-    if min(busy_seconds, waiting_seconds) < 0 or busy_seconds + waiting_seconds <= 0:
-        raise ValueError(f"utilisation of {busy_seconds} busy and {waiting_seconds} waiting seconds")
-    return busy_seconds / (busy_seconds + waiting_seconds)

@@ -18,9 +18,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from autoanalyze.errors import EndpointError, FatalEndpointError, TransientEndpointError
+from autoanalyze.config import RetryConfig
+from autoanalyze.errors import (
+    AutoAnalyzeError,
+    BudgetExceededError,
+    EndpointError,
+    FatalEndpointError,
+    JournalError,
+    QuotaExceededError,
+    RequestRefusedError,
+    RequestTooLongError,
+    TransientEndpointError,
+)
 from autoanalyze.llm.client import Endpoint, OpenAIAnalysis
 from autoanalyze.llm.journal import Journal
+from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.records import CallContext, Reply, SessionText, Usage, VocabularySnapshot
 
 Virtually = Callable[[Any], Any]
@@ -64,13 +76,24 @@ class Served:
         self.path = folder / "calls.jsonl"
         self.endpoint = Endpoint("test", "http://test/v1", KEY, httpx2.ASGITransport(app=app))
         self.model = replace(MODEL, **model)
+        self.budget = Budget(None)
+        self.retry = RetryConfig(call_attempts=1)
+        self.replay = False
 
     async def ask(self, times: int = 1) -> Reply:
         """Ask so many times and give the last answer."""
         context = CallContext("parallel", seed=5)
         with Journal(self.path) as journal:
             client = OpenAIAnalysis(
-                self.endpoint, model=self.model, schema=SCHEMA, tokens=make_tokens(), journal=journal
+                self.endpoint,
+                model=self.model,
+                schema=SCHEMA,
+                tokens=make_tokens(),
+                journal=journal,
+                limiter=RateLimiter(requests_per_minute=None, tokens_per_minute=None, concurrency=4),
+                budget=self.budget,
+                retry=self.retry,
+                replay=self.replay,
             )
             try:
                 for _ in range(times - 1):
@@ -150,14 +173,18 @@ def test_empty_answers_are_replies_without_rows(tmp_path: Path, virtually: Virtu
         (500, "x", TransientEndpointError, "500"),
         (503, "x", TransientEndpointError, "503"),
         (408, "x", TransientEndpointError, "408"),
-        (429, "insufficient_quota", FatalEndpointError, "no credit"),
+        (429, "insufficient_quota", QuotaExceededError, "no credit"),
+        (409, "x", TransientEndpointError, "409"),
+        (400, "context_length_exceeded", RequestTooLongError, "400"),
+        (400, "content_filter", RequestRefusedError, "400"),
+        (403, "x", FatalEndpointError, "OPENAI_API_KEY"),
         (401, "invalid_api_key", FatalEndpointError, "OPENAI_API_KEY"),
         (404, "model_not_found", FatalEndpointError, "serve the model test-model"),
         (400, "x", FatalEndpointError, "400"),
     ],
 )
 def test_refusals_are_told_apart(
-    tmp_path: Path, virtually: Virtually, status: int, code: str, kind: type[EndpointError], remedy: str
+    tmp_path: Path, virtually: Virtually, status: int, code: str, kind: type[AutoAnalyzeError], remedy: str
 ) -> None:
     """What may pass is transient, what cannot is fatal with its remedy; one attempt, one journal entry."""
     served = Served(tmp_path, lambda _body: refusal(status, code))
@@ -186,7 +213,7 @@ def test_endpoint_without_schemas_gets_looser_formats(tmp_path: Path, virtually:
         return JSONResponse(completion('{"sessions": []}'))
 
     served = Served(tmp_path, picky)
-    assert virtually(served.ask(times=3)).error is None
+    assert virtually(served.ask()).error is None
     formats = [body.get("response_format", {}).get("type") for body in served.bodies]
     assert formats == ["json_schema", "json_object", None]
 
@@ -215,3 +242,116 @@ def test_key_appears_nowhere(tmp_path: Path, virtually: Virtually) -> None:
         virtually(served.ask())
     shown = [str(caught.value), repr(caught.value), repr(served.endpoint), served.path.read_text()]
     assert not [text for text in shown if KEY in text]
+
+
+def flaky(failures: int, answer: Response) -> Callable[[dict[str, Any]], Response]:
+    """An endpoint that fails so many times before it works."""
+    left = [answer] * failures
+
+    def chat(_body: dict[str, Any]) -> Response:
+        return left.pop() if left else JSONResponse(completion('{"sessions": []}'))
+
+    return chat
+
+
+def timed(served: Served, virtually: Virtually) -> float:
+    """Virtual seconds of an answer."""
+
+    async def go() -> float:
+        await served.ask()
+        return asyncio.get_running_loop().time()
+
+    seconds = virtually(go())
+    assert isinstance(seconds, float)
+    return seconds
+
+
+def test_what_may_pass_is_tried_again_with_growing_waits(tmp_path: Path, virtually: Virtually) -> None:
+    """Three failures and then an answer: waits of 1, 2 and 4 seconds, less up to half of jitter."""
+    served = Served(tmp_path, flaky(3, refusal(500)))
+    served.retry = RetryConfig()
+    assert 3.5 <= timed(served, virtually) <= 7
+    assert [e["event"] for e in served.events()] == ["sent", "failed"] * 3 + ["sent", "answered"]
+
+
+@pytest.mark.parametrize("headers", [{"retry-after": "20"}, {"retry-after-ms": "20000"}])
+def test_asked_waits_are_honoured(tmp_path: Path, virtually: Virtually, headers: dict[str, str]) -> None:
+    """Retry-After and Retry-After-ms are waited for, and a little longer so that streams spread."""
+    busy = JSONResponse({"error": {"message": "busy", "code": "x"}}, status_code=429, headers=headers)
+    served = Served(tmp_path, flaky(1, busy))
+    served.retry = RetryConfig()
+    assert 20 <= timed(served, virtually) <= 22
+
+
+def test_attempts_are_bounded_in_number_and_time(tmp_path: Path, virtually: Virtually) -> None:
+    """After so many attempts, or when the next wait would take too long, the error comes through."""
+    by_number = Served(tmp_path, lambda _body: refusal(503))
+    by_number.retry = RetryConfig(call_attempts=3)
+    with pytest.raises(TransientEndpointError):
+        virtually(by_number.ask())
+    assert len(by_number.bodies) == 3
+    (tmp_path / "time").mkdir()
+    by_time = Served(tmp_path / "time", lambda _body: refusal(503))
+    by_time.retry = RetryConfig(call_attempts=100, call_seconds=10, longest_wait_seconds=4)
+    with pytest.raises(TransientEndpointError):
+        virtually(by_time.ask())
+    assert 3 <= len(by_time.bodies) <= 8
+
+
+def test_answered_call_is_never_sent_again(tmp_path: Path, virtually: Virtually) -> None:
+    """The same request comes from the journal, in this run and after a restart; a failure does not."""
+    served = Served(tmp_path, flaky(1, refusal(500)))
+    virtually(served.ask(times=3))
+    assert len(served.bodies) == 2
+    assert virtually(served.ask()).error is None
+    assert len(served.bodies) == 2
+
+
+def test_replay_contacts_nobody(tmp_path: Path, virtually: Virtually) -> None:
+    """In a replay a recorded call is answered, and any other is an error."""
+    served = Served(tmp_path, lambda _body: JSONResponse(completion('{"sessions": []}')))
+    served.replay = True
+    with pytest.raises(JournalError, match="no journal holds"):
+        virtually(served.ask())
+    served.replay = False
+    virtually(served.ask())
+    served.replay = True
+    assert virtually(served.ask()).error is None
+    assert len(served.bodies) == 1
+
+
+def test_call_that_does_not_fit_into_the_budget_is_not_sent(tmp_path: Path, virtually: Virtually) -> None:
+    """The upper bound of a call is reserved first; what does not fit never leaves."""
+    served = Served(tmp_path, lambda _body: JSONResponse(completion('{"sessions": []}')))
+    served.budget = Budget(0.001)
+    with pytest.raises(BudgetExceededError, match="resume"):
+        virtually(served.ask())
+    assert served.bodies == []
+    assert not served.path.read_text()
+
+
+def test_time_out_may_have_cost_its_reservation(tmp_path: Path, virtually: Virtually) -> None:
+    """Nobody knows whether a call without an answer is billed: the budget takes it as spent."""
+
+    async def hang(_body: Any) -> Response:
+        await asyncio.sleep(1e6)
+        return Response()
+
+    served = Served(tmp_path, hang)
+    with pytest.raises(TransientEndpointError, match="timeout_seconds"):
+        virtually(served.ask())
+    sent, failed = served.events()
+    assert failed["uncertain_usd"] == sent["reserved_usd"] > 0
+    assert served.budget.spent_usd == pytest.approx(sent["reserved_usd"])
+    assert served.budget.reserved_usd == pytest.approx(0)
+
+
+@pytest.mark.parametrize("body", ["<html>gateway</html>", "{", "[]", '"text"', "{}"])
+def test_answers_that_are_no_completion_are_tried_again(
+    tmp_path: Path, virtually: Virtually, body: str
+) -> None:
+    """A proxy's page or half an answer is a passing fault, not a crash."""
+    served = Served(tmp_path, flaky(1, Response(body, media_type="application/json")))
+    served.retry = RetryConfig()
+    assert virtually(served.ask()).error is None
+    assert len(served.bodies) == 2

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from autoanalyze.llm.journal import Journal, request_hash
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoanalyze.errors import JournalError
+from autoanalyze.llm.journal import Journal, request_hash, verify
 from autoanalyze.records import CallContext, Usage
 
 
@@ -19,9 +25,21 @@ def send(journal: Journal, **changes: Any) -> dict[str, Any]:
         "session_ids": ["a"],
         "vocabulary_version": 4,
         "reserved_usd": 0.25,
+        "began": 1.0,
         "start": 1.5,
     }
     return journal.sent(**{**arguments, **changes})
+
+
+def answer(journal: Journal, request: str, reply: str = "r", **changes: Any) -> None:
+    arguments = {
+        "end": 2.0,
+        "usage": Usage(10, 4, 5),
+        "cost_usd": 0.1,
+        "finish_reason": "stop",
+        "reply": reply,
+    }
+    journal.answered(send(journal, request=request), **{**arguments, **changes})
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -41,13 +59,12 @@ def test_answer_and_failure_are_told_apart(tmp_path: Path) -> None:
     """Usage adds up over answers only; a reply of any characters is one line."""
     path = tmp_path / "calls.jsonl"
     with Journal(path) as journal:
-        journal.answered(
-            send(journal), end=2.0, usage=Usage(10, 4, 5), finish_reason="stop", reply="a\u2028\n\u202e\ud800"
-        )
-        journal.failed(send(journal), end=3.0, error="500")
-        journal.answered(send(journal), end=4.0, usage=Usage(1, 0, 1), finish_reason="stop", reply="")
-    assert journal.usage == Usage(11, 4, 6)
-    assert (journal.calls, journal.failures) == (2, 1)
+        answer(journal, "h1", "a\u2028\n\u202e\ud800")
+        journal.failed(send(journal), end=3.0, error="500", uncertain_usd=0.0)
+        answer(journal, "h2", "", usage=Usage(1, 0, 1))
+    account = journal.account()
+    assert account.usage == account.paid_usage == Usage(11, 4, 6)
+    assert (account.calls, account.failures, account.spent_usd) == (2, 1, 0.2)
     written = lines(path)
     assert [line["event"] for line in written] == ["sent", "answered", "sent", "failed", "sent", "answered"]
     assert [line["call"] for line in written] == [1, 1, 2, 2, 3, 3]
@@ -61,3 +78,67 @@ def test_hash_covers_what_changes_the_answer() -> None:
     assert request_hash(request, "e") == request_hash(same, "e")
     others = [request_hash({**request, "seed": 2}, "e"), request_hash(request, "f")]
     assert request_hash(request, "e") not in others
+
+
+def test_reopened_journal_knows_its_answers_and_its_costs(tmp_path: Path) -> None:
+    """After a crash: answers are found, a call without an outcome counts as spent, numbers go on."""
+    path = tmp_path / "calls.jsonl"
+    with Journal(path) as journal:
+        answer(journal, "h1", "first")
+        send(journal, request="h2")
+    with Journal(path) as journal:
+        recorded = journal.recorded("h1")
+        assert recorded is not None
+        assert (recorded.text, recorded.seconds, recorded.own) == ("first", 1.0, True)
+        assert journal.recorded("h2") is None
+        assert (journal.spent_usd, journal.uncertain_usd) == (0.1, 0.25)
+        journal.reused({}, recorded, end=9.0)
+        answer(journal, "h2")
+    account = journal.account()
+    assert (account.calls, account.paid_calls) == (2, 2)
+    assert [line["call"] for line in lines(path)] == [1, 1, 2, 3, 3]
+    assert verify(path).unanswered == 1
+
+
+def test_answers_of_other_runs_are_copied_and_cost_nothing(tmp_path: Path) -> None:
+    """A reused answer makes the journal whole, and is counted as if made but not as paid."""
+    with Journal(tmp_path / "other.jsonl") as journal:
+        answer(journal, "h1", "known")
+        journal.failed(send(journal, request="h3"), end=3.0, error="500", uncertain_usd=0.0)
+    with Journal(tmp_path / "mine.jsonl", reuse=[tmp_path / "other.jsonl"]) as journal:
+        recorded = journal.recorded("h1")
+        assert recorded is not None
+        assert journal.recorded("h3") is None
+        entry = {key: value for key, value in send(journal, request="h1").items() if key != "call"}
+        journal.reused(entry, recorded, end=4.0)
+    account = journal.account()
+    assert (account.calls, account.paid_calls, account.spent_usd) == (1, 0, 0.0)
+    with Journal(tmp_path / "mine.jsonl") as journal:
+        again = journal.recorded("h1")
+        assert again is not None
+        assert again.text == "known"
+        assert journal.account().paid_calls == 0
+
+
+@given(st.data())
+def test_torn_tail_is_forgotten_and_damage_is_not(data: st.DataObject) -> None:
+    """Cut anywhere, a journal opens and goes on with its whole lines; a changed byte is found."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "calls.jsonl"
+        with Journal(path) as journal:
+            for number in range(3):
+                answer(journal, f"h{number}", f"reply {number}")
+        content = path.read_bytes()
+        cut = data.draw(st.integers(0, len(content)))
+        path.write_bytes(content[:cut])
+        whole = content[:cut].count(b"\n")
+        assert verify(path).lines == whole
+        with Journal(path) as journal:
+            answer(journal, "new")
+        assert verify(path).lines == whole + 2
+        position = data.draw(st.integers(0, len(content) - 2))
+        if content[position : position + 1] not in b"\n":
+            other = bytes([content[position] ^ 1])
+            path.write_bytes(content[:position] + other + content[position + 1 :])
+            with pytest.raises(JournalError):
+                verify(path)

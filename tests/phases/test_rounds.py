@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from fakes import SCHEMA, EchoReader, ScriptedModel, make_sessions, make_tokens, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.config import ParallelConfig, RetryConfig
+from autoanalyze.errors import EndpointGoneError, TransientEndpointError
 from autoanalyze.phases.rounds import ParallelProcessingOrchestrator, ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.phases.vocabulary import Vocabulary
@@ -136,3 +138,44 @@ def test_null_share_fills_calls() -> None:
     )
     assert [len(part) for part in short] == [20, 20]
     assert max(len(part) for part in long) <= 6
+
+
+def failing(guilty: Callable[[int, list[str]], bool]) -> ScriptedModel:
+    """A model whose endpoint fails the calls that are guilty."""
+
+    def script(n: int, ids: list[str], _v: object, _c: object) -> Sequence[ReplyRow]:
+        if guilty(n, ids):
+            raise TransientEndpointError("503: overloaded")
+        return [row(f"s{i}") for i in range(1, len(ids) + 1)]
+
+    return ScriptedModel(script)
+
+
+def test_streams_are_halved_while_the_endpoint_fails(virtually: Virtually) -> None:
+    """A bad spell lowers the number of streams, the record says when and why, and nothing is lost."""
+    model = failing(lambda n, _ids: n <= 4)
+    result = virtually(orchestrator(model).process_in_parallel(make_sessions(40), VocabularySnapshot()))
+    assert all(r.facts for r in result.sessions)
+    assert [(d.round, d.streams_before, d.streams_after) for d in result.degradations] == [(1, 4, 2)]
+    assert "503" in result.degradations[0].reason
+
+
+def test_endpoint_that_is_gone_stops_the_run(virtually: Virtually) -> None:
+    """When nothing comes back any more the run stops, resumable, instead of giving every session up."""
+    for count in (1, 5, 40):
+        model = failing(lambda n, _ids: n > 2)
+        with pytest.raises(EndpointGoneError, match="503"):
+            virtually(
+                orchestrator(model).process_in_parallel(make_sessions(count + 12), VocabularySnapshot())
+            )
+
+
+@pytest.mark.parametrize("streams", [1, 4])
+def test_session_that_the_endpoint_cannot_take_is_given_up_alone(virtually: Virtually, streams: int) -> None:
+    """A session whose every call fails ends unresolved after three rounds; all others are labelled."""
+    model = failing(lambda _n, ids: "a005" in ids)
+    result = virtually(
+        orchestrator(model, streams).process_in_parallel(make_sessions(20), VocabularySnapshot())
+    )
+    assert [r.session_id for r in result.sessions if r.facts is None] == ["a005"]
+    assert sum("a005" in ids for ids, _, _ in model.calls) == 3

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fakes import SCHEMA, EchoReader, ScriptedModel, busy, make_sessions, make_tokens, row
+import pytest
+from fakes import SCHEMA, EchoReader, ScriptedModel, make_sessions, make_tokens, row
 
 from autoanalyze.config import RetryConfig
+from autoanalyze.errors import (
+    EndpointError,
+    RequestRefusedError,
+    RequestTooLongError,
+    TransientEndpointError,
+)
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
-from autoanalyze.records import CallContext, ReplyRow, VocabularySnapshot
+from autoanalyze.records import CallContext, Message, ReplyRow, VocabularySnapshot
 
 Virtually = Callable[[Any], Any]
 
@@ -74,18 +81,73 @@ def test_what_never_comes_is_unresolved_and_enters_no_vocabulary(virtually: Virt
     assert len(model.calls) == 4
 
 
-def test_busy_endpoint_is_waited_for_longer_each_time(virtually: Virtually) -> None:
+def test_what_the_endpoint_failed_is_left_to_a_later_round(virtually: Virtually) -> None:
+    """The client has retried already: the stream marks the sessions and goes on with the next batch."""
+
+    def script(n: int, ids: list[str], _v: object, _c: object) -> Sequence[ReplyRow]:
+        if n == 1:
+            raise TransientEndpointError("429: busy")
+        return [row(f"s{i}") for i in range(1, len(ids) + 1)]
+
+    model = ScriptedModel(script)
+    result = process(virtually, model)
+    assert [r.endpoint_failed for r in result.sessions] == [True] * 3 + [False] * 3
+    assert result.sessions[0].error == "429: busy"
+    assert len(model.calls) == 2
+
+
+def test_waits_between_attempts_double(virtually: Virtually) -> None:
     """Attempts are apart by waits that double, and their number is bounded."""
-    result = process(virtually, ScriptedModel(busy), count=1, retry=RetryConfig(3, 10.0, 1000.0))
+
+    def script(_n: int, _ids: object, _v: object, _c: object) -> Sequence[ReplyRow]:
+        return []
+
+    retry = RetryConfig(attempts=3, first_wait_seconds=10.0, longest_wait_seconds=1000.0)
+    result = process(virtually, ScriptedModel(script), count=1, retry=retry)
     # Four calls of a second, and waits between half and all of 10, 20 and 40 seconds.
     assert 4 + 35 <= result.seconds <= 4 + 70
     assert result.busy_seconds == 4
-    assert result.sessions[0].error == "429: busy"
+
+
+@pytest.mark.parametrize("error", [RequestRefusedError("filtered"), RequestTooLongError("too long")])
+def test_one_session_that_cannot_pass_harms_no_other(virtually: Virtually, error: EndpointError) -> None:
+    """A batch that is refused or too long is taken apart until only the guilty session is left."""
+
+    def script(_n: int, ids: list[str], _v: object, _c: object) -> Sequence[ReplyRow]:
+        if "a002" in ids:
+            raise error
+        return [row(f"s{i}") for i in range(1, len(ids) + 1)]
+
+    result = process(virtually, ScriptedModel(script), count=6, share=6)
+    assert [r.session_id for r in result.sessions if r.facts is None] == ["a002"]
+    assert result.sessions[2].error == str(error)
+
+
+def test_single_session_that_is_too_long_is_shortened(virtually: Virtually) -> None:
+    """What does not fit alone is cut in its middle, and its row says so."""
+
+    def script(n: int, _ids: object, _v: object, _c: object) -> Sequence[ReplyRow]:
+        if n == 1:
+            raise RequestTooLongError("too long")
+        return [row("s1")]
+
+    class Long:
+        def read(self, session_ids: Sequence[str]) -> dict[str, Sequence[Message]]:
+            return {i: (Message("user", "word " * 2000),) for i in session_ids}
+
+    stream_ = StreamProcessing(
+        ScriptedModel(script), Long(), SCHEMA, make_tokens(), retry=RetryConfig(), seed=1
+    )
+    result = virtually(
+        stream_.process_stream(make_sessions(1), VocabularySnapshot(), phase="parallel", stream=1)
+    )
+    assert result.sessions[0].facts is not None
+    assert result.sessions[0].shortened
 
 
 def test_every_attempt_has_a_seed_of_its_own(virtually: Virtually) -> None:
     """A retry is another request than the first try, or a repeatable model would fail forever."""
-    model = ScriptedModel(busy)
+    model = ScriptedModel(lambda *_: [])
     process(virtually, model, count=1)
     seeds = [context.seed for _, _, context in model.calls]
     assert len(set(seeds)) == len(seeds) == 4
@@ -105,9 +167,9 @@ def test_cut_off_reply_is_asked_again_in_halves(virtually: Virtually) -> None:
 
 def test_same_seed_same_run_to_the_second(virtually: Virtually) -> None:
     """Waits are jittered from the seed, so a run repeats exactly, and another seed differs."""
-    first, again = (process(virtually, ScriptedModel(busy), seed=5).seconds for _ in range(2))
+    first, again = (process(virtually, ScriptedModel(lambda *_: []), seed=5).seconds for _ in range(2))
     assert first == again
-    assert first != process(virtually, ScriptedModel(busy), seed=6).seconds
+    assert first != process(virtually, ScriptedModel(lambda *_: []), seed=6).seconds
 
 
 def test_every_batch_is_reported(virtually: Virtually) -> None:

@@ -20,7 +20,6 @@ from autoanalyze.study.metrics import (
     score_field,
     score_run,
     speedup,
-    utilisation,
 )
 
 Row = tuple[str, int, str | None, str]
@@ -274,12 +273,3 @@ def test_speedup_is_a_ratio() -> None:
     assert speedup(300, 100) == 3
     with pytest.raises(ValueError, match="positive"):
         speedup(300, 0)
-
-
-def test_utilisation_is_a_share() -> None:
-    """Half busy is one half; no time at all, or negative time, is an error."""
-    assert utilisation(30, 30) == 0.5
-    assert utilisation(1, 0) == 1
-    for busy, waiting in ((0, 0), (-1, 2)):
-        with pytest.raises(ValueError, match="utilisation"):
-            utilisation(busy, waiting)

@@ -1,0 +1,127 @@
+"""What a run would take, before anything is sent: calls, tokens, cost and time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoanalyze.config import Config, RateLimit, rate_limits, sequential
+from autoanalyze.data.store import Store
+from autoanalyze.job import sampled, token_management
+from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
+from autoanalyze.phases.discovery import size_of_discovery
+from autoanalyze.records import Session, Usage
+
+__all__ = ["Plan", "plan_run"]
+
+VOCABULARY_TOKENS = 600
+"""Known labels in a prompt, as a mean over a run: about 100 labels by its end on synthetic sessions."""
+
+JUDGE_LABELS = 60
+JUDGE_TOKENS_PER_LABEL = 8
+
+ROUND_FACTOR = 1.5
+"""How much longer a round of several streams takes than one call: it waits for its slowest."""
+
+UPPER_PROMPT, UPPER_RETRIES = 1.25, 1.15
+"""Of the upper bound: prompts a quarter longer than counted, and 15 % of the calls made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would take. `seconds` is the longer of working time and what the rate limits allow."""
+
+    model: str
+    sessions: int
+    discovery_calls: int
+    parallel_calls: int
+    judge_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    cost_upper_usd: float
+    working_seconds: float
+    limit_seconds: float | None
+
+    @property
+    def calls(self) -> int:
+        """All calls."""
+        return self.discovery_calls + self.parallel_calls + self.judge_calls
+
+    @property
+    def seconds(self) -> float:
+        """How long the run will take."""
+        return max(self.working_seconds, self.limit_seconds or 0.0)
+
+
+def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
+    """Plan a run from metadata, without contacting anything.
+
+    Completions are taken at 110 tokens a session, nothing as cached, speeds as in the noise
+    configuration (published medians). The upper bound has every completion at its limit.
+    """
+    effective = sequential(config) if config.sync == "sequential" else config
+    sessions, _ = sampled(effective, store)
+    limits = rate_limits(effective)
+    tokens = token_management(effective, counter, limits.tokens_per_minute)
+    first = size_of_discovery(effective.discovery, len(sessions))
+    discovery = batches(tokens, sessions[:first], effective.discovery.sessions_per_call)
+    parallel = batches(tokens, sessions[first:], effective.parallel.sessions_per_stream)
+    fields = len(effective.schema.fields)
+    judged = fields * effective.resolution.opinions if effective.resolution.mode == "llm" else 0
+    labelling = [*discovery, *parallel]
+    overhead = tokens.overhead_tokens + VOCABULARY_TOKENS
+    prompt = sum(session.token_count for session in sessions) + len(labelling) * overhead
+    prompt += judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
+    completion = (
+        len(sessions) * COMPLETION_TOKENS_PER_SESSION + judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
+    )
+    limit = sum(tokens.completion_limit(len(batch)) for batch in labelling) + judged * JUDGE_LABELS * 40
+    upper = Usage(round(prompt * UPPER_PROMPT), 0, limit)
+    return Plan(
+        effective.model.name,
+        len(sessions),
+        len(discovery),
+        len(parallel),
+        judged,
+        prompt,
+        completion,
+        tokens.calculate_cost_estimate(Usage(prompt, 0, completion)),
+        tokens.calculate_cost_estimate(upper) * UPPER_RETRIES,
+        working_seconds(effective, discovery, parallel),
+        limit_seconds(limits, prompt + completion, len(labelling) + judged),
+    )
+
+
+def batches(tokens: TokenManagement, sessions: Sequence[Session], share: int | None) -> list[list[Session]]:
+    """The calls that these sessions would be packed into."""
+    return tokens.split_sessions_into_batches(sessions, vocabulary_tokens=VOCABULARY_TOKENS, share=share)
+
+
+def working_seconds(
+    config: Config, discovery: Sequence[Sequence[Session]], parallel: Sequence[Sequence[Session]]
+) -> float:
+    """Discovery in sequence, then rounds of all streams, then the judge."""
+    noise = config.noise
+
+    def call(batch: Sequence[Session]) -> float:
+        return (
+            noise.first_token_seconds + len(batch) * COMPLETION_TOKENS_PER_SESSION / noise.tokens_per_second
+        )
+
+    streams = config.parallel.streams
+    rounds = math.ceil(len(parallel) / streams)
+    mean = sum(map(call, parallel)) / len(parallel) if parallel else 0.0
+    factor = ROUND_FACTOR if streams > 1 else 1.0
+    return sum(map(call, discovery)) + rounds * mean * factor + 10.0
+
+
+def limit_seconds(limits: RateLimit, tokens: int, calls: int) -> float | None:
+    """The least time that the rate limits allow, beyond the first minute's allowance; null without limits."""
+    bounds = []
+    if limits.tokens_per_minute:
+        bounds.append(60 * max(0.0, tokens / limits.tokens_per_minute - 1))
+    if limits.requests_per_minute:
+        bounds.append(60 * max(0.0, calls / limits.requests_per_minute - 1))
+    return max(bounds) if bounds else None
