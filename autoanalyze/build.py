@@ -39,7 +39,7 @@ from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
 from autoanalyze.study.metrics import score_run, speedup
 from autoanalyze.study.runs import load_run
 
-__all__ = ["build_analysis", "build_endpoint", "build_plan", "import_sessions"]
+__all__ = ["Workshop", "build_analysis", "build_endpoint", "build_plan", "import_sessions"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 POPULATION_SHARE = 1.5
@@ -116,6 +116,8 @@ class Workshop:
             # Looked at now, so that a missing key is said before a run folder is made.
             _ = self._network
         self.store = self._open_store()
+        self.endpoints: list[SimulatedEndpoint] = []
+        """The simulated endpoints that runs were given, newest last."""
         self._truth: tuple[tuple[str, ...], PlantedTruth] | None = None
 
     def analysis(
@@ -183,9 +185,11 @@ class Workshop:
         config, schema = self._config, self._config.schema.records()
         labeller = SimulatedModel(self._planted(tuple(session_ids)), config.noise, schema)
         tier = config.model.tiers[config.limits.tier] if config.limits.tier else None
-        return SimulatedEndpoint(
+        endpoint = SimulatedEndpoint(
             labeller, config.model, config.noise, self.counter, tier=tier, faults=config.faults
         )
+        self.endpoints.append(endpoint)
+        return endpoint
 
     def _planted(self, session_ids: tuple[str, ...]) -> PlantedTruth:
         if self._truth is None or self._truth[0] != session_ids:
@@ -230,7 +234,8 @@ class Workshop:
         if not truth.is_empty():
             folder.write_table("truth", truth)
             sessions = sessions_table(outcome.phases)
-            scores = score_run(sessions, truth, outcome.phases.schema.names, seed=self._config.seed)
+            names, config = outcome.phases.schema.names, self._config
+            scores = score_run(sessions, truth, names, seed=config.seed, resamples=config.resamples)
             added["metrics"] = {field: score.as_dict() for field, score in scores.items()}
         return added
 

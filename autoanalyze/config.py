@@ -232,6 +232,7 @@ class Config:
     baseline: str | None = None
     context: str = ""
     token_counter: str = "auto"
+    resamples: int = 1000
     seed: int = 7
 
 
@@ -268,6 +269,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("faults.quota_after", null_or(between(0, ANY_SIZE)), "at least 0 calls, or null"),
     ("faults.gone_after", null_or(between(0, ANY_SIZE)), "at least 0 calls, or null"),
     ("faults.slow_seconds", between(0, ANY_SIZE), "at least 0 seconds"),
+    ("resamples", between(2, ANY_SIZE), "at least 2"),
     ("data.source", one_of("synthetic", "store"), "synthetic or store"),
     ("data.count", between(1, ANY_SIZE), "at least 1"),
     ("data.minimum_messages", between(1, ANY_SIZE), "at least 1"),

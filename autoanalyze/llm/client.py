@@ -240,7 +240,9 @@ class OpenAIAnalysis:
     async def _reuse(self, call: Call, recorded: RecordedAnswer) -> Completion:
         clock = asyncio.get_running_loop()
         if self._relive:
-            await asyncio.sleep(recorded.seconds)
+            # What this run did itself ends when it ended then, to the bit.
+            left = recorded.end - clock.time() if recorded.own else recorded.seconds
+            await asyncio.sleep(max(0.0, left))
         self._journal.reused(
             {
                 "request": call.digest,

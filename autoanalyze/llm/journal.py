@@ -38,13 +38,14 @@ def request_hash(request: Mapping[str, Any], endpoint: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """An answer from a journal. `seconds` is what the call took with all its retries; `own` tells
-    whether this run paid for it."""
+    """An answer from a journal. `seconds` is what the call took with all its retries, `end` when it came
+    on the clock of its run; `own` tells whether that was this run."""
 
     text: str
     usage: Usage
     finish_reason: str
     seconds: float
+    end: float
     own: bool
 
 
@@ -223,15 +224,12 @@ class Journal:
             if line["event"] == "answered":
                 seconds = line["end"] - line["began"]
                 self._answers[line["request"]] = RecordedAnswer(
-                    line["reply"], usage_of(line), line["finish_reason"], seconds, own
+                    line["reply"], usage_of(line), line["finish_reason"], seconds, line["end"], own
                 )
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        rounded = {
-            name: round(value, 9) if isinstance(value, float) else value for name, value in line.items()
-        }
-        self._chain = chained(self._chain, rounded)
-        self._file.write(written({**rounded, "chain": self._chain}) + "\n")
+        self._chain = chained(self._chain, line)
+        self._file.write(written({**line, "chain": self._chain}) + "\n")
         self._file.flush()
 
 

@@ -8,6 +8,7 @@ the like for tests; a product needs it without a test runner, and with executor 
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,6 +16,10 @@ from typing import Any, TypeVar
 __all__ = ["VirtualClockLoop"]
 
 Result = TypeVar("Result")
+
+NANOSECONDS = 1e9
+TOLERANCE = 0.01
+"""Nanoseconds that may be rounding error of earlier additions, and are not rounded up."""
 
 
 class JumpingSelector(selectors.DefaultSelector):
@@ -66,4 +71,6 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         return future
 
     def _pass_time(self, seconds: float) -> None:
-        self._now += seconds
+        # To whole nanoseconds, upwards: the clock then reads the same at a moment however many steps
+        # led to it, which a resumed run needs to repeat the times of an undisturbed one to the bit.
+        self._now = math.ceil((self._now + seconds) * NANOSECONDS - TOLERANCE) / NANOSECONDS

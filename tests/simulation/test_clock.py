@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoanalyze.simulation.clock import VirtualClockLoop
 
@@ -77,3 +79,20 @@ def test_another_thread_can_wake_an_idle_loop() -> None:
         assert loop.time() == 0
     finally:
         loop.close()
+
+
+@given(st.lists(st.floats(1e-6, 100), min_size=1, max_size=30))
+def test_clock_reads_the_same_however_it_got_there(waits: list[float]) -> None:
+    """Many small steps and one large one to the same moment end at the same time, to the bit."""
+
+    async def sleeping(seconds: list[float]) -> float:
+        for wait in seconds:
+            await asyncio.sleep(wait)
+        return asyncio.get_running_loop().time()
+
+    def run(seconds: list[float]) -> float:
+        with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+            return runner.run(sleeping(seconds))
+
+    end = run(waits)
+    assert run([end]) == end
