@@ -35,23 +35,23 @@ def refused(status: int, message: str, code: str, headers: Mapping[str, str] | N
 
 
 class FaultInjector:
-    """Stands between a request and its answer. `drawn` counts the faults by kind."""
+    """Stands between a request and its answer. `requests` counts all, `drawn` the faults by kind."""
 
     def __init__(self, config: FaultsConfig) -> None:
         self._config = config
         self._kinds = tuple(sorted(config.kinds or FAULTS))
         self._asked: Counter[str] = Counter()
-        self._requests = 0
+        self.requests = 0
         self.drawn: Counter[str] = Counter()
 
     async def answer(self, identity: str, honest: Answer) -> Response:
         """The answer to the request that `identity` stands for: `honest`'s, or trouble."""
-        self._requests += 1
+        self.requests += 1
         config = self._config
-        if config.gone_after is not None and self._requests > config.gone_after:
+        if config.gone_after is not None and self.requests > config.gone_after:
             self.drawn["gone"] += 1
             raise httpx2.ConnectError("nothing answers any more")
-        if config.quota_after is not None and self._requests > config.quota_after:
+        if config.quota_after is not None and self.requests > config.quota_after:
             self.drawn["quota"] += 1
             return refused(429, "You exceeded your current quota.", "insufficient_quota")
         if not config.rate:

@@ -106,7 +106,10 @@ JSON = st.recursive(
     | JSON.map(lambda value: json.dumps({"sessions": value, "groups": value}))
 )
 def test_any_text_gives_rows_or_a_reply_error(text: str) -> None:
-    """No reply, however broken, raises anything but the parser's own error."""
+    """No reply, however broken, raises anything but the parser's own error.
+
+    The campaign's long form: FUZZED_REPLIES=100000.
+    """
     for parse in (prompts.parse_batch_reply, prompts.parse_judge_reply):
         try:
             parse(text)
