@@ -81,3 +81,41 @@ def test_live_commands_compose(line: str) -> None:
     config = compose(shlex.split(line)[2:])
     assert config.endpoint != "simulated"
     assert config.model.price_prompt is not None
+
+
+CONSOLE = [
+    line[2:]
+    for kind, block in BLOCKS
+    if kind == "console"
+    for line in block.splitlines()
+    if line.startswith("$ ")
+]
+
+
+def shown(command: str) -> str:
+    """What the README shows under a command."""
+    text = next(block for kind, block in BLOCKS if kind == "console" and f"$ {command}" in block)
+    return str(text.partition(f"$ {command}\n")[2].partition("\n\n$ ")[0])
+
+
+def test_section_on_trouble_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan, the run that is over its budget and the resumed one say what the README shows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    plan, poor, resumed = CONSOLE[:3]
+    assert run(plan, monkeypatch) == 0
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown(plan).splitlines()
+    assert run(poor, monkeypatch) == 3
+    assert capsys.readouterr().err.strip() in shown(poor)
+    assert run(resumed, monkeypatch) == 0
+    output = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert set(shown(resumed).splitlines()[1:]) <= set(output)
+
+
+def test_other_commands_on_trouble_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Status, cancel and verify of the README are commands; without the run they say so."""
+    monkeypatch.chdir(tmp_path)
+    for line in CONSOLE[4:]:
+        assert run(line, monkeypatch) in (1, 2)
