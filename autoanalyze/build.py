@@ -24,7 +24,7 @@ from autoanalyze.data.store import Store
 from autoanalyze.data.synthetic import generate
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.job import Engine
-from autoanalyze.llm.client import Endpoint
+from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.tokens import TokenCounter, load_counter
 from autoanalyze.planning import Plan, plan_run
 from autoanalyze.progress import Progress, ProgressTracker

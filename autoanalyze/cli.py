@@ -167,7 +167,7 @@ def verify_command(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
 ) -> None:
     """Hash a run's journal again, and compare its sums with the run's record."""
-    from autoanalyze.llm.journal import verify
+    from autoanalyze.llm.audit import verify
 
     folder = RunFolder(run_folder)
     audit, record = verify(folder.journal), folder.read_json("run.json")

@@ -17,8 +17,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from autoanalyze.config import ENVIRONMENT, Config, checked
+from autoanalyze.config import ENVIRONMENT, Config
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.ranges import checked
 
 __all__ = ["compose", "configuration_folder", "explained", "from_hydra", "restored"]
 

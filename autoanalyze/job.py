@@ -14,7 +14,8 @@ from autoanalyze.config import Config, rate_limits
 from autoanalyze.data.sampling import SessionSampling
 from autoanalyze.data.store import Store
 from autoanalyze.errors import CancelledRunError, ConfigurationError, RunFolderError, StoppedRunError
-from autoanalyze.llm.client import Endpoint, OpenAIAnalysis
+from autoanalyze.llm.calls import Endpoint
+from autoanalyze.llm.client import OpenAIAnalysis
 from autoanalyze.llm.journal import Journal
 from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.llm.prompts import analysis_instructions

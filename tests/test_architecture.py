@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "autoanalyze"
 
 #: Floors from the ground up. Rooms on one floor do not know each other.
 FLOORS = (
-    {"records", "errors", "config", "composition"},
+    {"records", "errors", "config", "ranges", "composition"},
     {"data", "llm", "study"},
     {"phases", "simulation"},
     {"service", "job", "pipeline", "planning", "results", "progress", "run_folder", "provenance"},

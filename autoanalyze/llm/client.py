@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -15,6 +14,7 @@ from openai.types.chat import ChatCompletion
 from autoanalyze.config import ModelConfig, RetryConfig
 from autoanalyze.errors import ConfigurationError, JournalError, ReplyError
 from autoanalyze.llm import prompts
+from autoanalyze.llm.calls import Call, Completion, Endpoint
 from autoanalyze.llm.journal import Journal, RecordedAnswer, request_hash
 from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.llm.refusals import REFUSED, FormatRefusedError, describe, translated
@@ -31,7 +31,7 @@ from autoanalyze.records import (
     VocabularySnapshot,
 )
 
-__all__ = ["Endpoint", "OpenAIAnalysis"]
+__all__ = ["OpenAIAnalysis"]
 
 JUDGE_COMPLETION_TOKENS_PER_LABEL = 40
 REPLY_FORMATS = ("json_schema", "json_object", "text")
@@ -39,54 +39,6 @@ REPLY_FORMATS = ("json_schema", "json_object", "text")
 RESERVE_FACTOR, RESERVE_TOKENS = 1.25, 300
 """A call reserves for more prompt tokens than we count: message frames and the reply schema are billed
 too, and the estimate may fall short of a real encoding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where requests go. `identity` names it in records and request hashes and holds no secret.
-
-    `transport` is null for the network, or takes the requests inside this process.
-    """
-
-    identity: str
-    base_url: str | None
-    api_key: str
-    transport: httpx2.AsyncBaseTransport | None = None
-
-    def __repr__(self) -> str:
-        """The endpoint without its key."""
-        return f"Endpoint({self.identity!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What came back from one call."""
-
-    text: str
-    usage: Usage
-    finish_reason: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call as it is wanted: the request, and what the journal should know of it."""
-
-    kind: str
-    request: dict[str, Any]
-    digest: str
-    context: CallContext
-    session_ids: tuple[str, ...]
-    vocabulary_version: int
-    prompt_tokens: int
-    completion_limit: int
-    expected_completion: int
-    began: float
-
-    @property
-    def planned_tokens(self) -> int:
-        """What the call will probably take from the tokens per minute."""
-        return self.prompt_tokens + self.expected_completion
 
 
 class OpenAIAnalysis:

@@ -13,21 +13,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autoanalyze.errors import JournalError
+from autoanalyze.llm.audit import audited, chained, read_lines, usage_of, was_paid, written
 from autoanalyze.records import CallContext, Usage
 
-__all__ = ["Account", "Audit", "Journal", "RecordedAnswer", "request_hash", "verify"]
+__all__ = ["Account", "Journal", "RecordedAnswer", "request_hash"]
 
 HASH_TAG = "autoanalyze-request-1"
 """Changes when the meaning of a request changes although its content does not."""
-
-CHAIN_DIGITS = 16
 
 
 def request_hash(request: Mapping[str, Any], endpoint: str) -> str:
@@ -60,21 +58,6 @@ class Account:
     failures: int
     spent_usd: float
     uncertain_usd: float
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What a journal holds. `spent_usd` is what was surely billed, `uncertain_usd` the reservations of
-    calls of which nobody knows whether they were (time-outs, crashes)."""
-
-    lines: int
-    sent: int
-    answered: int
-    failed: int
-    unanswered: int
-    spent_usd: float
-    uncertain_usd: float
-    torn: bool
 
 
 class Journal:
@@ -231,93 +214,3 @@ class Journal:
         self._chain = chained(self._chain, line)
         self._file.write(written({**line, "chain": self._chain}) + "\n")
         self._file.flush()
-
-
-def verify(path: Path) -> Audit:
-    """Hash a whole journal again and sum it up.
-
-    A torn last line, which a crash leaves, is tolerated and reported. Raises JournalError, with the
-    number of the line, for anything that was changed, taken out or put in.
-    """
-    lines, end = read_lines(path)
-    chain = ""
-    for number, line in enumerate(lines, start=1):
-        content = {name: value for name, value in line.items() if name != "chain"}
-        chain = chained(chain, content)
-        if line.get("chain") != chain:
-            raise JournalError(f"{path}:{number}: this line, or one before it, is not as it was written")
-    return audited(lines, torn=end < path.stat().st_size)
-
-
-def audited(lines: Sequence[Mapping[str, Any]], *, torn: bool) -> Audit:
-    """The sums over the lines of a journal."""
-    events = {
-        event: [line for line in lines if line["event"] == event] for event in ("sent", "answered", "failed")
-    }
-    ended = {line["call"] for event in ("answered", "failed") for line in events[event]}
-    unanswered = [line for line in events["sent"] if line["call"] not in ended]
-    return Audit(
-        lines=len(lines),
-        sent=len(events["sent"]),
-        answered=len(events["answered"]),
-        failed=len(events["failed"]),
-        unanswered=len(unanswered),
-        spent_usd=sum(line["cost_usd"] for line in events["answered"]),
-        uncertain_usd=sum(line["uncertain_usd"] for line in events["failed"])
-        + sum(line["reserved_usd"] for line in unanswered),
-        torn=torn,
-    )
-
-
-def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The whole lines of a journal, and where they end in the file.
-
-    Raises JournalError if the file cannot be read, or if a line is damaged.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise JournalError(f"{path}: the journal cannot be read ({error.strerror})") from None
-    lines, end = [], 0
-    for number, raw in enumerate(split(content), start=1):
-        if not raw.endswith(b"\n"):
-            break  # the line feed is written last: without it, a crash tore this line
-        try:
-            line = json.loads(raw)
-            whole = line["event"] in ("sent", "answered", "failed")
-        except (ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
-            raise JournalError(f"{path}:{number}: this line is damaged; restore the file from a copy")
-        lines.append(line)
-        end += len(raw)
-    return lines, end
-
-
-def split(content: bytes) -> Iterator[bytes]:
-    """Lines with their ends; only a line feed ends one."""
-    start = 0
-    while start < len(content):
-        end = content.find(b"\n", start) + 1 or len(content)
-        yield content[start:end]
-        start = end
-
-
-def chained(chain: str, line: Mapping[str, Any]) -> str:
-    """Hash over a line and, through `chain`, all before it."""
-    return hashlib.sha256((chain + written(line)).encode()).hexdigest()[:CHAIN_DIGITS]
-
-
-def written(line: Mapping[str, Any]) -> str:
-    """A line as it stands in the file."""
-    return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
-
-
-def usage_of(line: Mapping[str, Any]) -> Usage:
-    """The usage of an answered line."""
-    return Usage(**line["usage"])
-
-
-def was_paid(line: Mapping[str, Any]) -> bool:
-    """Whether a line is an answer that this run paid for."""
-    return line["event"] == "answered" and not line.get("reused", False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from autoanalyze.llm.journal import verify
+from autoanalyze.llm.audit import verify
 
 FIELDS = ("general_intent", "transfer_reason", "drop_off_location")
 FINAL = ("done", "stopped", "cancelled")

@@ -30,7 +30,8 @@ from autoanalyze.errors import (
     RequestTooLongError,
     TransientEndpointError,
 )
-from autoanalyze.llm.client import Endpoint, OpenAIAnalysis
+from autoanalyze.llm.calls import Endpoint
+from autoanalyze.llm.client import OpenAIAnalysis
 from autoanalyze.llm.journal import Journal
 from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.records import CallContext, Reply, SessionText, Usage, VocabularySnapshot

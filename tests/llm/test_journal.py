@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoanalyze.errors import JournalError
-from autoanalyze.llm.journal import Journal, request_hash, verify
+from autoanalyze.llm.audit import verify
+from autoanalyze.llm.journal import Journal, request_hash
 from autoanalyze.records import CallContext, Usage
 
 
