@@ -192,9 +192,7 @@ class OpenAIAnalysis:
     async def _reuse(self, call: Call, recorded: RecordedAnswer) -> Completion:
         clock = asyncio.get_running_loop()
         if self._relive:
-            # What this run did itself ends when it ended then, to the bit.
-            left = recorded.end - clock.time() if recorded.own else recorded.seconds
-            await asyncio.sleep(max(0.0, left))
+            await self._live_again(call, recorded)
         self._journal.reused(
             {
                 "request": call.digest,
@@ -213,6 +211,22 @@ class OpenAIAnalysis:
             end=clock.time(),
         )
         return Completion(recorded.text, recorded.usage, recorded.finish_reason, clock.time() - call.began)
+
+    async def _live_again(self, call: Call, recorded: RecordedAnswer) -> None:
+        """Let the time of a recorded call pass. One of this run also takes its part of the limits again,
+        so that calls after it leave when they would have left."""
+        clock = asyncio.get_running_loop()
+        if not recorded.own:
+            await asyncio.sleep(recorded.seconds)
+            return
+        for tried in recorded.tries:
+            await asyncio.sleep(max(0.0, tried.start - clock.time()))
+            with self._limiter.seat(call.planned_tokens):
+                await asyncio.sleep(max(0.0, tried.end - clock.time()))
+            if tried.busy:
+                self._limiter.refused(call.planned_tokens, tried.start)
+        used = recorded.usage.prompt + recorded.usage.completion
+        self._limiter.answered(call.planned_tokens, used, {})
 
     async def _attempt(self, call: Call) -> Completion:
         """One request, from the wait for its turn to its line in the journal."""
@@ -237,14 +251,15 @@ class OpenAIAnalysis:
                     raw = await self._client.chat.completions.with_raw_response.create(**call.request)
                 answer = completed(raw.parse())
             except asyncio.CancelledError:
-                self._fail(entry, "cancelled", reserved, reserved)
+                self._fail(entry, "cancelled", reserved, reserved, busy=False)
                 raise
             except (openai.OpenAIError, TimeoutError, ValueError) as raised:
                 error = plain(raised)
                 # What was refused costs nothing; of a time-out nobody knows whether it will be billed.
                 uncertain = 0.0 if isinstance(error, openai.APIStatusError) else reserved
-                self._fail(entry, describe(error), reserved, uncertain)
-                if getattr(error, "status_code", None) == 429:
+                busy = getattr(error, "status_code", None) == 429
+                self._fail(entry, describe(error), reserved, uncertain, busy=busy)
+                if busy:
                     self._limiter.refused(call.planned_tokens, started)
                 raise translated(error, self._endpoint.identity, self._model.name) from None
             usage = self._counted(answer, call)
@@ -262,9 +277,11 @@ class OpenAIAnalysis:
         prompt = round(prompt_tokens * RESERVE_FACTOR) + RESERVE_TOKENS
         return self._tokens.calculate_cost_estimate(Usage(prompt, 0, completion_limit))
 
-    def _fail(self, entry: dict[str, Any], error: str, reserved: float, uncertain: float) -> None:
+    def _fail(
+        self, entry: dict[str, Any], error: str, reserved: float, uncertain: float, *, busy: bool
+    ) -> None:
         now = asyncio.get_running_loop().time()
-        self._journal.failed(entry, end=now, error=error, uncertain_usd=uncertain)
+        self._journal.failed(entry, end=now, error=error, uncertain_usd=uncertain, busy=busy)
         self._budget.settle(reserved, uncertain)
 
     def _counted(self, answer: ChatCompletion, call: Call) -> Usage:

@@ -35,15 +35,24 @@ def request_hash(request: Mapping[str, Any], endpoint: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """One attempt at a call, on the clock of its run; `busy` tells that the endpoint said 429."""
+
+    start: float
+    end: float
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """An answer from a journal. `seconds` is what the call took with all its retries, `end` when it came
-    on the clock of its run; `own` tells whether that was this run."""
+    """An answer from a journal. `seconds` is what the call took with all its retries, `tries` are its
+    attempts, the last of which brought the answer; `own` tells whether this run made them."""
 
     text: str
     usage: Usage
     finish_reason: str
     seconds: float
-    end: float
+    tries: tuple[Try, ...]
     own: bool
 
 
@@ -69,6 +78,7 @@ class Journal:
 
     def __init__(self, path: Path, *, reuse: Sequence[Path] = ()) -> None:
         self._answers: dict[str, RecordedAnswer] = {}
+        self._failures: dict[str, dict[float, Try]] = {}
         for other in reuse:
             self._remember(read_lines(other)[0], own=False)
         lines, end = read_lines(path) if path.exists() else ([], 0)
@@ -196,18 +206,40 @@ class Journal:
         self.calls += 1
         self.usage += answer.usage
 
-    def failed(self, entry: Mapping[str, Any], *, end: float, error: str, uncertain_usd: float) -> None:
-        """Record that a call brought no answer; `uncertain_usd` is what it may have cost all the same."""
+    def failed(
+        self,
+        entry: Mapping[str, Any],
+        *,
+        end: float,
+        error: str,
+        uncertain_usd: float,
+        busy: bool = False,
+    ) -> None:
+        """Record that a call brought no answer; `uncertain_usd` is what it may have cost all the same,
+        `busy` that the endpoint said 429."""
         self.failures += 1
         self.uncertain_usd += uncertain_usd
-        self._write({"event": "failed", **entry, "end": end, "uncertain_usd": uncertain_usd, "error": error})
+        outcome = {"end": end, "uncertain_usd": uncertain_usd, "busy": busy, "error": error}
+        line = {"event": "failed", **entry, **outcome}
+        self._write(line)
+        self._remember([line], own=True)
 
     def _remember(self, lines: Sequence[Mapping[str, Any]], *, own: bool) -> None:
         for line in lines:
+            if line["event"] == "failed" and own:
+                # By start: a call that a crash cut short fails again at the same moment when it is resumed.
+                tries = self._failures.setdefault(line["request"], {})
+                tries[line["start"]] = Try(line["start"], line["end"], line["busy"])
             if line["event"] == "answered":
-                seconds = line["end"] - line["began"]
+                failures = self._failures.get(line["request"], {}) if own else {}
+                earlier = (tried for start, tried in sorted(failures.items()) if start < line["start"])
                 self._answers[line["request"]] = RecordedAnswer(
-                    line["reply"], usage_of(line), line["finish_reason"], seconds, line["end"], own
+                    line["reply"],
+                    usage_of(line),
+                    line["finish_reason"],
+                    line["end"] - line["began"],
+                    (*earlier, Try(line["start"], line["end"])),
+                    own,
                 )
 
     def _write(self, line: Mapping[str, Any]) -> None:

@@ -8,8 +8,8 @@ virtual time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from autoanalyze.errors import BudgetExceededError
 
@@ -100,18 +100,25 @@ class RateLimiter:
     @asynccontextmanager
     async def slot(self, tokens: int) -> AsyncIterator[None]:
         """Wait for a turn for a call of so many tokens, and hold it while the call is in flight."""
-        async with self._turn:  # asyncio's locks are fair: whoever came first goes first
-            while self._in_flight >= self.window:
-                self._freed.clear()
-                await self._freed.wait()
-            while True:
-                wait = max(self._requests.seconds_until(1), self._tokens.seconds_until(tokens))
-                if wait < SHORTEST_WAIT:
-                    break
-                await asyncio.sleep(wait)
-            self._requests.take(1)
-            self._tokens.take(tokens)
-            self._in_flight += 1
+        with ExitStack() as held:
+            async with self._turn:  # asyncio's locks are fair: whoever came first goes first
+                while self._in_flight >= self.window:
+                    self._freed.clear()
+                    await self._freed.wait()
+                while True:
+                    wait = max(self._requests.seconds_until(1), self._tokens.seconds_until(tokens))
+                    if wait < SHORTEST_WAIT:
+                        break
+                    await asyncio.sleep(wait)
+                held.enter_context(self.seat(tokens))
+            yield
+
+    @contextmanager
+    def seat(self, tokens: int) -> Iterator[None]:
+        """Count a call of so many tokens as in flight, without waiting for a turn."""
+        self._requests.take(1)
+        self._tokens.take(tokens)
+        self._in_flight += 1
         try:
             yield
         finally:

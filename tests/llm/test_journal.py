@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autoanalyze.errors import JournalError
 from autoanalyze.llm.audit import verify
-from autoanalyze.llm.journal import Journal, request_hash
+from autoanalyze.llm.journal import Journal, Try, request_hash
 from autoanalyze.records import CallContext, Usage
 
 
@@ -91,6 +91,7 @@ def test_reopened_journal_knows_its_answers_and_its_costs(tmp_path: Path) -> Non
         recorded = journal.recorded("h1")
         assert recorded is not None
         assert (recorded.text, recorded.seconds, recorded.own) == ("first", 1.0, True)
+        assert recorded.tries == (Try(1.5, 2.0),)
         assert journal.recorded("h2") is None
         assert (journal.spent_usd, journal.uncertain_usd) == (0.1, 0.25)
         journal.reused({}, recorded, end=9.0)
@@ -143,3 +144,19 @@ def test_torn_tail_is_forgotten_and_damage_is_not(data: st.DataObject) -> None:
             path.write_bytes(content[:position] + other + content[position + 1 :])
             with pytest.raises(JournalError):
                 verify(path)
+
+
+def test_failed_attempts_are_remembered_with_their_answer(tmp_path: Path) -> None:
+    """Resuming lives an answered call again with all its attempts; one cut short by a crash counts once."""
+    path = tmp_path / "calls.jsonl"
+    for _ in range(2):  # the same attempt before the crash, and again after it
+        with Journal(path) as journal:
+            journal.failed(send(journal), end=1.7, error="429", uncertain_usd=0.0, busy=True)
+    with Journal(path) as journal:
+        journal.answered(
+            send(journal, start=3.0), end=4.0, usage=Usage(), cost_usd=0.0, finish_reason="stop", reply=""
+        )
+    with Journal(path) as journal:
+        recorded = journal.recorded("h")
+    assert recorded is not None
+    assert recorded.tries == (Try(1.5, 1.7, busy=True), Try(3.0, 4.0))
