@@ -24,7 +24,7 @@ from autoanalyze.pipeline import Pipeline
 from autoanalyze.progress import ProgressTracker
 from autoanalyze.records import Session
 from autoanalyze.results import Outcome, PhaseResults, totals, write_tables
-from autoanalyze.run_folder import RunFolder
+from autoanalyze.run_folder import RunFolder, shown
 
 __all__ = ["Engine", "Job", "sampled", "token_management"]
 
@@ -189,7 +189,7 @@ class Job:
                     work.cancel()
                     await asyncio.wait({work})
                     raise CancelledRunError(
-                        f"the run was cancelled; go on with `autoanalyze resume {self._folder.path}`"
+                        f"the run was cancelled; go on with `autoanalyze resume {shown(self._folder.path)}`"
                     )
             return work.result(), None
         except StoppedRunError as stopped:

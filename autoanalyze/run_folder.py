@@ -22,12 +22,17 @@ from filelock import FileLock, Timeout
 
 from autoanalyze.errors import RunFolderError
 
-__all__ = ["RunFolder", "new_path"]
+__all__ = ["RunFolder", "new_path", "shown"]
 
 
 def new_path() -> Path:
     """A path for the next run, named after this moment as Hydra names it for the command line."""
     return Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+
+
+def shown(path: Path) -> Path:
+    """A path as a person would type it: relative to the working folder, if it lies there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 class RunFolder:

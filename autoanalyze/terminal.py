@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from autoanalyze.planning import Plan
 from autoanalyze.progress import Progress
+from autoanalyze.run_folder import shown
 from autoanalyze.study.runs import Run
 
 __all__ = ["ProgressBars", "summary"]
@@ -57,7 +57,7 @@ class ProgressBars:
 
 def summary(run: Run) -> Group:
     """What a run ends with: a table of its label fields, a table of the whole, and where it lies."""
-    return Group(fields_table(run), totals_table(run), f"\nrun folder: {shortened(run.path)}")
+    return Group(fields_table(run), totals_table(run), f"\nrun folder: {shown(run.path)}")
 
 
 def fields_table(run: Run) -> Table:
@@ -154,11 +154,6 @@ def status_table(progress: Mapping[str, Any], status: str) -> Table:
     if progress.get("error"):
         table.add_row("error", str(progress["error"]))
     return table
-
-
-def shortened(path: Path) -> Path:
-    """A path as seen from the working folder, if it lies there."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def interval(estimate: Mapping[str, float | None]) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "experiments" / "faults"))
 
-import run as campaign  # type: ignore[import-not-found]  # noqa: E402  # lies beside the experiment
+import run as campaign  # type: ignore[import-not-found]  # lies beside the experiment
 
 
 @pytest.mark.parametrize("seed", range(5_000, 5_012))
@@ -29,10 +31,6 @@ def test_killed_runs_end_as_if_undisturbed(seed: int) -> None:
 
 def test_a_broken_promise_is_found(tmp_path: Path) -> None:
     """The invariants can fail: a doubled row, a changed cost and a repeated call are all seen."""
-    import json
-
-    import polars as pl
-
     folder = tmp_path / "run"
     campaign.Workshop(campaign.small()).analysis().run_sync(folder)
     assert campaign.broken(folder) == []
