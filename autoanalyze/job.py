@@ -75,7 +75,6 @@ class Job:
         with self._folder.locked():
             started = datetime.now(UTC)
             record: dict[str, Any] = {"id": self._id, "status": "running"}
-            self._folder.withdraw_cancel()
             self._tracker.update(status="running")
             try:
                 self._work(record, earlier)

@@ -25,6 +25,9 @@ from autoanalyze.errors import RunFolderError
 __all__ = ["RunFolder", "new_path", "shown"]
 
 
+LOCK_SECONDS = 2.0
+
+
 def new_path() -> Path:
     """A path for the next run, named after this moment as Hydra names it for the command line."""
     return Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
@@ -74,7 +77,8 @@ class RunFolder:
         The operating system frees the lock when its holder dies, however it dies.
         """
         try:
-            with FileLock(self.path / ".lock", timeout=0):
+            # Whoever asks for the status holds it for a moment.
+            with FileLock(self.path / ".lock", timeout=LOCK_SECONDS):
                 yield
         except Timeout:
             raise RunFolderError(

@@ -65,6 +65,7 @@ class ParallelAutoAnalyze:
             raise RunFolderError(f"the run in {folder} is done: there is nothing to resume")
         if status in ("created", "running"):
             raise RunFolderError(f"the run in {folder} is going on: see `autoanalyze status {folder}`")
+        run_folder.withdraw_cancel()
         return self._submit(run_folder, earlier["id"], earlier)
 
     def get_progress(self, run_id: str) -> Progress:

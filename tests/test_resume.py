@@ -274,3 +274,13 @@ def test_rate_limit_is_used_and_kept(tmp_path: Path) -> None:
     ends: list[float] = steady["end"].to_list()
     used = int((steady["prompt"] + steady["completion"]).sum())
     assert used / (max(ends) - 60) * 60 >= 0.9 * 200_000
+
+
+def test_cancel_before_the_run_began_is_heard(tmp_path: Path, config: Config) -> None:
+    """A wish to stop that comes right after the start is not lost, and resume forgets it."""
+    analysis = build_analysis(config)
+    run_id = analysis.start_analysis(tmp_path / "run")
+    analysis.cancel_analysis(run_id)
+    with pytest.raises(CancelledRunError):
+        analysis.get_results(run_id)
+    assert build_analysis(config).run_sync(tmp_path / "run", resume=True).record["status"] == "done"
