@@ -170,7 +170,7 @@ def verify_command(
     from autoanalyze.llm.audit import verify
 
     folder = RunFolder(run_folder)
-    audit, record = verify(folder.journal), folder.read_json("run.json")
+    record, audit = folder.read_json("run.json"), verify(folder.journal)
     paid = record.get("paid")
     if paid and abs(paid["cost_usd"] - audit.spent_usd) > 1e-5:
         raise JournalError(
