@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from fakes import SCHEMA
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.errors import ConfigurationError, ReplyError
@@ -100,6 +101,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=int(os.environ.get("FUZZED_REPLIES", "500")), deadline=None)
 @given(
     st.text()
     | JSON.map(json.dumps)
