@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 
 import pytest
 from fakes import SCHEMA
@@ -101,17 +102,13 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=int(os.environ.get("FUZZED_REPLIES", "500")), deadline=None)
 @given(
     st.text()
     | JSON.map(json.dumps)
     | JSON.map(lambda value: json.dumps({"sessions": value, "groups": value}))
 )
 def test_any_text_gives_rows_or_a_reply_error(text: str) -> None:
-    """No reply, however broken, raises anything but the parser's own error.
-
-    The campaign's long form: FUZZED_REPLIES=100000.
-    """
+    """No reply, however broken, raises anything but the parser's own error."""
     for parse in (prompts.parse_batch_reply, prompts.parse_judge_reply):
         try:
             parse(text)
@@ -124,3 +121,47 @@ def test_hopeless_replies_are_reply_errors(text: str) -> None:
     """Empty, bottomless, misshapen and cut-off replies are named as such."""
     with pytest.raises(ReplyError):
         prompts.parse_batch_reply(text)
+
+
+#: What replies are made of, and what breaks them.
+PIECES = st.sampled_from(
+    [
+        '{"sessions":',
+        '{"groups":',
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ":",
+        '"key":"s1"',
+        '"key":7',
+        '"aliases":',
+        '"canonical":',
+        '"A"',
+        '"',
+        "\\",
+        "\\ud800",
+        "null",
+        "NaN",
+        "1e999",
+        "-",
+        "```json",
+        "\n",
+        "\x00",
+        "\u202e",
+        "é",
+        "Sure! ",
+    ]
+)
+BATCH = 50
+
+
+@settings(max_examples=int(os.environ.get("FUZZED_REPLIES", "10000")) // BATCH, deadline=None)
+@given(st.lists(st.lists(PIECES, max_size=14).map("".join), min_size=BATCH, max_size=BATCH))
+def test_almost_replies_give_rows_or_a_reply_error(replies: list[str]) -> None:
+    """Broken replies raise the parser's own error or none; the long form: FUZZED_REPLIES=100000."""
+    for reply in replies:
+        for parse in (prompts.parse_batch_reply, prompts.parse_judge_reply):
+            with suppress(ReplyError):
+                parse(reply)
