@@ -1,7 +1,8 @@
-"""The parts of OpenAI's API that this project needs, as JSON schemas written from its published reference.
+"""The parts of OpenAI's API that this project needs, as JSON schemas written by hand from knowledge of it.
 
-Required members and types are those of the reference for chat completions (2025); members that
-neither side uses are left out of requests, and allowed in responses.
+Required members and types are those of chat completions as known in 2025, not copied from the published
+file; members that neither side uses are left out of requests, and
+allowed in responses.
 """
 
 from __future__ import annotations
