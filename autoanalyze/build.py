@@ -11,14 +11,14 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from autoanalyze.config import Config, sequential
+from autoanalyze.config import Config, JournalConfig, sequential
 from autoanalyze.data.importers import ImportReport, import_file
 from autoanalyze.data.store import Store
 from autoanalyze.data.synthetic import generate
@@ -32,12 +32,13 @@ from autoanalyze.provenance import digest
 from autoanalyze.records import Session, Truth, transcript
 from autoanalyze.results import Outcome, sessions_table
 from autoanalyze.run_folder import RunFolder
+from autoanalyze.scoring import measured, repeats_agreement
 from autoanalyze.service import ParallelAutoAnalyze
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
-from autoanalyze.study.metrics import score_run, speedup
-from autoanalyze.study.runs import load_run
+from autoanalyze.study.metrics import speedup
+from autoanalyze.study.runs import Run, load_run
 
 __all__ = ["Workshop", "build_analysis", "build_endpoint", "build_plan", "import_sessions"]
 
@@ -218,46 +219,62 @@ class Workshop:
         ]
 
     def _finish(self, folder: RunFolder, outcome: Outcome, tracker: ProgressTracker) -> dict[str, Any]:
-        """Score a run that has ended, and run the baseline that its speedup is measured against."""
+        """Measure a run that has ended; run its repetitions, and the baseline of its speedup."""
         added = self._score(folder, outcome, tracker)
+        if self._config.repeat > 1:
+            added["agreement"]["repeats"] = self._run_repetitions(folder, outcome, tracker)
         wanted = self._config.baseline or ("run" if self.simulated else "none")
         if wanted == "run" and self._config.sync != "sequential":
-            baseline = self._run_baseline(folder, tracker)
-            added["baseline"] = baseline
-            added["speedup"] = round(speedup(baseline["model_seconds"], outcome.model_seconds), 4)
+            tracker.update(phase="baseline", step=0, steps=tracker.current.sessions_total)
+            record = self._run_inside(folder, "baseline", sequential(self._config), tracker).record
+            wanted_keys = ("model_seconds", "calls", "tokens", "cost_usd", "metrics")
+            added["baseline"] = {key: record[key] for key in wanted_keys}
+            added["speedup"] = round(speedup(record["model_seconds"], outcome.model_seconds), 4)
         return added
 
     def _score(self, folder: RunFolder, outcome: Outcome, _tracker: ProgressTracker) -> dict[str, Any]:
         """Write what is known to be right beside the results, and compare the two."""
-        added: dict[str, Any] = {"speedup": None, "baseline": None, "metrics": {}}
         truth = truth_table(self._known_truth([session.session_id for session in outcome.phases.sessions]))
         if not truth.is_empty():
             folder.write_table("truth", truth)
-            sessions = sessions_table(outcome.phases)
-            names, config = outcome.phases.schema.names, self._config
-            scores = score_run(sessions, truth, names, seed=config.seed, resamples=config.resamples)
-            added["metrics"] = {field: score.as_dict() for field, score in scores.items()}
-        return added
+        return {"speedup": None, "baseline": None, **measured(self._config, folder, outcome, truth)}
 
-    def _run_baseline(self, folder: RunFolder, tracker: ProgressTracker) -> dict[str, Any]:
-        """The same sessions in sequence, in a run folder of its own inside the run's."""
-        inner = RunFolder(folder.path / "baseline")
+    def _run_repetitions(
+        self, folder: RunFolder, outcome: Outcome, tracker: ProgressTracker
+    ) -> dict[str, Any]:
+        """The same analysis again and again, each in a run folder of its own inside the run's."""
+        config = self._config
+        tables, cost = [sessions_table(outcome.phases)], 0.0
+        tracker.update(phase="repeats", step=0, steps=(config.repeat - 1) * len(tables[0]))
+        for repetition in range(config.repetition + 1, config.repetition + config.repeat):
+            again = replace(
+                config,
+                repeat=1,
+                repetition=repetition,
+                baseline="none",
+                probe_share=0.0,
+                journal=JournalConfig(),
+            )
+            run = self._run_inside(folder, f"repeat-{repetition}", again, tracker)
+            tables.append(run.sessions)
+            cost += run.record["cost_usd"]
+        agreement = repeats_agreement(config, tables)
+        return {"runs": config.repeat, "cost_usd": round(cost, 6), "fields": agreement}
+
+    def _run_inside(self, folder: RunFolder, name: str, config: Config, tracker: ProgressTracker) -> Run:
+        """Another run of the same sessions, in a run folder inside this run's; resumed if it was begun."""
+        inner, before = RunFolder(folder.path / name), tracker.current.step
 
         def follow(progress: Progress) -> None:
-            tracker.update(step=progress.sessions_processed)
+            tracker.update(step=before + progress.sessions_processed)
             if folder.cancel_requested:
                 inner.request_cancel()
 
-        tracker.update(phase="baseline", step=0, steps=tracker.current.sessions_total)
-        service = ParallelAutoAnalyze(
-            sequential(self._config), self.store, self._engine(self._score), listener=follow
-        )
+        service = ParallelAutoAnalyze(config, self.store, self._engine(self._score), listener=follow)
         begun = (inner.path / "run.json").exists()
         if begun and inner.status() == "done":
-            record = load_run(inner.path).record
-        else:
-            record = service.run_sync(inner.path, resume=begun).record
-        return {key: record[key] for key in ("model_seconds", "calls", "tokens", "cost_usd", "metrics")}
+            return load_run(inner.path)
+        return service.run_sync(inner.path, resume=begun)
 
 
 def truth_table(known: Sequence[Truth]) -> pl.DataFrame:

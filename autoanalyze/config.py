@@ -102,6 +102,8 @@ class DiscoveryConfig:
     min_sessions: int = 50
     max_sessions: int | None = 150
     sessions_per_call: int = 5
+    collisions: float = 200.0
+    unseen: float = 0.02
 
 
 @dataclass
@@ -109,7 +111,9 @@ class ParallelConfig:
     """Phase 2."""
 
     streams: int = 8
-    sessions_per_stream: int | None = 4
+    sessions_per_stream: int | None = None
+    taper: float | None = 0.7
+    smallest_call: int | None = None
     debug: bool = False
 
 
@@ -120,6 +124,16 @@ class ResolutionConfig:
     mode: str = "llm"
     labels_per_call: int = 150
     opinions: int = 3
+    every_rounds: int | None = None
+    every_labels: int | None = 150
+
+
+@dataclass
+class VocabularyConfig:
+    """What of the known labels stands in a prompt."""
+
+    allowance_tokens: int | None = None
+    withdraw_aliases: bool = True
 
 
 @dataclass
@@ -214,6 +228,7 @@ class Config:
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     resolution: ResolutionConfig = field(default_factory=ResolutionConfig)
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     schema: SchemaConfig = field(default_factory=SchemaConfig)
@@ -221,7 +236,9 @@ class Config:
     faults: FaultsConfig = field(default_factory=FaultsConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)
     endpoint: str = "simulated"
-    sync: str = "rounds"
+    sync: str = "continuous"
+    reply: str = "numbers"
+    layout: str = "compact"
     batch_size: int | None = None
     budget_usd: float | None = None
     confirm_above_usd: float = 1.0
@@ -229,6 +246,9 @@ class Config:
     context: str = ""
     token_counter: str = "auto"
     resamples: int = 1000
+    probe_share: float = 0.0
+    repeat: int = 1
+    repetition: int = 1
     seed: int = 7
 
 
@@ -245,7 +265,7 @@ def rate_limits(config: Config) -> RateLimit:
 def sequential(config: Config) -> Config:
     """The sequential baseline of a configuration: one stream, 5 sessions per call, no discovery.
 
-    Model, schema, noise, data and resolution stay as they are.
+    Model, schema, reply form, noise and data stay as they are; the labels are resolved once, at the end.
     """
     return replace(
         config,
@@ -255,6 +275,9 @@ def sequential(config: Config) -> Config:
         budget_usd=None,
         journal=JournalConfig(),
         faults=FaultsConfig(),
+        probe_share=0.0,
+        repeat=1,
+        resolution=replace(config.resolution, every_rounds=None, every_labels=None),
         discovery=replace(config.discovery, mode="none"),
         parallel=replace(config.parallel, streams=1, sessions_per_stream=SEQUENTIAL_SESSIONS_PER_CALL),
     )

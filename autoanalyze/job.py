@@ -18,7 +18,7 @@ from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.client import OpenAIAnalysis
 from autoanalyze.llm.journal import Journal
 from autoanalyze.llm.limits import Budget, RateLimiter
-from autoanalyze.llm.prompts import analysis_instructions
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.tokens import TokenCounter, TokenManagement
 from autoanalyze.pipeline import Pipeline
 from autoanalyze.progress import ProgressTracker
@@ -124,7 +124,7 @@ class Job:
                 config,
                 endpoint=endpoint.identity,
                 dataset_fingerprint=fingerprint,
-                instructions=analysis_instructions(config.schema.records(), config.context),
+                instructions=analysis_prompt(config).instructions,
                 token_counter=self._engine.counter.name,
             ),
             # Calls are packed for the limits that the run began with, so that a resumed run makes the
@@ -142,10 +142,13 @@ class Job:
         clock = asyncio.get_running_loop()
         start = clock.time()
         reuse = [Path(folder) / "calls.jsonl" for folder in config.journal.reuse]
-        with Journal(self._folder.journal, reuse=reuse) as journal:
+        follow = config.journal.mode == "replay"
+        with Journal(self._folder.journal, reuse=reuse, follow=follow) as journal:
             model = self._model(endpoint, tokens, journal)
             reader = self._store.reader(config.data.bot_id)
-            pipeline = Pipeline(config, model, reader, tokens, self._tracker)
+            pipeline = Pipeline(
+                config, model, reader, analysis_prompt(config), tokens, self._tracker, order=journal
+            )
             try:
                 phases, stopped = await self._watched(pipeline, sessions)
             finally:
@@ -159,7 +162,7 @@ class Job:
         return OpenAIAnalysis(
             endpoint,
             model=config.model,
-            schema=config.schema.records(),
+            prompt=analysis_prompt(config),
             tokens=tokens,
             journal=journal,
             limiter=RateLimiter(
@@ -170,7 +173,6 @@ class Job:
             ),
             budget=Budget(config.budget_usd, journal.spent_usd + journal.uncertain_usd),
             retry=config.retry,
-            context=config.context,
             timeout_seconds=config.limits.timeout_seconds,
             replay=config.journal.mode == "replay",
             relive=self._engine.relive,
@@ -205,13 +207,17 @@ def sampled(config: Config, store: Store) -> tuple[tuple[Session, ...], int]:
     return sample.sessions, len(found)
 
 
+def analysis_prompt(config: Config) -> AnalysisPrompt:
+    """How a configuration asks for facts. Raises ConfigurationError when its context is too long."""
+    return AnalysisPrompt(config.schema.records(), config.context, config.reply, config.layout)
+
+
 def token_management(config: Config, counter: TokenCounter, tokens_per_minute: int | None) -> TokenManagement:
     """Packing and pricing for a configuration."""
-    instructions = analysis_instructions(config.schema.records(), config.context)
     return TokenManagement(
         config.model,
         counter,
-        overhead_tokens=counter.count(instructions),
+        overhead_tokens=counter.count(analysis_prompt(config).instructions),
         streams=config.parallel.streams,
         tokens_per_minute=tokens_per_minute,
         batch_size=config.batch_size,

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from autoanalyze.config import Config
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.phases.conflicts import ConflictResolution, ResolutionResult
+from autoanalyze.phases.continuous import ContinuousProcessing
 from autoanalyze.phases.discovery import DiscoveryResult, StrategicDiscovery
+from autoanalyze.phases.merging import BackgroundMerging
+from autoanalyze.phases.probes import ProbeResult, ProbeSessions
+from autoanalyze.phases.ramp import Ramp
 from autoanalyze.phases.rounds import ParallelProcessingOrchestrator, ParallelResult
-from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
-from autoanalyze.phases.vocabulary import labels_found
+from autoanalyze.phases.streams import BatchOutcome, StreamProcessing, derived_seed
+from autoanalyze.phases.vocabulary import label_counts, labels_found
 from autoanalyze.progress import ProgressTracker
 from autoanalyze.records import (
     CallContext,
+    CompletionOrder,
     Facts,
     Model,
     Session,
@@ -22,7 +29,7 @@ from autoanalyze.records import (
     TranscriptReader,
     VocabularySnapshot,
 )
-from autoanalyze.results import PhaseResults, label_counts
+from autoanalyze.results import PhaseResults
 
 __all__ = ["Pipeline"]
 
@@ -35,32 +42,65 @@ class Pipeline:
         config: Config,
         model: Model,
         reader: TranscriptReader,
+        prompt: AnalysisPrompt,
         tokens: TokenManagement,
         tracker: ProgressTracker,
+        *,
+        order: CompletionOrder,
     ) -> None:
         self._config = config
-        self._schema = config.schema.records()
-        self._model = model
+        self._schema = prompt.schema
+        self._order = order
         self._tokens = tokens
         self._tracker = tracker
         self._finished: dict[str, SessionResult] = {}
+        # A repetition draws everything anew that a model draws, on the same sessions.
+        again = config.repetition > 1
+        seed = derived_seed(config.seed, "repetition", config.repetition) if again else config.seed
         self._streams = StreamProcessing(
             model,
             reader,
-            self._schema,
+            prompt,
             tokens,
             retry=config.retry,
-            seed=config.seed,
+            seed=seed,
+            vocabulary_allowance=config.vocabulary.allowance_tokens,
             on_batch=self._batch_done,
         )
+        self._conflicts = ConflictResolution(
+            model,
+            self._schema,
+            config.resolution,
+            retry=config.retry,
+            seed=seed,
+            judge=config.model.name,
+            on_field=self._field_done,
+        )
+        self._merging = BackgroundMerging(
+            self._conflicts,
+            self._schema,
+            config.resolution,
+            withdraw_aliases=config.vocabulary.withdraw_aliases,
+        )
+        self._ramp: Ramp | None = None
 
     async def run(self, sessions: Sequence[Session]) -> PhaseResults:
         """Label `sessions`; results stand in the order given, one each."""
         discovery = await self._discover(sessions)
         parallel = await self._process(discovery)
+        if self._ramp is not None:
+            discovery = replace(
+                discovery,
+                discovery_rate=self._ramp.unseen_share,
+                unique_labels=self._ramp.unique_labels(),
+                ramp_sessions=self._ramp.sessions,
+            )
         by_id = {result.session_id: result for result in (*discovery.processed, *parallel.sessions)}
         results = tuple(by_id[session.session_id] for session in sessions)
-        resolution, final = await self._resolve(parallel, results)
+        shared = self._config.sync != "none"
+        known = parallel.vocabulary if shared else discovery.vocabulary
+        probes = await self._probe(sessions, results, known)
+        resolution, final = await self._resolve(parallel, results, probes)
         return PhaseResults(
             self._schema,
             tuple(sessions),
@@ -70,6 +110,7 @@ class Pipeline:
             discovery,
             parallel,
             resolution,
+            probes,
         )
 
     def so_far(self, sessions: Sequence[Session], reason: str) -> PhaseResults:
@@ -91,41 +132,77 @@ class Pipeline:
             self._streams, self._schema, self._config.discovery, seed=self._config.seed
         )
         size = phase.calculate_discovery_size(len(sessions))
-        self._tracker.update(phase="discovery", step=0, steps=size, streams_active=1)
+        if size:
+            self._tracker.update(phase="discovery", step=0, steps=size, streams_active=1)
         return await phase.run_discovery(sessions)
 
     async def _process(self, discovery: DiscoveryResult) -> ParallelResult:
-        phase = ParallelProcessingOrchestrator(
-            self._streams, self._schema, self._tokens, self._config.parallel
-        )
         remaining = discovery.remaining
         streams = min(self._config.parallel.streams, len(remaining))
         self._tracker.update(phase="parallel", step=0, steps=len(remaining), streams_active=streams)
-        return await phase.process_in_parallel(remaining, discovery.vocabulary)
+        return await self._schedule(len(remaining)).process_in_parallel(remaining, discovery.vocabulary)
+
+    def _schedule(self, sessions: int) -> ParallelProcessingOrchestrator | ContinuousProcessing:
+        """The configured way to let streams work side by side."""
+        config = self._config
+        streams = config.parallel.streams
+        smallest = config.parallel.smallest_call or min(5, max(2, sessions // (25 * streams)))
+        if config.discovery.mode == "adaptive":
+            self._ramp = Ramp(self._schema, config.discovery, streams=streams, smallest_call=smallest)
+        ramp = self._ramp
+        merging = self._merging if self._merging.wanted else None
+        if config.sync in ("rounds", "sequential"):
+            return ParallelProcessingOrchestrator(
+                self._streams, self._schema, self._tokens, config.parallel, ramp=ramp, merging=merging
+            )
+        return ContinuousProcessing(
+            self._streams,
+            self._schema,
+            self._tokens,
+            config.parallel,
+            order=self._order,
+            ramp=ramp,
+            merging=merging,
+            shared=config.sync != "none",
+            smallest_call=smallest,
+        )
+
+    async def _probe(
+        self, sessions: Sequence[Session], results: Sequence[SessionResult], vocabulary: VocabularySnapshot
+    ) -> ProbeResult | None:
+        """Label some sessions once more, to see how far streams agree."""
+        if not self._config.probe_share:
+            return None
+        phase = ProbeSessions(self._streams, self._config.parallel.streams, seed=self._config.seed)
+        chosen = phase.select(results, self._config.probe_share)
+        self._tracker.update(phase="probes", step=0, steps=len(chosen))
+        return await phase.run(sessions, chosen, vocabulary)
 
     async def _resolve(
-        self, parallel: ParallelResult, results: Sequence[SessionResult]
+        self, parallel: ParallelResult, results: Sequence[SessionResult], probes: ProbeResult | None
     ) -> tuple[ResolutionResult, dict[str, Facts]]:
-        phase = ConflictResolution(
-            self._model,
-            self._schema,
-            self._config.resolution,
-            retry=self._config.retry,
-            seed=self._config.seed,
-            judge=self._config.model.name,
-            on_field=lambda _name: self._tracker.update(step=self._tracker.current.step + 1),
-        )
         self._tracker.update(phase="resolution", step=0, steps=len(self._schema.fields), streams_active=1)
-        resolution = await phase.resolve_conflicts(label_counts(self._schema, parallel.vocabulary, results))
+        vocabulary = parallel.vocabulary
+        if probes is not None:  # their names are judged too: agreement is meant after merging
+            vocabulary = vocabulary.extended(labels_found(self._schema, probes.facts.values()))
+        resolution = await self._conflicts.resolve_conflicts(label_counts(self._schema, vocabulary, results))
         redirects = resolution.redirects()
         final = {
-            result.session_id: phase.apply_resolutions(result.facts, redirects)
+            result.session_id: self._conflicts.apply_resolutions(result.facts, redirects)
             for result in results
             if result.facts is not None
         }
         return resolution, final
 
+    def _field_done(self, _name: str) -> None:
+        # Fields merged in the background, while another phase is shown, are none of its steps.
+        if self._tracker.current.phase == "resolution":
+            self._tracker.update(step=self._tracker.current.step + 1)
+
     def _batch_done(self, outcome: BatchOutcome, context: CallContext) -> None:
+        if context.probe:
+            self._tracker.update(step=self._tracker.current.step + len(outcome.results))
+            return
         self._finished |= {result.session_id: result for result in outcome.results}
         self._tracker.batch_done(
             outcome,

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoanalyze.config import Config, RateLimit, rate_limits, sequential
+from autoanalyze.config import Config, rate_limits, sequential
 from autoanalyze.data.store import Store
 from autoanalyze.job import sampled, token_management
 from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
 from autoanalyze.phases.discovery import size_of_discovery
 from autoanalyze.records import Session, Usage
+from autoanalyze.study.efficiency import rate_limit_seconds
 
 __all__ = ["Plan", "plan_run"]
 
@@ -90,7 +91,12 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
         tokens.calculate_cost_estimate(Usage(prompt, 0, completion)),
         tokens.calculate_cost_estimate(upper) * UPPER_RETRIES,
         working_seconds(effective, discovery, parallel),
-        limit_seconds(limits, prompt + completion, len(labelling) + judged),
+        rate_limit_seconds(
+            prompt + completion,
+            len(labelling) + judged,
+            tokens_per_minute=limits.tokens_per_minute,
+            requests_per_minute=limits.requests_per_minute,
+        ),
     )
 
 
@@ -115,13 +121,3 @@ def working_seconds(
     mean = sum(map(call, parallel)) / len(parallel) if parallel else 0.0
     factor = ROUND_FACTOR if streams > 1 else 1.0
     return sum(map(call, discovery)) + rounds * mean * factor + 10.0
-
-
-def limit_seconds(limits: RateLimit, tokens: int, calls: int) -> float | None:
-    """The least time that the rate limits allow, beyond the first minute's allowance; null without limits."""
-    bounds = []
-    if limits.tokens_per_minute:
-        bounds.append(60 * max(0.0, tokens / limits.tokens_per_minute - 1))
-    if limits.requests_per_minute:
-        bounds.append(60 * max(0.0, calls / limits.requests_per_minute - 1))
-    return max(bounds) if bounds else None

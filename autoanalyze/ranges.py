@@ -31,7 +31,17 @@ ANY_SIZE = float("inf")
 
 RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("endpoint", lambda v: v in ("simulated", "openai") or "://" in v, "simulated, openai or a URL"),
-    ("sync", one_of("rounds", "sequential"), "rounds or sequential"),
+    (
+        "sync",
+        one_of("rounds", "continuous", "none", "sequential"),
+        "rounds, continuous, none or sequential",
+    ),
+    ("reply", one_of("labels", "numbers"), "labels or numbers"),
+    ("layout", one_of("compact", "original"), "compact or original"),
+    ("probe_share", between(0, 1), "0 to 1"),
+    ("repeat", between(1, 100), "1 to 100"),
+    ("repetition", between(1, ANY_SIZE), "at least 1"),
+    ("vocabulary.allowance_tokens", null_or(between(0, ANY_SIZE)), "at least 0, or null"),
     ("baseline", null_or(one_of("run", "none")), "run, none or null"),
     ("token_counter", one_of("auto", "tiktoken", "estimate"), "auto, tiktoken or estimate"),
     ("batch_size", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
@@ -50,13 +60,19 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("data.count", between(1, ANY_SIZE), "at least 1"),
     ("data.minimum_messages", between(1, ANY_SIZE), "at least 1"),
     ("data.population", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
-    ("discovery.mode", one_of("fixed", "none"), "fixed or none"),
+    ("discovery.mode", one_of("fixed", "adaptive", "none"), "fixed, adaptive or none"),
+    ("discovery.collisions", lambda v: v > 0, "more than 0"),
+    ("discovery.unseen", between(0, 1), "0 to 1"),
     ("discovery.percentage", between(0, 100), "0 to 100"),
     ("discovery.min_sessions", between(0, ANY_SIZE), "at least 0"),
     ("discovery.max_sessions", null_or(between(0, ANY_SIZE)), "at least 0, or null"),
     ("discovery.sessions_per_call", between(1, ANY_SIZE), "at least 1"),
     ("parallel.streams", between(1, 256), "1 to 256"),
     ("parallel.sessions_per_stream", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
+    ("parallel.taper", null_or(lambda v: v > 0), "more than 0, or null"),
+    ("parallel.smallest_call", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
+    ("resolution.every_rounds", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
+    ("resolution.every_labels", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
     ("resolution.mode", one_of("llm", "none"), "llm or none"),
     ("resolution.labels_per_call", between(2, ANY_SIZE), "at least 2"),
     ("resolution.opinions", one_of(1, 3, 5), "1, 3 or 5"),
@@ -109,6 +125,16 @@ def checked(config: Config) -> Config:
     names = [label_field.name for label_field in config.schema.fields]
     if len(set(names)) < len(names) or reserved & set(names):
         raise ConfigurationError(f"schema.fields: names must differ and not be one of {sorted(reserved)}")
+    if config.sync == "none" and config.discovery.mode == "adaptive":
+        raise ConfigurationError(
+            "sync=none and discovery.mode=adaptive exclude each other, since nothing is shared while streams "
+            "start: use discovery=fixed or discovery=none with it, or sync=continuous"
+        )
+    if config.layout == "original" and config.reply == "numbers":
+        raise ConfigurationError(
+            "layout=original sorts the vocabulary, so that its numbers change from call to call: "
+            "use reply=labels with it"
+        )
     tier = config.limits.tier
     if tier is not None and tier not in config.model.tiers:
         known = ", ".join(config.model.tiers) or "no tiers"

@@ -6,13 +6,14 @@ back, so streams can share them freely.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
 __all__ = [
     "CallContext",
+    "CompletionOrder",
     "Conversation",
     "Facts",
     "Judgement",
@@ -156,10 +157,12 @@ class VocabularySnapshot:
 
     `additions` holds what each version brought, per field in order of arrival: the
     prompt shows them a line per version, so that an older prompt is always a prefix
-    of a newer one and the provider's prefix cache keeps hitting.
+    of a newer one and the provider's prefix cache keeps hitting. Labels in `withdrawn`
+    (field, label) are known, but prompts show them no more: each is an alias of another.
     """
 
     additions: tuple[Mapping[str, tuple[str, ...]], ...] = ()
+    withdrawn: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def version(self) -> int:
@@ -178,7 +181,21 @@ class VocabularySnapshot:
             fresh = tuple(label for label in dict.fromkeys(labels) if label not in known)
             if fresh:
                 addition[field_name] = fresh
-        return VocabularySnapshot((*self.additions, addition)) if addition else self
+        return replace(self, additions=(*self.additions, addition)) if addition else self
+
+    def shown(self) -> VocabularySnapshot:
+        """What a prompt shows of it: everything but what was withdrawn, in as many versions."""
+        return self.only(lambda field_name, label: (field_name, label) not in self.withdrawn)
+
+    def only(self, keep: Callable[[str, str], bool]) -> VocabularySnapshot:
+        """The labels for which `keep` holds, given field and label, in as many versions."""
+        kept = (
+            {name: tuple(label for label in labels if keep(name, label)) for name, labels in addition.items()}
+            for addition in self.additions
+        )
+        return VocabularySnapshot(
+            tuple({name: labels for name, labels in addition.items() if labels} for addition in kept)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +207,8 @@ class CallContext:
     stream: int = 0
     attempt: int = 0
     seed: int = 0
+    probe: int = 0
+    """0 for a session's own labelling, 1, 2, ... for those that only measure agreement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +252,8 @@ class SessionResult:
     attempts: int
     shortened: bool = False
     error: str | None = None
+    vocabulary_version: int = 0
+    """The version of the vocabulary that its call was shown."""
     endpoint_failed: bool = False
     """Whether the endpoint is to blame, and not what it answered: such a session is worth another round."""
 
@@ -272,6 +293,18 @@ class TranscriptReader(Protocol):
 
     def read(self, session_ids: Sequence[str]) -> Mapping[str, Sequence[Message]]:
         """Messages of each session, in order."""
+        ...
+
+
+class CompletionOrder(Protocol):
+    """Remembers in which order pieces of work finished, so that a run can be taken up again as it was."""
+
+    def next_finished(self) -> int | None:
+        """What finished next when this run was made before; null where nothing is recorded."""
+        ...
+
+    def finished(self, work: int) -> None:
+        """Record that a piece of work finished."""
         ...
 
 

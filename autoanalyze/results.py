@@ -11,7 +11,9 @@ import polars as pl
 from autoanalyze.llm.journal import Account
 from autoanalyze.phases.conflicts import ResolutionResult
 from autoanalyze.phases.discovery import DiscoveryResult
+from autoanalyze.phases.probes import ProbeResult
 from autoanalyze.phases.rounds import ParallelResult, RoundRecord
+from autoanalyze.phases.vocabulary import label_counts
 from autoanalyze.records import (
     FALLBACK_OUTCOMES,
     Facts,
@@ -23,8 +25,9 @@ from autoanalyze.records import (
     VocabularySnapshot,
 )
 from autoanalyze.run_folder import RunFolder
+from autoanalyze.study.efficiency import staleness
 
-__all__ = ["Outcome", "PhaseResults", "label_counts", "tables", "totals", "write_tables"]
+__all__ = ["Outcome", "PhaseResults", "probes_table", "sessions_table", "tables", "totals", "write_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class PhaseResults:
     discovery: DiscoveryResult | None = None
     parallel: ParallelResult | None = None
     resolution: ResolutionResult | None = None
+    probes: ProbeResult | None = None
 
     def redirects(self) -> Mapping[str, Mapping[str, str]]:
         """Per field, alias to canonical."""
@@ -56,20 +60,6 @@ class Outcome:
     account: Account
     cost_usd: float
     model_seconds: float
-
-
-def label_counts(
-    schema: LabelSchema, vocabulary: VocabularySnapshot, results: Sequence[SessionResult]
-) -> dict[str, dict[str, int]]:
-    """Per field, how many sessions carry each label as first given; in order of arrival."""
-    counts: dict[str, dict[str, int]] = {
-        name: dict.fromkeys(vocabulary.labels(name), 0) for name in schema.names
-    }
-    for result in results:
-        for name, label in (result.facts.labels if result.facts else {}).items():
-            if label is not None:
-                counts[name][label] = counts[name].get(label, 0) + 1
-    return counts
 
 
 def totals(outcome: Outcome) -> dict[str, Any]:
@@ -102,6 +92,18 @@ def totals(outcome: Outcome) -> dict[str, Any]:
         },
         "model_seconds": round(outcome.model_seconds, 3),
         **phase_totals(phases),
+        "probes": phases.probes and probe_totals(phases.probes),
+    }
+
+
+def probe_totals(probes: ProbeResult) -> dict[str, Any]:
+    """What measuring agreement took; it is part of the run's own calls, tokens and time."""
+    return {
+        "asked": probes.asked,
+        "answered": len(probes.facts),
+        "calls": probes.calls,
+        "tokens": tokens_of(probes.usage),
+        "seconds": round(probes.seconds, 3),
     }
 
 
@@ -120,12 +122,14 @@ def phase_totals(phases: PhaseResults) -> dict[str, Any]:
             "unique_labels": discovery.unique_labels,
             "rate": round(discovery.discovery_rate, 4),
             "seconds": round(discovery.stream.seconds, 3),
+            "ramp_sessions": discovery.ramp_sessions,
         },
         "parallel": parallel
         and {
             "rounds": len(parallel.rounds),
             "sync_points": parallel.sync_points,
             "utilisation": round(parallel.utilisation, 4),
+            **staleness(rounds_table(parallel.rounds)),
             "degradations": [asdict(degradation) for degradation in parallel.degradations],
         },
         "resolution": resolution
@@ -133,6 +137,7 @@ def phase_totals(phases: PhaseResults) -> dict[str, Any]:
             "conflicts_found": resolution.conflicts_found,
             "resolved": resolution.resolved,
             "canonical_mappings": resolution.canonical_mappings,
+            "merged_on_the_way": sum(merge.round > 0 for merge in resolution.resolutions),
             "errors": list(resolution.errors),
         },
     }
@@ -142,6 +147,8 @@ def write_tables(folder: RunFolder, phases: PhaseResults) -> None:
     """Write the tables of a run into its folder."""
     for name, frame in tables(phases).items():
         folder.write_table(name, frame)
+    if phases.probes is not None:
+        folder.write_table("probes", probes_table(phases))
 
 
 def tables(phases: PhaseResults) -> dict[str, pl.DataFrame]:
@@ -180,6 +187,7 @@ def sessions_table(phases: PhaseResults) -> pl.DataFrame:
                 "round": result.round,
                 "stream": result.stream,
                 "attempts": result.attempts,
+                "vocabulary_version": result.vocabulary_version,
                 "shortened": result.shortened,
                 "error": result.error,
             }
@@ -201,6 +209,7 @@ def sessions_table(phases: PhaseResults) -> pl.DataFrame:
         "round": pl.Int64(),
         "stream": pl.Int64(),
         "attempts": pl.Int64(),
+        "vocabulary_version": pl.Int64(),
         "shortened": pl.Boolean(),
         "error": text,
     }
@@ -254,10 +263,26 @@ def merges_table(resolutions: Sequence[Resolution]) -> pl.DataFrame:
     return pl.DataFrame([asdict(merge) for merge in resolutions], schema=schema)
 
 
+def probes_table(phases: PhaseResults) -> pl.DataFrame:
+    """A row per session that was labelled twice: the second answer, under canonical labels."""
+    redirects, names = phases.redirects(), phases.schema.names
+    facts = phases.probes.facts if phases.probes else {}
+    rows = [
+        {
+            "session_id": session_id,
+            **{
+                name: None if label is None else redirects.get(name, {}).get(label, label)
+                for name, label in fact.labels.items()
+            },
+        }
+        for session_id, fact in sorted(facts.items())
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("session_id", *names), pl.String))
+
+
 def rounds_table(rounds: Sequence[RoundRecord]) -> pl.DataFrame:
-    """A row per round; times in seconds on the run's clock."""
-    seconds = {"start", "end", "busy_seconds", "waiting_seconds"}
+    """A row per round, or per call where there are no rounds; times in seconds on the run's clock."""
     schema: dict[str, Any] = {
-        column.name: pl.Float64() if column.name in seconds else pl.Int64() for column in fields(RoundRecord)
+        column.name: pl.Float64() if column.type == "float" else pl.Int64() for column in fields(RoundRecord)
     }
     return pl.DataFrame([asdict(record) for record in rounds], schema=schema)

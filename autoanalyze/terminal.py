@@ -20,8 +20,10 @@ __all__ = ["ProgressBars", "summary"]
 
 PHASES = {
     "discovery": "Discovery",
-    "parallel": "Parallel rounds",
+    "parallel": "Parallel streams",
+    "probes": "Probe sessions",
     "resolution": "Conflict resolution",
+    "repeats": "Repetitions",
     "baseline": "Sequential baseline",
 }
 
@@ -93,6 +95,13 @@ def totals_table(run: Run) -> Table:
         table.add_row("sequential baseline", duration(baseline))
         saved = 1 - record["model_seconds"] / baseline
         table.add_row("speedup over it (time saved)", f"{record['speedup']:.2f}x ({saved:.0%})")
+    if record["efficiency"] is not None:
+        table.add_row("efficiency", f"{record['efficiency']:.0%}")
+    for kind, fields in agreements(record).items():
+        for name, estimate in fields.items():
+            table.add_row(f"agreement of {kind}: {name}", interval(estimate))
+    if record["probes"] is not None:
+        table.add_row("probes", f"{record['probes']['answered']:,} of {record['probes']['asked']:,} answered")
     table.add_row("calls", f"{record['calls']:,}")
     prompt = f"{tokens['prompt']:,} (cached {tokens['cached']:,})"
     table.add_row("tokens: prompt / completion", f"{prompt} / {tokens['completion']:,}")
@@ -107,6 +116,14 @@ def totals_table(run: Run) -> Table:
     for d in degradations:
         table.add_row(f"after round {d['round']}", f"streams {d['streams_before']} > {d['streams_after']}")
     return table
+
+
+def agreements(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a run says of agreement without truth: estimates per field, of probes and of repetitions."""
+    found = dict(record["agreement"])
+    if "repeats" in found:
+        found["repeats"] = found["repeats"]["fields"]
+    return found
 
 
 def pairs_table(title: str) -> Table:

@@ -14,9 +14,9 @@ FLOORS = (
     {"records", "errors", "config", "ranges", "composition"},
     {"data", "llm", "study"},
     {"phases", "simulation"},
-    {"service", "job", "pipeline", "planning", "results", "progress", "run_folder", "provenance"},
+    {"service", "job", "pipeline", "planning", "scoring", "results", "progress", "run_folder", "provenance"},
     {"build"},
-    {"cli", "terminal", "__main__"},
+    {"cli", "terminal", "campaigns", "__main__"},
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 #: Floors whose modules belong to one another: the ground, the service and the doors.

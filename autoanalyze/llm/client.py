@@ -13,10 +13,11 @@ from openai.types.chat import ChatCompletion
 
 from autoanalyze.config import ModelConfig, RetryConfig
 from autoanalyze.errors import ConfigurationError, JournalError, ReplyError
-from autoanalyze.llm import prompts
 from autoanalyze.llm.calls import Call, Completion, Endpoint
 from autoanalyze.llm.journal import Journal, RecordedAnswer, request_hash
+from autoanalyze.llm.judging import judge_messages, judge_reply_schema, parse_judge_reply
 from autoanalyze.llm.limits import Budget, RateLimiter
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.refusals import REFUSED, FormatRefusedError, describe, translated
 from autoanalyze.llm.retries import patient
 from autoanalyze.llm.tokens import TokenManagement
@@ -24,7 +25,6 @@ from autoanalyze.records import (
     CallContext,
     Judgement,
     LabelField,
-    LabelSchema,
     Reply,
     SessionText,
     Usage,
@@ -33,7 +33,7 @@ from autoanalyze.records import (
 
 __all__ = ["OpenAIAnalysis"]
 
-JUDGE_COMPLETION_TOKENS_PER_LABEL = 40
+JUDGE_COMPLETION_TOKENS_PER_LABEL = 10
 REPLY_FORMATS = ("json_schema", "json_object", "text")
 
 RESERVE_FACTOR, RESERVE_TOKENS = 1.25, 300
@@ -55,13 +55,12 @@ class OpenAIAnalysis:
         endpoint: Endpoint,
         *,
         model: ModelConfig,
-        schema: LabelSchema,
+        prompt: AnalysisPrompt,
         tokens: TokenManagement,
         journal: Journal,
         limiter: RateLimiter,
         budget: Budget,
         retry: RetryConfig,
-        context: str = "",
         timeout_seconds: float = 120.0,
         replay: bool = False,
         relive: bool = False,
@@ -80,13 +79,12 @@ class OpenAIAnalysis:
         )
         self._endpoint = endpoint
         self._model = model
-        self._schema = schema
+        self._prompt = prompt
         self._tokens = tokens
         self._journal = journal
         self._limiter = limiter
         self._budget = budget
         self._retry = retry
-        self._context = context
         self._timeout = timeout_seconds
         self._replay = replay
         self._relive = relive
@@ -100,18 +98,19 @@ class OpenAIAnalysis:
         self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot, context: CallContext
     ) -> Reply:
         """Label `sessions`; see `records.Model`."""
+        session_ids = tuple(session.session_id for session in sessions)
         completion = await self._complete(
-            prompts.batch_messages(self._schema, sessions, vocabulary, self._context),
+            self._prompt.messages(sessions, vocabulary),
             kind="analyze",
-            reply_schema=prompts.batch_reply_schema(self._schema),
+            reply_schema=self._prompt.reply_schema(),
             completion_limit=self._tokens.completion_limit(len(sessions)),
             expected_completion=self._tokens.expected_completion(len(sessions)),
             context=context,
-            session_ids=tuple(session.session_id for session in sessions),
+            session_ids=session_ids,
             vocabulary_version=vocabulary.version,
         )
         try:
-            rows, error = prompts.parse_batch_reply(completion.text), None
+            rows, error = self._prompt.parse_reply(completion.text, session_ids, vocabulary), None
         except ReplyError as reply_error:
             rows, error = (), str(reply_error)
         return Reply(rows, completion.usage, completion.finish_reason, completion.seconds, error)
@@ -122,9 +121,9 @@ class OpenAIAnalysis:
         """Group `labels` that mean the same; see `records.Model`."""
         limit = max(200, JUDGE_COMPLETION_TOKENS_PER_LABEL * len(labels))
         completion = await self._complete(
-            prompts.judge_messages(label_field, labels),
+            judge_messages(label_field, labels),
             kind="judge",
-            reply_schema=prompts.judge_reply_schema(),
+            reply_schema=judge_reply_schema(),
             completion_limit=min(self._model.output_limit, limit),
             expected_completion=limit // 4,
             context=context,
@@ -132,7 +131,7 @@ class OpenAIAnalysis:
             vocabulary_version=0,
         )
         try:
-            groups, error = prompts.parse_judge_reply(completion.text), None
+            groups, error = parse_judge_reply(completion.text, labels), None
         except ReplyError as reply_error:
             groups, error = (), str(reply_error)
         return Judgement(groups, completion.usage, completion.seconds, error)

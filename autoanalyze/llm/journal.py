@@ -7,6 +7,9 @@ journal of a simulated run is the same to the byte each time.
 
 An answer that is in a journal is never asked for again: that is resume (this run's own journal),
 reuse (journals of other runs) and replay (journals only). Failures are never reused.
+
+Where no barrier makes the order of answers meaningless, a `finished` line tells which piece of work
+came next, so that a resumed or replayed run takes them in the same order, however fast each is now.
 """
 
 from __future__ import annotations
@@ -72,18 +75,27 @@ class Account:
 class Journal:
     """Writes `calls.jsonl` and finds answers that are there already.
 
-    `reuse` names further journals whose answers count. Raises JournalError if a journal is damaged
+    `reuse` names further journals whose answers count; with `follow`, the first of them also says in
+    which order work finished. Raises JournalError if a journal is damaged
     anywhere but in its last line, which a crash may have torn.
     """
 
-    def __init__(self, path: Path, *, reuse: Sequence[Path] = ()) -> None:
+    def __init__(self, path: Path, *, reuse: Sequence[Path] = (), follow: bool = False) -> None:
         self._answers: dict[str, RecordedAnswer] = {}
         self._failures: dict[str, dict[float, Try]] = {}
-        for other in reuse:
-            self._remember(read_lines(other)[0], own=False)
+        self._order: list[int] = []
+        self._position = 0
+        for number, other in enumerate(reuse):
+            others = read_lines(other)[0]
+            self._remember(others, own=False)
+            if follow and number == 0:
+                self._order = order_of(others)
         lines, end = read_lines(path) if path.exists() else ([], 0)
         self._remember(lines, own=True)
-        self._number = max((line["call"] for line in lines), default=0)
+        own_order = order_of(lines)
+        self._written = len(own_order)
+        self._order = own_order + self._order[len(own_order) :]
+        self._number = max((line.get("call", 0) for line in lines), default=0)
         self._chain = lines[-1]["chain"] if lines else ""
         audit = audited(lines, torn=False)
         self.spent_usd = audit.spent_usd
@@ -224,6 +236,20 @@ class Journal:
         self._write(line)
         self._remember([line], own=True)
 
+    def next_finished(self) -> int | None:
+        """The piece of work that finished next when this was recorded; null where no record goes."""
+        return self._order[self._position] if self._position < len(self._order) else None
+
+    def finished(self, work: int) -> None:
+        """Record that a piece of work finished. What a record still says otherwise is void from here on."""
+        if self.next_finished() != work:
+            self._order = [*self._order[: self._position], work]
+            self._written = min(self._written, self._position)
+        if self._position >= self._written:
+            self._write({"event": "finished", "position": self._position, "work": work})
+            self._written = self._position + 1
+        self._position += 1
+
     def _remember(self, lines: Sequence[Mapping[str, Any]], *, own: bool) -> None:
         for line in lines:
             if line["event"] == "failed" and own:
@@ -246,3 +272,12 @@ class Journal:
         self._chain = chained(self._chain, line)
         self._file.write(written({**line, "chain": self._chain}) + "\n")
         self._file.flush()
+
+
+def order_of(lines: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The order in which work finished; a later line overrules earlier ones from its position on."""
+    order: list[int] = []
+    for line in lines:
+        if line["event"] == "finished":
+            order[line["position"] :] = [line["work"]]
+    return order

@@ -29,6 +29,10 @@ from autoanalyze.records import (
 __all__ = ["ConflictResolution", "ResolutionResult", "checked_redirects"]
 
 
+FEW_LABELS = 50
+"""Up to so many labels all looks are asked side by side."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResolutionResult:
     """What was merged. `conflicts_found` counts the groups that at least one opinion proposed,
@@ -62,8 +66,25 @@ class Opinions:
     errors: tuple[str, ...]
 
 
+class JudgedLabels:
+    """What is settled for one field: canonical labels in the order in which they were settled, redirects."""
+
+    def __init__(self) -> None:
+        self.standing: list[str] = []
+        self.redirects: dict[str, str] = {}
+
+    def unjudged(self, counts: Mapping[str, int]) -> list[str]:
+        """The labels that are not settled yet, most used first, then earliest."""
+        settled = {*self.standing, *self.redirects}
+        # What stands first in a group becomes canonical.
+        return sorted((label for label in counts if label not in settled), key=lambda label: -counts[label])
+
+
 class ConflictResolution:
-    """Phase 3. `on_field` is told when a field is done, for progress displays."""
+    """Phase 3, also in steps while labels still arrive: each label is judged once, against all that stand.
+
+    `on_field` is told when a field is done, for progress displays.
+    """
 
     def __init__(
         self,
@@ -83,61 +104,94 @@ class ConflictResolution:
         self._seed = seed
         self._judge = judge
         self._on_field = on_field
+        self._judged_labels = {name: JudgedLabels() for name in schema.names}
+        self._total = ResolutionResult((), 0, 0, Usage())
 
-    async def resolve_conflicts(self, counts: Mapping[str, Mapping[str, int]]) -> ResolutionResult:
-        """Merge the labels of each field. `counts`: per field, sessions per label, in order of arrival."""
+    def redirects(self) -> dict[str, dict[str, str]]:
+        """Per field, alias to canonical, as far as it is known by now."""
+        return self._total.redirects()
+
+    async def resolve_conflicts(
+        self, counts: Mapping[str, Mapping[str, int]], *, step: int = 0
+    ) -> ResolutionResult:
+        """Merge the labels of each field that no earlier step settled; returns all steps together.
+
+        `counts`: per field, sessions per label, in order of arrival. `step` numbers merges made on the
+        way; 0 is the one at the end.
+        """
         parts = await together(
-            self._resolve_field(label_field, counts.get(label_field.name, {}))
+            self._resolve_field(label_field, counts.get(label_field.name, {}), step)
             for label_field in self._schema.fields
         )
-        return ResolutionResult(
-            tuple(resolution for part in parts for resolution in part.resolutions),
-            sum(part.conflicts_found for part in parts),
-            sum(part.resolved for part in parts),
-            sum((part.usage for part in parts), Usage()),
-            tuple(error for part in parts for error in part.errors),
-        )
+        self._total = combined([self._total, *parts])
+        return self._total
 
-    async def _resolve_field(self, label_field: LabelField, counts: Mapping[str, int]) -> ResolutionResult:
+    async def _resolve_field(
+        self, label_field: LabelField, counts: Mapping[str, int], step: int
+    ) -> ResolutionResult:
         """Merge the labels of one field.
 
-        Labels that do not fit into one call come in chunks; each further chunk is shown
-        together with the canonical labels so far, so that a pair is not missed for lying
-        in two chunks.
+        Labels that do not fit into one call come in chunks; each further chunk, like each further step,
+        is shown together with the canonical labels so far, so that a pair is not missed for lying in
+        two chunks. Two labels that stand already were judged apart and stay so: asking again and again
+        would merge them one day, since every look errs now and then.
         """
-        # The most used first (then the earliest): what stands first in a group becomes canonical.
-        labels = sorted(counts, key=lambda label: -counts[label])
+        known = self._judged_labels[label_field.name]
+        labels = known.unjudged(counts)
         size = self._config.labels_per_call
-        redirects: dict[str, str] = {}
-        standing: list[str] = []
         found, usage, errors = 0, Usage(), []
         for start in range(0, len(labels) if self._config.mode != "none" else 0, size):
-            shown = [*standing, *labels[start : start + size]]
-            opinions = await self.identify_potential_conflicts(label_field, shown)
+            fresh = labels[start : start + size]
+            shown = [*known.standing, *fresh]
+            opinions = await self.identify_potential_conflicts(label_field, shown, step)
             usage += opinions.usage
             errors += [f"{label_field.name}: {error}" for error in opinions.errors]
-            found += len(set(agreed(shown, opinions.redirects, needed=1).values()))
-            redirects |= agreed(shown, opinions.redirects, needed=len(opinions.redirects) // 2 + 1)
-            standing = [label for label in shown if label not in redirects]
+            if len(shown) > 1 and not opinions.redirects:
+                continue  # nobody could be understood: the labels are judged in a later step, if there is one
+            found += len(set(agreed(shown, opinions.redirects, needed=1, standing=known.standing).values()))
+            needed = len(opinions.redirects) // 2 + 1
+            merged = agreed(shown, opinions.redirects, needed=needed, standing=known.standing)
+            known.redirects |= merged
+            known.standing += [label for label in fresh if label not in merged]
         resolutions = tuple(
-            Resolution(label_field.name, alias, followed(alias, redirects), self._judge, "same meaning")
+            Resolution(label_field.name, alias, known.redirects[alias], self._judge, "same meaning", step)
             for alias in labels
-            if alias in redirects
+            if alias in known.redirects
         )
         self._on_field(label_field.name)
         resolved = len({resolution.canonical for resolution in resolutions})
         return ResolutionResult(resolutions, found, resolved, usage, tuple(errors))
 
-    async def identify_potential_conflicts(self, label_field: LabelField, labels: Sequence[str]) -> Opinions:
+    async def identify_potential_conflicts(
+        self, label_field: LabelField, labels: Sequence[str], step: int = 0
+    ) -> Opinions:
         """Ask the judge which of `labels` mean the same: several times, in different orders.
 
-        One look errs now and then, and merging two real things is the worst of errors; an
-        odd number of looks lets the majority decide.
+        One look errs now and then, and merging two real things is the worst of errors; an odd number
+        of looks lets the majority decide. Many labels cost more than a wait: of them, the rest is asked
+        only when the first looks, as many as a majority needs, do not say the same.
         """
         if len(labels) < 2:
             return Opinions((), Usage(), ())
-        orders = [shuffled(labels, self._seed, look) for look in range(self._config.opinions)]
-        judgements = await together(self._judged(label_field, order) for order in orders)
+        if len(labels) <= FEW_LABELS:
+            return await self._looks(label_field, labels, range(self._config.opinions), step)
+        majority = self._config.opinions // 2 + 1
+        opinions = await self._looks(label_field, labels, range(majority), step)
+        if len({grouping(labels, look) for look in opinions.redirects}) > 1 or opinions.errors:
+            rest = await self._looks(label_field, labels, range(majority, self._config.opinions), step)
+            opinions = Opinions(
+                opinions.redirects + rest.redirects,
+                opinions.usage + rest.usage,
+                opinions.errors + rest.errors,
+            )
+        return opinions
+
+    async def _looks(
+        self, label_field: LabelField, labels: Sequence[str], looks: Sequence[int], step: int
+    ) -> Opinions:
+        """What some looks at the labels say, side by side."""
+        orders = [shuffled(labels, self._seed, look) for look in looks]
+        judgements = await together(self._judged(label_field, order, step) for order in orders)
         checked = [
             checked_redirects(labels, judgement.groups) for judgement in judgements if judgement.error is None
         ]
@@ -158,12 +212,12 @@ class ConflictResolution:
         }
         return replace(facts, labels=labels)
 
-    async def _judged(self, label_field: LabelField, labels: Sequence[str]) -> Judgement:
+    async def _judged(self, label_field: LabelField, labels: Sequence[str], step: int) -> Judgement:
         """A judgement, asked for again if it could not be read; without groups if it never can be."""
         usage, error = Usage(), "never asked"
         for attempt in range(self._retry.attempts + 1):
             seed = derived_seed(self._seed, attempt)
-            context = CallContext("resolution", stream=0, attempt=attempt, seed=seed)
+            context = CallContext("resolution", round=step, stream=0, attempt=attempt, seed=seed)
             try:
                 judgement = await self._model.judge_duplicates(label_field, labels, context)
             except TransientEndpointError as problem:
@@ -180,6 +234,14 @@ class ConflictResolution:
         return Judgement((), usage, 0.0, f"left unmerged: {error}")
 
 
+def grouping(labels: Sequence[str], redirects: Mapping[str, str]) -> frozenset[frozenset[str]]:
+    """Which labels one look puts together, whatever it calls canonical."""
+    groups: dict[str, set[str]] = {}
+    for label in labels:
+        groups.setdefault(redirects.get(label, label), set()).add(label)
+    return frozenset(frozenset(group) for group in groups.values())
+
+
 def shuffled(labels: Sequence[str], seed: int, look: int) -> list[str]:
     """The order in which a look is shown the labels: as they are at first, then otherwise."""
     order = list(labels)
@@ -188,16 +250,33 @@ def shuffled(labels: Sequence[str], seed: int, look: int) -> list[str]:
     return order
 
 
-def agreed(labels: Sequence[str], opinions: Sequence[Mapping[str, str]], needed: int) -> dict[str, str]:
+def combined(parts: Sequence[ResolutionResult]) -> ResolutionResult:
+    """Several results as one."""
+    return ResolutionResult(
+        tuple(resolution for part in parts for resolution in part.resolutions),
+        sum(part.conflicts_found for part in parts),
+        sum(part.resolved for part in parts),
+        sum((part.usage for part in parts), Usage()),
+        tuple(error for part in parts for error in part.errors),
+    )
+
+
+def agreed(
+    labels: Sequence[str],
+    opinions: Sequence[Mapping[str, str]],
+    needed: int,
+    standing: Sequence[str] = (),
+) -> dict[str, str]:
     """Redirects on which at least `needed` opinions agree.
 
     Labels are taken in the given order; each joins the first canonical with which enough
     opinions put it in one group, and becomes a canonical itself if there is none. So an
-    alias always agrees with its canonical, never only with a neighbour of it.
+    alias always agrees with its canonical, never only with a neighbour of it. Labels in `standing`
+    are canonicals already and stay so.
     """
     redirects: dict[str, str] = {}
-    canonicals: list[str] = []
-    for label in labels:
+    canonicals = list(standing)
+    for label in labels[len(canonicals) :]:
         for canonical in canonicals:
             if sum(o.get(label, label) == o.get(canonical, canonical) for o in opinions) >= needed:
                 redirects[label] = canonical

@@ -6,7 +6,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoanalyze.config import DiscoveryConfig
 from autoanalyze.errors import EndpointGoneError
@@ -25,7 +25,8 @@ RATE_WINDOW = 50
 @dataclass(frozen=True, slots=True)
 class DiscoveryResult:
     """What discovery found. `discovery_rate` is the share of the last 50 discovery sessions that
-    brought a new label: how much there may still be to find."""
+    brought a new label: how much there may still be to find. Adaptive discovery labels nothing on its
+    own: it is the first part of the parallel phase, of `ramp_sessions`, and its rate is f1 / n."""
 
     vocabulary: VocabularySnapshot
     processed: tuple[SessionResult, ...]
@@ -33,6 +34,7 @@ class DiscoveryResult:
     unique_labels: dict[str, int]
     discovery_rate: float
     stream: StreamResult
+    ramp_sessions: int = 0
 
     @property
     def processed_count(self) -> int:
@@ -73,12 +75,21 @@ class StrategicDiscovery:
         generator.shuffle(chosen)
         return chosen
 
+    def diverse_first(self, sessions: Sequence[Session]) -> list[Session]:
+        """All of `sessions`, those that fixed discovery would take in front."""
+        size = max(1, size_of_discovery(replace(self._config, mode="fixed"), len(sessions)))
+        chosen = self.select_diverse_sessions(sessions, min(size, len(sessions)))
+        taken = {session.session_id for session in chosen}
+        return [*chosen, *(session for session in sessions if session.session_id not in taken)]
+
     async def run_discovery(self, sessions: Sequence[Session]) -> DiscoveryResult:
         """Label a diverse share of `sessions` in sequence; the rest remains, in the order given.
 
         Raises EndpointGoneError when nothing comes back.
         """
         size = self.calculate_discovery_size(len(sessions))
+        if self._config.mode == "adaptive":
+            sessions, size = self.diverse_first(sessions), 0
         chosen = self.select_diverse_sessions(sessions, size) if size else []
         result = await self._streams.process_stream(
             chosen,
@@ -108,9 +119,9 @@ class StrategicDiscovery:
 def size_of_discovery(config: DiscoveryConfig, available: int) -> int:
     """The configured percentage, clamped to its bounds, and never more than there are.
 
-    0 when discovery is off or its percentage is 0.
+    0 when discovery is off, adaptive, or its percentage is 0.
     """
-    if config.mode == "none" or config.percentage == 0:
+    if config.mode != "fixed" or config.percentage == 0:
         return 0
     size = max(math.ceil(available * config.percentage / 100), config.min_sessions)
     if config.max_sessions is not None:

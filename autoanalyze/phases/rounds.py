@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from autoanalyze.config import ParallelConfig
 from autoanalyze.errors import EndpointGoneError
 from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.phases.merging import BackgroundMerging
+from autoanalyze.phases.ramp import Ramp
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
 from autoanalyze.phases.together import together
-from autoanalyze.phases.vocabulary import Vocabulary
+from autoanalyze.phases.vocabulary import Vocabulary, count_labels
 from autoanalyze.records import LabelSchema, Session, SessionResult, Usage, VocabularySnapshot
 
 __all__ = ["Degradation", "ParallelProcessingOrchestrator", "ParallelResult", "RoundRecord"]
@@ -26,7 +28,11 @@ CHANCES = 3
 class RoundRecord:
     """One round: `start` and `end` on the run's clock, `busy_seconds` summed over its streams.
 
-    A stream waits from its last answer to the end of the round.
+    A stream waits from its last answer to the end of the round. Without a barrier a round is one
+    call, and its stream waited from its last call to this one. `staleness` says how many versions
+    newer than the one a call was shown the vocabulary was when its answer came (with a barrier none,
+    since versions are made there), `missed_labels` how many labels others had found meanwhile; both
+    are means over the calls of the round.
     """
 
     round: int
@@ -38,6 +44,8 @@ class RoundRecord:
     end: float
     busy_seconds: float
     waiting_seconds: float
+    staleness: float = 0.0
+    missed_labels: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +131,17 @@ class ParallelProcessingOrchestrator:
         schema: LabelSchema,
         tokens: TokenManagement,
         config: ParallelConfig,
+        *,
+        ramp: Ramp | None = None,
+        merging: BackgroundMerging | None = None,
     ) -> None:
         self._streams = streams
         self._schema = schema
         self._tokens = tokens
         self._config = config
         self._active = config.streams
+        self._ramp = ramp
+        self._merging = merging
 
     async def process_in_parallel(
         self, sessions: Sequence[Session], vocabulary: VocabularySnapshot
@@ -147,12 +160,21 @@ class ParallelProcessingOrchestrator:
             shares = self.distribute_sessions_across_streams(remaining, known.snapshot())
             dealt = remaining[: sum(map(len, shares))]
             start = asyncio.get_running_loop().time()
-            answers = await self._round(shares, known.snapshot(), len(rounds) + 1, health)
+            _, answers = await together(
+                [
+                    self._merge(known.snapshot(), list(results.values())),
+                    self._round(shares, known.snapshot(), len(rounds) + 1, health),
+                ]
+            )
             end = asyncio.get_running_loop().time()
+            if self._merging is not None:
+                self._merging.publish(known, self._ramp)
+            known_before = known.snapshot()
             new_labels = self.synchronize_classifications(known, answers)
             results |= {result.session_id: result for answer in answers for result in answer.sessions}
+            self._learn(answers, new_labels)
             usage = sum((answer.usage for answer in answers), usage)
-            rounds.append(self._record(len(rounds) + 1, answers, new_labels, known, start, end))
+            rounds.append(self._record(len(rounds) + 1, answers, known_before, known, start, end))
             failed = [session for session in dealt if results[session.session_id].endpoint_failed]
             again = health.after_round(dealt, failed, results, streams=self._active)
             # They go last: by then the endpoint may have recovered, and nobody else waits for it.
@@ -161,37 +183,55 @@ class ParallelProcessingOrchestrator:
                 before, self._active = self._active, self._active // 2
                 reason = results[failed[0].session_id].error or "unknown"
                 degradations.append(Degradation(len(rounds), before, self._active, reason))
-        busy = sum(record.busy_seconds for record in rounds)
-        total = busy + sum(record.waiting_seconds for record in rounds)
         return ParallelResult(
             tuple(results[session.session_id] for session in sessions),
             known.snapshot(),
             tuple(rounds),
             tuple(degradations),
             usage,
-            busy / total if total else 0.0,
+            utilisation(rounds, self._config.streams),
         )
+
+    async def _merge(
+        self, vocabulary: VocabularySnapshot, results: Sequence[SessionResult]
+    ) -> list[StreamResult]:
+        """Merge beside the streams of a round, when it is time to."""
+        if self._merging is not None and self._merging.due():
+            await self._merging.merge(vocabulary, results)
+        return []
+
+    def _learn(self, answers: Sequence[StreamResult], new_labels: int) -> None:
+        """What a round tells the ramp and the merging."""
+        if self._merging is not None:
+            self._merging.note(new_labels=new_labels, rounds=1)
+        if self._ramp is not None:
+            for answer in answers:
+                self._ramp.learn(answer.sessions)
 
     def _record(
         self,
         number: int,
         answers: Sequence[StreamResult],
-        new_labels: int,
+        before: VocabularySnapshot,
         known: Vocabulary,
         start: float,
         end: float,
     ) -> RoundRecord:
         busy = sum(answer.busy_seconds for answer in answers)
+        after = known.snapshot()
+        new_labels = count_labels(after) - count_labels(before)
+        own = [count_labels(before.extended(answer.new_labels)) - count_labels(before) for answer in answers]
         return RoundRecord(
             number,
             len(answers),
             sum(len(answer.sessions) for answer in answers),
             new_labels,
-            known.snapshot().version,
+            after.version,
             start,
             end,
             busy,
-            self._active * (end - start) - busy,
+            self._config.streams * (end - start) - busy,
+            missed_labels=sum(new_labels - found for found in own) / len(own),
         )
 
     def distribute_sessions_across_streams(
@@ -205,10 +245,14 @@ class ParallelProcessingOrchestrator:
         """
         share = self._config.sessions_per_stream or self._full_call(sessions, vocabulary)
         share = self._tokens.item_cap(share) if self._config.sessions_per_stream else share
-        taken = min(len(sessions), share * self._active)
-        size, larger = divmod(taken, self._active)
+        streams = self._active
+        if self._ramp is not None:
+            step = self._ramp.step(share)
+            streams, share = min(streams, step.calls), step.sessions
+        taken = min(len(sessions), share * streams)
+        size, larger = divmod(taken, streams)
         shares, position = [], 0
-        for stream in range(self._active):
+        for stream in range(streams):
             end = position + size + (1 if stream < larger else 0)
             shares.append(list(sessions[position:end]))
             position = end
@@ -240,5 +284,17 @@ class ParallelProcessingOrchestrator:
 
     def _full_call(self, sessions: Sequence[Session], vocabulary: VocabularySnapshot | None) -> int:
         mean = sum(session.token_count for session in sessions) / len(sessions)
-        taken = self._streams.vocabulary_tokens(vocabulary or VocabularySnapshot())
+        taken = self._streams.prompt_vocabulary_tokens(vocabulary or VocabularySnapshot())
         return self._tokens.calculate_max_sessions_per_call(mean, vocabulary_tokens=taken)
+
+
+def utilisation(rounds: Sequence[RoundRecord], streams: int) -> float:
+    """Busy time over what all streams had from the first start to the last end, 0 to 1.
+
+    Whatever a stream waited for counts: a barrier, the ramp, or the last call of another.
+    """
+    if not rounds:
+        return 0.0
+    lasted = max(record.end for record in rounds) - min(record.start for record in rounds)
+    busy = sum(record.busy_seconds for record in rounds)
+    return busy / (streams * lasted) if lasted > 0 else 0.0

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 
 from autoanalyze.config import RetryConfig
 from autoanalyze.errors import RequestRefusedError, RequestTooLongError, TransientEndpointError
-from autoanalyze.llm.prompts import encode
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.refusals import REFUSED
 from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.phases.shortlist import Shortlist
 from autoanalyze.phases.validation import SessionValidation, ValidationResult
 from autoanalyze.phases.vocabulary import labels_found
 from autoanalyze.records import (
     CallContext,
     Facts,
-    LabelSchema,
     Model,
     Reply,
     Session,
@@ -77,21 +77,24 @@ class StreamProcessing:
         self,
         model: Model,
         reader: TranscriptReader,
-        schema: LabelSchema,
+        prompt: AnalysisPrompt,
         tokens: TokenManagement,
         *,
         retry: RetryConfig,
         seed: int,
+        vocabulary_allowance: int | None = None,
         on_batch: Callable[[BatchOutcome, CallContext], None] = lambda _outcome, _context: None,
     ) -> None:
         self._model = model
         self._reader = reader
-        self._schema = schema
+        self._prompt = prompt
+        self._schema = prompt.schema
         self._tokens = tokens
         self._retry = retry
         self._seed = seed
+        self._shortlist = Shortlist(vocabulary_allowance, self.vocabulary_tokens)
         self._on_batch = on_batch
-        self._validation = SessionValidation(schema)
+        self._validation = SessionValidation(prompt.schema)
 
     async def process_stream(
         self,
@@ -110,13 +113,12 @@ class StreamProcessing:
         known = vocabulary
         context = CallContext(phase, round_number, stream)
         batches = self._tokens.split_sessions_into_batches(
-            sessions, vocabulary_tokens=self.vocabulary_tokens(known), share=share
+            sessions, vocabulary_tokens=self.prompt_vocabulary_tokens(known), share=share
         )
         for batch in batches:
-            outcome = await self._process_batch(batch, known, context)
+            outcome = await self.process_batch(batch, known, context)
             outcomes.append(outcome)
             known = known.extended(labels_found(self._schema, labelled(outcome.results)))
-            self._on_batch(outcome, context)
         results = tuple(result for outcome in outcomes for result in outcome.results)
         calls = sum(outcome.calls for outcome in outcomes)
         return StreamResult(
@@ -132,18 +134,25 @@ class StreamProcessing:
         )
 
     def vocabulary_tokens(self, vocabulary: VocabularySnapshot) -> int:
-        """Tokens that the known labels take in a prompt."""
-        return sum(self._tokens.counter.count(encode(addition)) for addition in vocabulary.additions)
+        """Tokens that the known labels would take in a prompt, all that are not withdrawn."""
+        return sum(map(self._tokens.counter.count, self._prompt.vocabulary_lines(vocabulary.shown())))
+
+    def prompt_vocabulary_tokens(self, vocabulary: VocabularySnapshot) -> int:
+        """Tokens that the known labels take in a prompt, at most their allowance."""
+        taken, allowance = self.vocabulary_tokens(vocabulary), self._shortlist.allowance_tokens
+        return taken if allowance is None else min(taken, allowance)
 
     def validate_session_response(self, session_ids: Sequence[str], reply: Reply) -> ValidationResult:
         """Check one reply; see `SessionValidation.validate_batch_response`."""
         return self._validation.validate_batch_response(session_ids, reply)
 
-    async def _process_batch(
+    async def process_batch(
         self, batch: Sequence[Session], vocabulary: VocabularySnapshot, context: CallContext
     ) -> BatchOutcome:
         """One batch to its end: the first call, and the retries of what it did not bring."""
+        known = vocabulary
         texts = self._texts(batch, vocabulary)
+        vocabulary = self._shortlist.choose(vocabulary.shown(), [text.text for text in texts])
         run = BatchRun()
         state = await self._attempt(texts, vocabulary, context, run)
         state = await self.retry_missing_sessions(texts, vocabulary, context, state, run)
@@ -158,12 +167,15 @@ class StreamProcessing:
                     context.round,
                     context.stream,
                     attempts=run.attempts[text.session_id],
+                    vocabulary_version=known.version,
                     shortened=text.session_id in run.shortened or text.shortened,
                     error=None if facts else state.errors[text.session_id],
                     endpoint_failed=facts is None and text.session_id in run.endpoint_failed,
                 )
             )
-        return BatchOutcome(tuple(results), run.usage, run.calls, run.seconds)
+        outcome = BatchOutcome(tuple(results), run.usage, run.calls, run.seconds)
+        self._on_batch(outcome, context)
+        return outcome
 
     async def retry_missing_sessions(
         self,
@@ -216,7 +228,8 @@ class StreamProcessing:
         run.calls += 1
         for session_id in session_ids:
             run.attempts[session_id] = context.attempt + 1
-        seeded = replace(context, seed=derived_seed(self._seed, context.attempt))
+        seed = derived_seed(self._seed, context.attempt, *([context.probe] if context.probe else []))
+        seeded = replace(context, seed=seed)
         start = asyncio.get_running_loop().time()
         try:
             reply = await self._model.analyze_batch(texts, vocabulary, seeded)
@@ -236,7 +249,7 @@ class StreamProcessing:
 
     def _texts(self, batch: Sequence[Session], vocabulary: VocabularySnapshot) -> list[SessionText]:
         messages = self._reader.read([session.session_id for session in batch])
-        taken = self.vocabulary_tokens(vocabulary)
+        taken = self.prompt_vocabulary_tokens(vocabulary)
         return [
             self._tokens.shorten(session.session_id, transcript(messages[session.session_id]), taken)
             for session in batch

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from autoanalyze.records import Facts, LabelSchema, VocabularySnapshot
+from autoanalyze.records import Facts, LabelSchema, SessionResult, VocabularySnapshot
 
-__all__ = ["Vocabulary", "labels_found"]
+__all__ = ["Vocabulary", "count_labels", "label_counts", "labels_found"]
 
 
 def labels_found(schema: LabelSchema, facts: Iterable[Facts]) -> dict[str, list[str]]:
@@ -18,6 +19,25 @@ def labels_found(schema: LabelSchema, facts: Iterable[Facts]) -> dict[str, list[
             if label is not None:
                 found[name][label] = None
     return {name: list(labels) for name, labels in found.items()}
+
+
+def count_labels(vocabulary: VocabularySnapshot) -> int:
+    """Labels of all fields together."""
+    return sum(len(labels) for addition in vocabulary.additions for labels in addition.values())
+
+
+def label_counts(
+    schema: LabelSchema, vocabulary: VocabularySnapshot, results: Sequence[SessionResult]
+) -> dict[str, dict[str, int]]:
+    """Per field, how many sessions carry each label as first given; in order of arrival."""
+    counts: dict[str, dict[str, int]] = {
+        name: dict.fromkeys(vocabulary.labels(name), 0) for name in schema.names
+    }
+    for result in results:
+        for name, label in (result.facts.labels if result.facts else {}).items():
+            if label is not None:
+                counts[name][label] = counts[name].get(label, 0) + 1
+    return counts
 
 
 class Vocabulary:
@@ -38,6 +58,11 @@ class Vocabulary:
         if self._snapshot.version == before.version:
             return 0
         return sum(len(labels) for labels in self._snapshot.additions[-1].values())
+
+    def withdraw(self, redirects: Mapping[str, Mapping[str, str]]) -> None:
+        """Show aliases in no prompt any more; prompts then begin otherwise than before, once."""
+        aliases = frozenset((name, alias) for name, merged in redirects.items() for alias in merged)
+        self._snapshot = replace(self._snapshot, withdrawn=aliases)
 
     def synchronize(self, streams: Iterable[Mapping[str, Sequence[str]]]) -> int:
         """Take in what several streams found during one round, as one version; how many were new.

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from autoanalyze.config import FaultsConfig, ModelConfig, NoiseConfig, RateLimit
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.limits import TokenBucket
-from autoanalyze.llm.prompts import BatchRequest, parse_request
+from autoanalyze.llm.requests import BatchRequest, parse_request
 from autoanalyze.simulation.faults import FaultInjector, refused
 from autoanalyze.simulation.model import SimulatedModel, draws
 

@@ -20,7 +20,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
 from autoanalyze.config import NoiseConfig
-from autoanalyze.llm.prompts import BatchRequest, JudgeRequest
+from autoanalyze.llm.prompts import OUTCOMES, AnalysisPrompt
+from autoanalyze.llm.requests import BatchRequest, JudgeRequest
 from autoanalyze.records import LabelSchema, Truth, VocabularySnapshot
 from autoanalyze.simulation.paraphrase import paraphrases
 
@@ -148,27 +149,31 @@ class SimulatedModel:
         """The reply to a labelling request, as JSON text."""
         sessions = len(request.transcripts)
         content = fingerprint([request.vocabulary.additions, list(request.transcripts.values())])
-        known = self._known_labels(request.vocabulary)
+        prompt = AnalysisPrompt(self._schema, reply=request.reply, layout=request.layout)
+        vocabulary = request.known_labels(prompt.reply_names)
+        known = self._known_labels(vocabulary)
+        numbers = numbered(vocabulary, self._schema) if request.reply == "numbers" else {}
         rows = []
         for position, (key, text) in enumerate(request.transcripts.items()):
             draw = draws("session", seed, content, position)
             if draw.random() >= self.omission(sessions, position):
-                rows.append({"key": key, **self._facts(text, known, sessions, draw)})
+                facts = self._facts(text, known, sessions, draw)
+                answers = {name: numbers.get((name, value), value) for name, value in facts.items()}
+                outcome = str(facts["session_outcome"])
+                said = {**answers, "key": key, "session_outcome": prompt.outcome_names[outcome]}
+                asked = prompt.asked(*(OUTCOMES if request.layout == "original" else (outcome,)))
+                rows.append({name: said[part] for part, name in asked.items()})
         return json.dumps({"sessions": rows}, ensure_ascii=False, separators=(",", ":"))
 
     def judge(self, request: JudgeRequest, seed: int) -> str:
         """The reply to a judging request: a label joins the first group whose canonical it seems to equal."""
         content = fingerprint([seed, request.labels])
-        groups: dict[str, list[str]] = {}
-        for label in request.labels:
+        groups: dict[str, list[int]] = {}
+        for number, label in enumerate(request.labels, start=1):
             same = (canonical for canonical in groups if self._same(request.field, canonical, label, content))
-            canonical = next(same, None)
-            if canonical is None:
-                groups[label] = []
-            else:
-                groups[canonical].append(label)
-        answer = [{"canonical": name, "aliases": aliases} for name, aliases in groups.items() if aliases]
-        return json.dumps({"groups": answer}, ensure_ascii=False, separators=(",", ":"))
+            groups.setdefault(next(same, label), []).append(number)
+        answer = [group for group in groups.values() if len(group) > 1]
+        return json.dumps({"groups": answer}, separators=(",", ":"))
 
     def omission(self, sessions: int, position: int) -> float:
         """Chance that a session is left out: grows with the batch, and towards its end.
@@ -261,6 +266,15 @@ class SimulatedModel:
         wrong = draws("pair", field, pair).random() < fixed
         wrong = wrong or draws("pair", field, pair, content).random() < rate - fixed
         return same != wrong
+
+
+def numbered(vocabulary: VocabularySnapshot, schema: LabelSchema) -> dict[tuple[str, object], int]:
+    """The number of each known label, per field."""
+    return {
+        (name, label): number
+        for name in schema.names
+        for number, label in enumerate(vocabulary.labels(name), start=1)
+    }
 
 
 def interpolated(sessions: int, sizes: Sequence[int], rates: Sequence[float]) -> float:

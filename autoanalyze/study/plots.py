@@ -13,11 +13,20 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-__all__ = ["consistency_bars", "pareto", "style", "timeline"]
+from autoanalyze.study.intervals import Estimate
+
+__all__ = ["consistency_bars", "pareto", "speed_and_consistency", "style", "timeline"]
 
 # Okabe & Ito 2008: told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, VERMILLION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
-PHASE_COLOURS = {"discovery": ORANGE, "parallel": BLUE, "resolution": GREEN}
+PURPLE = "#CC79A7"
+PHASE_COLOURS = {
+    "discovery": ORANGE,
+    "ramp": ORANGE,
+    "parallel": BLUE,
+    "probe": PURPLE,
+    "resolution": GREEN,
+}
 TARGET = 0.95
 
 
@@ -156,3 +165,52 @@ def consistency_bars(
         ax.set_title(title)
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return ax
+
+
+def speed_and_consistency(
+    spots: Sequence[tuple[str, Estimate, Estimate]], *, title: str = "", ax: Axes | None = None
+) -> Axes:
+    """Settings as numbered points: speedup across, consistency up, 95 % intervals as crosses.
+
+    `spots`: name, speedup, consistency. What could not be measured is left out.
+    """
+    ax = ax or new_axes(4.6)
+    with style():
+        number = 0
+        for name, faster, consistency in spots:
+            if faster.value is None or consistency.value is None:
+                continue
+            number += 1
+            colour = BLUE if number == 1 else GREY
+            ax.errorbar(
+                faster.value,
+                consistency.value,
+                xerr=arms(faster),
+                yerr=arms(consistency),
+                fmt="o",
+                markersize=13,
+                color=colour,
+                elinewidth=1,
+                label=f"{number}  {name}",
+            )
+            ax.annotate(
+                str(number),
+                (faster.value, consistency.value),
+                ha="center",
+                va="center",
+                color="white",
+                fontsize=8,
+            )
+        ax.axhline(TARGET, color=VERMILLION, linestyle="--", linewidth=1, label=f"target {TARGET:.0%}")
+        ax.set_xlabel("speedup over the sequential run, times")
+        ax.set_ylabel("consistency, 0 to 1")
+        ax.set_title(title)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, markerscale=0.4, fontsize=8)
+    return ax
+
+
+def arms(estimate: Estimate) -> list[list[float]] | None:
+    """How far an interval reaches down and up from its value; null if it has none."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return None
+    return [[max(0.0, estimate.value - estimate.low)], [max(0.0, estimate.high - estimate.value)]]

@@ -34,6 +34,7 @@ from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.client import OpenAIAnalysis
 from autoanalyze.llm.journal import Journal
 from autoanalyze.llm.limits import Budget, RateLimiter
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import CallContext, Reply, SessionText, Usage, VocabularySnapshot
 
 Virtually = Callable[[Any], Any]
@@ -88,7 +89,7 @@ class Served:
             client = OpenAIAnalysis(
                 self.endpoint,
                 model=self.model,
-                schema=SCHEMA,
+                prompt=AnalysisPrompt(SCHEMA),
                 tokens=make_tokens(),
                 journal=journal,
                 limiter=RateLimiter(requests_per_minute=None, tokens_per_minute=None, concurrency=4),
@@ -118,8 +119,10 @@ def test_request_has_schema_seed_and_limit(tmp_path: Path, virtually: Virtually)
     assert form["type"] == "json_schema"
     assert form["json_schema"]["strict"] is True
     item = form["json_schema"]["schema"]["properties"]["sessions"]["items"]
-    assert item["required"] == ["key", "session_outcome", "general_intent", "transfer_reason", "notes"]
-    assert item["additionalProperties"] is False
+    transferred, contained = item["anyOf"]
+    assert transferred["required"] == ["k", "s", "f1", "f2", "n"]
+    assert contained["required"] == ["k", "s", "f1", "n"]  # no reason for a transfer that was none
+    assert contained["additionalProperties"] is False
     assert (body["seed"], body["temperature"], body["max_tokens"]) == (5, 0.0, 660)
 
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoanalyze.config import DiscoveryConfig, RetryConfig
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.discovery import StrategicDiscovery
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import ReplyRow, Session
@@ -23,7 +24,12 @@ def discovery(
     config: DiscoveryConfig | None = None, model: ScriptedModel | None = None
 ) -> StrategicDiscovery:
     streams = StreamProcessing(
-        model or ScriptedModel(), EchoReader(), SCHEMA, make_tokens(), retry=RetryConfig(), seed=1
+        model or ScriptedModel(),
+        EchoReader(),
+        AnalysisPrompt(SCHEMA),
+        make_tokens(),
+        retry=RetryConfig(),
+        seed=1,
     )
     return StrategicDiscovery(streams, SCHEMA, config or DiscoveryConfig(), seed=1)
 

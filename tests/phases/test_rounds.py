@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from autoanalyze.config import ParallelConfig, RetryConfig
 from autoanalyze.errors import EndpointGoneError, TransientEndpointError
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.rounds import ParallelProcessingOrchestrator, ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.phases.vocabulary import Vocabulary
@@ -26,7 +27,9 @@ def orchestrator(
     model: ScriptedModel, streams: int = 4, share: int | None = 3
 ) -> ParallelProcessingOrchestrator:
     tokens = make_tokens(streams=streams)
-    stream = StreamProcessing(model, EchoReader(), SCHEMA, tokens, retry=RetryConfig(), seed=1)
+    stream = StreamProcessing(
+        model, EchoReader(), AnalysisPrompt(SCHEMA), tokens, retry=RetryConfig(), seed=1
+    )
     return ParallelProcessingOrchestrator(stream, SCHEMA, tokens, ParallelConfig(streams, share))
 
 

@@ -15,6 +15,7 @@ from autoanalyze.errors import (
     RequestTooLongError,
     TransientEndpointError,
 )
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
 from autoanalyze.records import CallContext, Message, ReplyRow, VocabularySnapshot
 
@@ -23,7 +24,7 @@ Virtually = Callable[[Any], Any]
 
 def stream(model: ScriptedModel, **changes: Any) -> StreamProcessing:
     settings: dict[str, Any] = {"retry": RetryConfig(), "seed": 1, **changes}
-    return StreamProcessing(model, EchoReader(), SCHEMA, make_tokens(), **settings)
+    return StreamProcessing(model, EchoReader(), AnalysisPrompt(SCHEMA), make_tokens(), **settings)
 
 
 def process(
@@ -136,7 +137,7 @@ def test_single_session_that_is_too_long_is_shortened(virtually: Virtually) -> N
             return {i: (Message("user", "word " * 2000),) for i in session_ids}
 
     stream_ = StreamProcessing(
-        ScriptedModel(script), Long(), SCHEMA, make_tokens(), retry=RetryConfig(), seed=1
+        ScriptedModel(script), Long(), AnalysisPrompt(SCHEMA), make_tokens(), retry=RetryConfig(), seed=1
     )
     result = virtually(
         stream_.process_stream(make_sessions(1), VocabularySnapshot(), phase="parallel", stream=1)

@@ -14,7 +14,7 @@ import pytest
 from fakes import MODEL, SCHEMA
 
 from autoanalyze.config import ModelConfig, NoiseConfig
-from autoanalyze.llm.prompts import batch_messages
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.records import SessionText, Truth, VocabularySnapshot
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
@@ -48,7 +48,7 @@ def messages(text: str = TEXT, labels: int = 0) -> Any:
     vocabulary = VocabularySnapshot().extended(
         {"general_intent": [f"Label Number {i}" for i in range(labels)]}
     )
-    return batch_messages(SCHEMA, [SessionText("a", text, 10)], vocabulary)
+    return AnalysisPrompt(SCHEMA).messages([SessionText("a", text, 10)], vocabulary)
 
 
 def ask(served: SimulatedEndpoint, content: Any = None, settings: Any = None, **request: Any) -> Any:
@@ -66,7 +66,7 @@ def test_answer_is_a_chat_completion(virtually: Virtually) -> None:
     """The client gets content, usage and finish reason as from OpenAI, after virtual seconds."""
     answer, seconds = virtually(ask(endpoint()))
     assert answer.choices[0].finish_reason == "stop"
-    assert '"key":"s1"' in answer.choices[0].message.content
+    assert '"k":"s1"' in answer.choices[0].message.content
     assert answer.usage.prompt_tokens > 100
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
     assert 0.3 < seconds < 10

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 
 from autoanalyze.composition import compose
 from autoanalyze.config import NoiseConfig
-from autoanalyze.llm.prompts import BatchRequest, JudgeRequest, parse_batch_reply, parse_judge_reply
-from autoanalyze.records import LabelField, LabelSchema, Truth, VocabularySnapshot
+from autoanalyze.llm.judging import parse_judge_reply
+from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.llm.requests import BatchRequest, JudgeRequest, parse_request
+from autoanalyze.records import LabelField, LabelSchema, SessionText, Truth, VocabularySnapshot
 from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
 from autoanalyze.simulation.paraphrase import paraphrases
 
 FIELD = "general_intent"
 SCHEMA = LabelSchema((LabelField(FIELD, "what."), LabelField("transfer_reason", "why.", ("Transfer",))))
+PROMPT = AnalysisPrompt(SCHEMA)
 CONCEPTS = ("Claim Status", "Claim Denial", "Card Loss", "Weather")
 QUIET = NoiseConfig(
     reuse=1,
@@ -44,13 +47,19 @@ PLANTED = PlantedTruth([(text_of(i), truth_of(i)) for i in range(400)])
 
 
 def labelled(
-    noise: NoiseConfig, numbers: range, vocabulary: VocabularySnapshot | None = None, seed: int = 1
+    noise: NoiseConfig,
+    numbers: range,
+    vocabulary: VocabularySnapshot | None = None,
+    seed: int = 1,
+    prompt: AnalysisPrompt = PROMPT,
 ) -> dict[int, dict[str, Any]]:
     """Facts by session number, all asked for in one request."""
-    request = BatchRequest(
-        {f"s{n}": text_of(i) for n, i in enumerate(numbers, 1)}, vocabulary or VocabularySnapshot()
-    )
-    rows = parse_batch_reply(SimulatedModel(PLANTED, noise, SCHEMA).label(request, seed))
+    sessions = [SessionText(str(i), text_of(i), 10) for i in numbers]
+    known = vocabulary or VocabularySnapshot()
+    request = parse_request(prompt.messages(sessions, known))
+    assert isinstance(request, BatchRequest)
+    reply = SimulatedModel(PLANTED, noise, SCHEMA).label(request, seed)
+    rows = prompt.parse_reply(reply, [session.session_id for session in sessions], known)
     return {numbers[int(row.key[1:]) - 1]: dict(row.values) for row in rows}
 
 
@@ -156,12 +165,12 @@ def test_unknown_transcript_gets_no_labels() -> None:
     """A session without truth is answered null."""
     request = BatchRequest({"s1": "user: never seen"}, VocabularySnapshot())
     (facts,) = json.loads(SimulatedModel(PLANTED, QUIET, SCHEMA).label(request, 1))["sessions"]
-    assert facts[FIELD] is None
+    assert facts["f1"] is None
 
 
 def judged(noise: NoiseConfig, labels: list[str], seed: int = 1) -> set[frozenset[str]]:
     reply = SimulatedModel(PLANTED, noise, SCHEMA).judge(JudgeRequest(FIELD, tuple(labels)), seed)
-    return {frozenset(group) for group in parse_judge_reply(reply)}
+    return {frozenset(group) for group in parse_judge_reply(reply, labels)}
 
 
 def test_quiet_judge_merges_names_of_one_concept_only() -> None:

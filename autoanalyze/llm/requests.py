@@ -1,0 +1,73 @@
+"""Requests as an endpoint sees them: what the simulated model reads back from the messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autoanalyze.errors import ReplyError
+from autoanalyze.llm.framing import JUDGE_FIELD, JUDGE_LABELS, KNOWN_LABELS, SESSIONS
+from autoanalyze.llm.prompts import REUSE, SESSION_NAMES
+from autoanalyze.records import VocabularySnapshot
+
+__all__ = ["BatchRequest", "JudgeRequest", "parse_request"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """A labelling request as an endpoint sees it: transcripts by key, the known labels, and how it is
+    to be answered (see `AnalysisPrompt`)."""
+
+    transcripts: Mapping[str, str]
+    vocabulary: VocabularySnapshot
+    reply: str = "labels"
+    layout: str = "compact"
+
+    def known_labels(self, names: Mapping[str, str]) -> VocabularySnapshot:
+        """The known labels under the full names of their fields; `names` says how each is called here."""
+        full = {name: meaning for meaning, name in names.items()}
+        return VocabularySnapshot(
+            tuple(
+                {full[name]: labels for name, labels in addition.items() if name in full}
+                for addition in self.vocabulary.additions
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRequest:
+    """A request to judge duplicates as an endpoint sees it."""
+
+    field: str
+    labels: tuple[str, ...]
+
+
+def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | JudgeRequest:
+    """Read a request back, as the simulated endpoint does. Raises ReplyError for any other text."""
+    parts: dict[str, list[str]] = {}
+    for line in messages[-1]["content"].split("\n"):
+        if line in (KNOWN_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS):
+            parts[line] = []
+        elif line and parts:
+            parts[next(reversed(parts))].append(line)
+    if SESSIONS in parts:
+        rows = [json.loads(line) for line in parts[SESSIONS]]
+        system = messages[0]["content"].split("\n", 2)
+        lines = system[1:2] if system[0] == KNOWN_LABELS else parts.get(KNOWN_LABELS, [])
+        additions = [json.loads(line) for line in lines]
+        numbered = REUSE["numbers"] in messages[0]["content"]
+        vocabulary = VocabularySnapshot(
+            tuple(
+                {name: tuple(labels.values() if numbered else labels) for name, labels in addition.items()}
+                for addition in additions
+            )
+        )
+        layout = "original" if system[0] == KNOWN_LABELS else "compact"
+        key, text = SESSION_NAMES[layout]
+        reply = "numbers" if numbered else "labels"
+        return BatchRequest({row[key]: row[text] for row in rows}, vocabulary, reply, layout)
+    if JUDGE_LABELS in parts:
+        labels = tuple(label for line in parts[JUDGE_LABELS] for label in json.loads(line).values())
+        return JudgeRequest(json.loads(parts[JUDGE_FIELD][0])["name"], labels)
+    raise ReplyError("the request is neither a labelling nor a judging request of autoanalyze")

@@ -1,0 +1,77 @@
+"""What is measured of a run when it has ended: scores, efficiency, agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from autoanalyze.config import Config, rate_limits
+from autoanalyze.results import Outcome, probes_table, sessions_table
+from autoanalyze.run_folder import RunFolder
+from autoanalyze.study import efficiency
+from autoanalyze.study.agreement import matched, same_label
+from autoanalyze.study.metrics import score_run
+from autoanalyze.study.runs import Run
+
+__all__ = ["measured", "repeats_agreement"]
+
+
+def measured(config: Config, folder: RunFolder, outcome: Outcome, truth: pl.DataFrame) -> dict[str, Any]:
+    """What `run.json` says of a run besides its totals; scores only where truth is known."""
+    phases, limits = outcome.phases, rate_limits(config)
+    found: dict[str, Any] = {
+        "efficiency": efficiency.efficiency(
+            Run(folder.path, {}).calls,
+            streams=config.parallel.streams,
+            model_seconds=outcome.model_seconds,
+            tokens_per_minute=limits.tokens_per_minute,
+            requests_per_minute=limits.requests_per_minute,
+        ),
+        "metrics": {},
+        "agreement": {},
+    }
+    sessions = sessions_table(phases)
+    if not truth.is_empty():
+        names = phases.schema.names
+        scores = score_run(sessions, truth, names, seed=config.seed, resamples=config.resamples)
+        found["metrics"] = {field: score.as_dict() for field, score in scores.items()}
+        rounds = pl.read_parquet(folder.path / "rounds.parquet")
+        found["collisions"] = efficiency.collisions(sessions, rounds, truth, names)
+    if phases.probes is not None:
+        probes = probes_table(phases).join(sessions.select("session_id", "user_id"), on="session_id")
+        found["agreement"]["probes"] = {
+            name: same_label(
+                both(probes.select("session_id", "user_id", second=name), sessions, name),
+                seed=config.seed,
+                resamples=config.resamples,
+            ).as_dict()
+            for name in phases.schema.names
+        }
+    return found
+
+
+def repeats_agreement(config: Config, runs: Sequence[pl.DataFrame]) -> dict[str, Any]:
+    """How far repetitions agree with the first: the ceiling of what consistency can be.
+
+    `runs` are the sessions tables of all repetitions, the first one first. Per field, names of each
+    further run are paired with those of the first, and all its sessions counted.
+    """
+    found = {}
+    for name in config.schema.records().names:
+        pairs = [
+            both(other.select("session_id", "user_id", second=name), runs[0], name) for other in runs[1:]
+        ]
+        estimates = [matched(pair, seed=config.seed, resamples=config.resamples) for pair in pairs]
+        known = [e for e in estimates if e.value is not None]
+        found[name] = {
+            end: round(sum(getattr(e, end) for e in known) / len(known), 6) if known else None
+            for end in ("value", "low", "high")
+        }
+    return found
+
+
+def both(second: pl.DataFrame, sessions: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Two labellings side by side: session_id, user_id, first, second."""
+    return second.join(sessions.select("session_id", first=name), on="session_id")
