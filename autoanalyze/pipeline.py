@@ -10,7 +10,7 @@ from autoanalyze.config import Config
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.phases.conflicts import ConflictResolution, ResolutionResult
-from autoanalyze.phases.continuous import ContinuousProcessing
+from autoanalyze.phases.continuous import ContinuousProcessing, smallest_call
 from autoanalyze.phases.discovery import DiscoveryResult, StrategicDiscovery
 from autoanalyze.phases.merging import BackgroundMerging
 from autoanalyze.phases.probes import ProbeResult, ProbeSessions
@@ -146,7 +146,7 @@ class Pipeline:
         """The configured way to let streams work side by side."""
         config = self._config
         streams = config.parallel.streams
-        smallest = config.parallel.smallest_call or min(5, max(2, sessions // (25 * streams)))
+        smallest = smallest_call(config.parallel, sessions)
         if config.discovery.mode == "adaptive":
             self._ramp = Ramp(self._schema, config.discovery, streams=streams, smallest_call=smallest)
         ramp = self._ramp

@@ -10,6 +10,7 @@ from autoanalyze.config import Config, rate_limits, sequential
 from autoanalyze.data.store import Store
 from autoanalyze.job import sampled, token_management
 from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
+from autoanalyze.phases.continuous import call_size, smallest_call
 from autoanalyze.phases.discovery import size_of_discovery
 from autoanalyze.records import Session, Usage
 from autoanalyze.study.efficiency import rate_limit_seconds
@@ -24,6 +25,12 @@ JUDGE_TOKENS_PER_LABEL = 8
 
 ROUND_FACTOR = 1.5
 """How much longer a round of several streams takes than one call: it waits for its slowest."""
+
+LAST_CALL_SECONDS = 5.0
+"""How long streams without a barrier wait for the last of them, and the ramp costs, roughly."""
+
+JUDGE_SECONDS = 3.0
+"""The judge's looks, side by side."""
 
 UPPER_PROMPT, UPPER_RETRIES = 1.25, 1.15
 """Of the upper bound: prompts a quarter longer than counted, and 15 % of the calls made again."""
@@ -59,7 +66,7 @@ class Plan:
 def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     """Plan a run from metadata, without contacting anything.
 
-    Completions are taken at 110 tokens a session, nothing as cached, speeds as in the noise
+    Completions are taken at 80 tokens a session, nothing as cached, speeds as in the noise
     configuration (published medians). The upper bound has every completion at its limit.
     """
     effective = sequential(config) if config.sync == "sequential" else config
@@ -68,7 +75,11 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     tokens = token_management(effective, counter, limits.tokens_per_minute)
     first = size_of_discovery(effective.discovery, len(sessions))
     discovery = batches(tokens, sessions[:first], effective.discovery.sessions_per_call)
-    parallel = batches(tokens, sessions[first:], effective.parallel.sessions_per_stream)
+    parallel = [
+        part
+        for batch in dealt(effective, sessions[first:], tokens)
+        for part in batches(tokens, batch, effective.parallel.sessions_per_stream)
+    ]
     fields = len(effective.schema.fields)
     judged = fields * effective.resolution.opinions if effective.resolution.mode == "llm" else 0
     labelling = [*discovery, *parallel]
@@ -105,10 +116,31 @@ def batches(tokens: TokenManagement, sessions: Sequence[Session], share: int | N
     return tokens.split_sessions_into_batches(sessions, vocabulary_tokens=VOCABULARY_TOKENS, share=share)
 
 
+def dealt(config: Config, sessions: Sequence[Session], tokens: TokenManagement) -> list[Sequence[Session]]:
+    """The sessions as the schedule would deal them, as far as that can be known before.
+
+    Adaptive discovery is taken to double its calls with every round of all streams.
+    """
+    if config.sync in ("rounds", "sequential"):
+        return [sessions] if sessions else []
+    streams, most = config.parallel.streams, tokens.item_cap(config.parallel.sessions_per_stream)
+    smallest = min(most, smallest_call(config.parallel, len(sessions)))
+    ramp = float(smallest if config.discovery.mode == "adaptive" else most)
+    parts: list[Sequence[Session]] = []
+    taken = 0
+    while taken < len(sessions):
+        left = len(sessions) - taken
+        size = call_size(left, round(ramp), smallest, streams=streams, taper=config.parallel.taper)
+        parts.append(sessions[taken : taken + size])
+        taken += size
+        ramp = min(float(most), ramp * (1 + 1 / streams))
+    return parts
+
+
 def working_seconds(
     config: Config, discovery: Sequence[Sequence[Session]], parallel: Sequence[Sequence[Session]]
 ) -> float:
-    """Discovery in sequence, then rounds of all streams, then the judge."""
+    """Discovery in sequence, then all streams, in rounds or without, then the judge."""
     noise = config.noise
 
     def call(batch: Sequence[Session]) -> float:
@@ -117,7 +149,10 @@ def working_seconds(
         )
 
     streams = config.parallel.streams
-    rounds = math.ceil(len(parallel) / streams)
-    mean = sum(map(call, parallel)) / len(parallel) if parallel else 0.0
-    factor = ROUND_FACTOR if streams > 1 else 1.0
-    return sum(map(call, discovery)) + rounds * mean * factor + 10.0
+    if config.sync in ("continuous", "none"):  # nobody waits for anybody but at the end
+        working = sum(map(call, parallel)) / streams + LAST_CALL_SECONDS
+    else:
+        rounds = math.ceil(len(parallel) / streams)
+        mean = sum(map(call, parallel)) / len(parallel) if parallel else 0.0
+        working = rounds * mean * (ROUND_FACTOR if streams > 1 else 1.0)
+    return sum(map(call, discovery)) + working + JUDGE_SECONDS

@@ -44,7 +44,7 @@ def test_default_command_runs_and_reports(tmp_path: Path) -> None:
     """Without a subcommand an analysis runs: a bar per phase, the figures, and where the folder lies."""
     code, output, errors = command(*QUICK, folder=tmp_path)
     assert code == 0, errors
-    for text in ("Discovery", "Parallel rounds", "Conflict resolution", "Sequential baseline"):
+    for text in ("Parallel streams", "Conflict resolution", "Sequential baseline"):
         assert text in output
     for text in ("consistency", "guard", "model time", "speedup", "calls", "cost", "60 / 0", "simulated"):
         assert text in output

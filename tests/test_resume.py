@@ -138,12 +138,12 @@ def test_replay_gives_the_same_without_an_endpoint(tmp_path: Path, config: Confi
 
 
 def test_sweep_pays_for_identical_calls_once(tmp_path: Path, config: Config, calm: Run) -> None:
-    """Another number of streams shares discovery: its answers are taken over, and only the rest is paid."""
-    parallel = replace(config.parallel, streams=2)
-    other = replace(config, parallel=parallel, journal=JournalConfig("record", [str(calm.path)]))
+    """Another judge shares the labelling: its answers are taken over, and only the rest is paid."""
+    resolution = replace(config.resolution, opinions=5)
+    other = replace(config, resolution=resolution, journal=JournalConfig("record", [str(calm.path)]))
     run = build_analysis(other).run_sync(tmp_path / "run")
-    assert run.record["paid"]["calls"] <= run.record["calls"] - 2
-    alone = build_analysis(replace(config, parallel=parallel)).run_sync(tmp_path / "alone")
+    assert 0 < run.record["paid"]["calls"] <= 6
+    alone = build_analysis(replace(config, resolution=resolution)).run_sync(tmp_path / "alone")
     assert same_tables(run.path, alone.path) == []
     assert run.record["cost_usd"] == alone.record["cost_usd"]
 
@@ -254,7 +254,9 @@ def test_plan_is_near_what_happens_and_bounds_it(config: Config, calm: Run) -> N
     plan = build_plan(config)
     record = calm.record
     assert plan.sessions == 60
-    assert plan.calls <= record["calls"] <= plan.calls + 3  # a few replies are asked for again
+    assert record["calls"] == pytest.approx(
+        plan.calls, rel=0.25
+    )  # how fast discovery ramps up is not known before
     assert plan.cost_upper_usd > record["cost_usd"]
     assert 0.5 < plan.cost_usd / record["cost_usd"] < 2
     assert 0.5 < plan.seconds / record["model_seconds"] < 2

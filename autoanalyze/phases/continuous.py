@@ -31,7 +31,7 @@ from autoanalyze.records import (
     VocabularySnapshot,
 )
 
-__all__ = ["ContinuousProcessing"]
+__all__ = ["ContinuousProcessing", "call_size", "smallest_call"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,12 @@ class ContinuousProcessing:
                 self._start_calls(work, vocabulary)
                 self._start_merge(work)
                 await self._take_in(await self._next_finished(work), work)
-        except Exception:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                for task in work.flying.values():
+                    task.cancel()
             await asyncio.gather(*work.flying.values(), return_exceptions=True)
             raise
-        finally:
-            for task in work.flying.values():
-                task.cancel()
         return ParallelResult(
             tuple(work.results[session.session_id] for session in sessions),
             work.known.snapshot(),
@@ -136,13 +136,6 @@ class ContinuousProcessing:
             work.usage,
             utilisation(work.records, self._config.streams),
         )
-
-    def call_size(self, waiting: int, most: int) -> int:
-        """Sessions of the next call when so many are waiting: a full call, less towards the end."""
-        if self._config.taper is None:
-            return most
-        last = max(self._smallest, math.ceil(waiting / (self._config.taper * self._active)))
-        return min(most, last)
 
     def _start_calls(self, work: Work, vocabulary: VocabularySnapshot) -> None:
         """Let free streams go, as many as there may be."""
@@ -175,7 +168,13 @@ class ContinuousProcessing:
         """The sessions of the next call, from the front of the queue."""
         # Asked one by one, a session that the endpoint cannot take harms no other.
         failed = self._health.has_failed([work.queue[0]])
-        size = 1 if failed else self.call_size(len(work.queue), step.sessions)
+        size = (
+            1
+            if failed
+            else call_size(
+                len(work.queue), step.sessions, self._smallest, streams=self._active, taper=self._config.taper
+            )
+        )
         front = [work.queue[i] for i in range(min(size, len(work.queue)))]
         taken = self._streams.prompt_vocabulary_tokens(seen)
         chosen = self._tokens.split_sessions_into_batches(front, vocabulary_tokens=taken)[0]
@@ -268,3 +267,19 @@ class ContinuousProcessing:
             before, self._active = self._active, self._active // 2
             reason = work.results[failed[0].session_id].error or "unknown"
             work.degradations.append(Degradation(number, before, self._active, reason))
+
+
+def smallest_call(config: ParallelConfig, sessions: int) -> int:
+    """The least that a call at the beginning or the end holds, if more are waiting.
+
+    Small calls end sooner, and pay for the instructions more often: in a short run time counts, in a
+    long one their cost. Unless configured, it is a 25th of a stream's part of all sessions, 2 to 5.
+    """
+    return config.smallest_call or min(5, max(2, sessions // (25 * config.streams)))
+
+
+def call_size(waiting: int, most: int, smallest: int, *, streams: int, taper: float | None) -> int:
+    """Sessions of the next call when so many are waiting: at most `most`, fewer towards the end."""
+    if taper is None:
+        return most
+    return min(most, max(smallest, math.ceil(waiting / (taper * streams))))

@@ -112,17 +112,22 @@ def spoilt(kind: str, choice: dict[str, Any], chance: float) -> None:
         message["content"] = misled(kind, json.loads(text), chance)
 
 
+ROW_NAMES = (("k", "s"), ("session_id", "session_outcome"))
+"""How key and outcome are called in a reply, by layout."""
+
+
 def misled(kind: str, reply: dict[str, Any], chance: float) -> str:
     """A well-formed reply in which one entry is wrong. A judge's reply has no keys and stays as it is."""
     rows = reply.get("sessions")
     if rows:
         position = int(len(rows) * chance)
+        key, outcome = next(layout for layout in ROW_NAMES if layout[0] in rows[0])
         if kind == "missing_key":
             del rows[position]
         elif kind == "duplicated_key":
-            rows.append({**rows[position], "general_intent": "Somebody Else"})
+            rows.append(dict(rows[position]))
         elif kind == "foreign_key":
-            rows[position]["key"] = "s999"
+            rows[position][key] = "s999"
         elif kind == "wrong_outcome":
-            rows[position]["session_outcome"] = "Unknown"
+            rows[position][outcome] = "Unknown"
     return json.dumps(reply, ensure_ascii=False)

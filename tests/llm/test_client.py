@@ -123,7 +123,7 @@ def test_request_has_schema_seed_and_limit(tmp_path: Path, virtually: Virtually)
     assert transferred["required"] == ["k", "s", "f1", "f2", "n"]
     assert contained["required"] == ["k", "s", "f1", "n"]  # no reason for a transfer that was none
     assert contained["additionalProperties"] is False
-    assert (body["seed"], body["temperature"], body["max_tokens"]) == (5, 0.0, 660)
+    assert (body["seed"], body["temperature"], body["max_tokens"]) == (5, 0.0, 480)
 
 
 def test_model_settings_shape_the_request(tmp_path: Path, virtually: Virtually) -> None:
@@ -140,7 +140,7 @@ def test_model_settings_shape_the_request(tmp_path: Path, virtually: Virtually) 
     assert "temperature" not in body
     assert "response_format" not in body
     assert "max_tokens" not in body
-    assert body["max_completion_tokens"] == 660
+    assert body["max_completion_tokens"] == 480
 
 
 def test_answer_is_journalled_before_it_is_used(tmp_path: Path, virtually: Virtually) -> None:
