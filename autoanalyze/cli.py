@@ -162,6 +162,20 @@ def resume_command(
     work(restored(record["config"], context.args), run_folder, resume=True)
 
 
+@app.command("calibrate")
+def calibrate_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+) -> None:
+    """Fit the simulated model's drift, omission and latency to a live run.
+
+    Prints a noise configuration: `autoanalyze calibrate RUN > configs/noise/mine.yaml`, then noise=mine.
+    """
+    from autoanalyze.simulation.calibration import calibrate
+    from autoanalyze.study.runs import load_run
+
+    print(calibrate(load_run(run_folder)).as_yaml(), end="")
+
+
 @app.command("verify")
 def verify_command(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],

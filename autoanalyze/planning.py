@@ -21,7 +21,7 @@ VOCABULARY_TOKENS = 600
 """Known labels in a prompt, as a mean over a run: about 100 labels by its end on synthetic sessions."""
 
 JUDGE_LABELS = 60
-JUDGE_TOKENS_PER_LABEL = 8
+JUDGE_TOKENS_PER_LABEL, JUDGE_REPLY_TOKENS_PER_LABEL = 8, 2
 
 ROUND_FACTOR = 1.5
 """How much longer a round of several streams takes than one call: it waits for its slowest."""
@@ -87,9 +87,9 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     prompt = sum(session.token_count for session in sessions) + len(labelling) * overhead
     prompt += judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
     completion = (
-        len(sessions) * COMPLETION_TOKENS_PER_SESSION + judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
+        len(sessions) * COMPLETION_TOKENS_PER_SESSION + judged * JUDGE_LABELS * JUDGE_REPLY_TOKENS_PER_LABEL
     )
-    limit = sum(tokens.completion_limit(len(batch)) for batch in labelling) + judged * JUDGE_LABELS * 40
+    limit = sum(tokens.completion_limit(len(batch)) for batch in labelling) + judged * JUDGE_LABELS * 10
     upper = Usage(round(prompt * UPPER_PROMPT), 0, limit)
     return Plan(
         effective.model.name,

@@ -15,7 +15,16 @@ from matplotlib.patches import Patch
 
 from autoanalyze.study.intervals import Estimate
 
-__all__ = ["consistency_bars", "pareto", "speed_and_consistency", "style", "timeline"]
+__all__ = [
+    "BLUE",
+    "ORANGE",
+    "consistency_bars",
+    "new_axes",
+    "pareto",
+    "speed_and_consistency",
+    "style",
+    "timeline",
+]
 
 # Okabe & Ito 2008: told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, VERMILLION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
