@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -32,6 +33,8 @@ from autoanalyze.records import (
 from autoanalyze.results import PhaseResults
 
 __all__ = ["Pipeline"]
+
+LOG = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -203,6 +206,16 @@ class Pipeline:
         if context.probe:
             self._tracker.update(step=self._tracker.current.step + len(outcome.results))
             return
+        if self._config.parallel.debug:
+            LOG.info(
+                "%s %d, stream %d: %d sessions in %d calls, %.1f s",
+                context.phase,
+                context.round,
+                context.stream,
+                len(outcome.results),
+                outcome.calls,
+                outcome.seconds,
+            )
         self._finished |= {result.session_id: result for result in outcome.results}
         self._tracker.batch_done(
             outcome,

@@ -51,6 +51,8 @@ class Plan:
     cost_upper_usd: float
     working_seconds: float
     limit_seconds: float | None
+    source: str
+    """Where prices and limits come from."""
 
     @property
     def calls(self) -> int:
@@ -108,6 +110,7 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
             tokens_per_minute=limits.tokens_per_minute,
             requests_per_minute=limits.requests_per_minute,
         ),
+        effective.model.source,
     )
 
 

@@ -150,6 +150,9 @@ def plan_table(plan: Plan) -> Table:
     table.add_row("time", f"about {duration(plan.seconds)}")
     if plan.limit_seconds is not None:
         table.add_row("of which the rate limits alone need", duration(plan.limit_seconds))
+    if plan.source:
+        table.caption = f"prices and limits: {plan.source}"
+        table.caption_justify = "left"
     return table
 
 

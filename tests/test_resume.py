@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -146,6 +147,33 @@ def test_sweep_pays_for_identical_calls_once(tmp_path: Path, config: Config, cal
     alone = build_analysis(replace(config, resolution=resolution)).run_sync(tmp_path / "alone")
     assert same_tables(run.path, alone.path) == []
     assert run.record["cost_usd"] == alone.record["cost_usd"]
+
+
+@pytest.mark.slow
+def test_live_run_without_barrier_is_taken_up_as_it_was(tmp_path: Path) -> None:
+    """In real time, where answers come when they come, a resumed run repeats the order that was recorded:
+    every answer paid for is used, and a replay ends with the same labels."""
+    quick = {"noise.first_token_seconds": "0.02", "noise.tokens_per_second": "1e5", "parallel.streams": "6"}
+    config = small_config(
+        baseline="none", resamples="10", **quick, **{"data.count": "150", "resolution.every_labels": "20"}
+    )
+
+    def live(config: Config, folder: Path, *, resume: bool = False) -> Run:
+        analysis = build_analysis(config)
+        analysis._engine = replace(analysis._engine, loop_factory=asyncio.new_event_loop, relive=False)
+        return analysis.run_sync(folder, resume=resume)
+
+    with pytest.raises(QuotaExceededError):
+        live(replace(config, faults=FaultsConfig(quota_after=20)), tmp_path / "run")
+    before = events(tmp_path / "run", "answered")
+    assert len(before) >= 15
+    run = live(config, tmp_path / "run", resume=True)
+    answered = events(tmp_path / "run", "answered")
+    assert len(set(answered)) == len(answered) == run.record["calls"], "something paid for was not used"
+    replayed = live(replace(config, journal=JournalConfig("replay", [str(run.path)])), tmp_path / "again")
+    assert replayed.sessions.drop("attempts").equals(run.sessions.drop("attempts"))
+    assert replayed.merges.equals(run.merges)
+    assert replayed.record["paid"]["calls"] == 0
 
 
 def test_damaged_journal_is_refused(tmp_path: Path, config: Config) -> None:

@@ -88,8 +88,8 @@ def with_latency(noise: NoiseConfig, calls: pl.DataFrame) -> NoiseConfig:
     Seconds are a + p * prompt + c * completion in the mean (non-negative least squares, each call
     weighted by what it should vary). Prompt and completion grow together with the batch, so that the
     prompt's speed is told less surely than the rest. First token and output speed are log-normal around
-    medians, whose mean is exp(s^2 / 2) times the median; s follows from what the fit leaves over. Calls that waited
-    for a rate limit inside the provider count as slow ones.
+    medians, whose mean is exp(s^2 / 2) times the median; s follows from what the fit leaves over. Calls
+    that waited for a rate limit inside the provider count as slow ones.
     """
     seconds = (calls["end"] - calls["start"]).to_numpy()
     tokens = [calls[name].to_numpy() for name in ("prompt", "completion")]

@@ -160,3 +160,55 @@ def test_failed_attempts_are_remembered_with_their_answer(tmp_path: Path) -> Non
         recorded = journal.recorded("h")
     assert recorded is not None
     assert recorded.tries == (Try(1.5, 1.7, busy=True), Try(3.0, 4.0))
+
+
+def test_order_of_finishing_is_kept_and_followed(tmp_path: Path) -> None:
+    """What finished is found again in the same order, and is not written twice."""
+    path = tmp_path / "calls.jsonl"
+    with Journal(path) as journal:
+        for work in (2, 1, -1):
+            assert journal.next_finished() is None
+            journal.finished(work)
+    size = path.stat().st_size
+    with Journal(path) as journal:
+        for work in (2, 1, -1):
+            assert journal.next_finished() == work
+            journal.finished(work)
+        assert journal.next_finished() is None
+        assert path.stat().st_size == size
+    verify(path)
+
+
+@given(st.lists(st.lists(st.integers(-3, 9), max_size=8), min_size=1, max_size=5))
+def test_last_order_counts_however_often_a_run_was_resumed(runs: list[list[int]]) -> None:
+    """Each resumed run follows the record as far as it fits; the next finds what happened last."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "calls.jsonl"
+        expected: list[int] = []
+        for finishes in runs:
+            with Journal(path) as journal:
+                for work in finishes:
+                    journal.finished(work)
+            agreed = [work for work, other in zip(finishes, expected, strict=False) if work == other]
+            follows = agreed == finishes[: len(agreed)] and len(finishes) <= len(expected)
+            expected = expected if follows and finishes == expected[: len(finishes)] else finishes
+        with Journal(path) as journal:
+            found = []
+            while (work := journal.next_finished()) is not None:  # type: ignore[assignment]
+                found.append(work)
+                journal.finished(work)
+        assert found == expected
+
+
+def test_replay_follows_the_first_of_the_reused_journals(tmp_path: Path) -> None:
+    """The order of another run is followed only when told to, and is then written down here too."""
+    other, own = tmp_path / "other.jsonl", tmp_path / "own.jsonl"
+    with Journal(other) as journal:
+        journal.finished(5)
+    with Journal(own, reuse=[other]) as journal:
+        assert journal.next_finished() is None
+    with Journal(own, reuse=[other], follow=True) as journal:
+        assert journal.next_finished() == 5
+        journal.finished(5)
+    with Journal(own) as journal:
+        assert journal.next_finished() == 5

@@ -1,0 +1,253 @@
+"""Phase 2 without a barrier."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from fakes import SCHEMA, EchoReader, ScriptedModel, make_sessions, make_tokens, row
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoanalyze.config import DiscoveryConfig, ParallelConfig, ResolutionConfig, RetryConfig
+from autoanalyze.errors import BudgetExceededError, EndpointGoneError, TransientEndpointError
+from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.phases.conflicts import ConflictResolution
+from autoanalyze.phases.continuous import ContinuousProcessing, call_size, smallest_call
+from autoanalyze.phases.merging import BackgroundMerging
+from autoanalyze.phases.ramp import Ramp
+from autoanalyze.phases.rounds import ParallelResult
+from autoanalyze.phases.streams import StreamProcessing
+from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapshot
+from autoanalyze.simulation.clock import VirtualClockLoop
+
+Virtually = Callable[[Any], Any]
+ADAPTIVE = DiscoveryConfig("adaptive")
+NOTHING = VocabularySnapshot()
+
+
+class Order:
+    """Remembers in memory in which order work finished."""
+
+    def __init__(self, recorded: Sequence[int] = ()) -> None:
+        self._recorded = list(recorded)
+        self.finishes: list[int] = []
+
+    def next_finished(self) -> int | None:
+        position = len(self.finishes)
+        return self._recorded[position] if position < len(self._recorded) else None
+
+    def finished(self, work: int) -> None:
+        self.finishes.append(work)
+
+
+def schedule(
+    model: ScriptedModel,
+    streams: int = 4,
+    *,
+    order: Order | None = None,
+    share: int | None = 3,
+    merge_every: int | None = None,
+    adaptive: bool = False,
+    **settings: Any,
+) -> ContinuousProcessing:
+    tokens = make_tokens(streams=streams)
+    processing = StreamProcessing(
+        model, EchoReader(), AnalysisPrompt(SCHEMA), tokens, retry=RetryConfig(), seed=1
+    )
+    resolution = ResolutionConfig(opinions=1, every_labels=merge_every)
+    conflicts = ConflictResolution(model, SCHEMA, resolution, retry=RetryConfig(), seed=1, judge="j")
+    return ContinuousProcessing(
+        processing,
+        SCHEMA,
+        tokens,
+        ParallelConfig(streams, share, taper=None),
+        order=order or Order(),
+        ramp=Ramp(SCHEMA, DiscoveryConfig("adaptive"), streams=streams, smallest_call=2)
+        if adaptive
+        else None,
+        merging=BackgroundMerging(conflicts, SCHEMA, resolution, withdraw_aliases=True)
+        if merge_every
+        else None,
+        **settings,
+    )
+
+
+def by_call(
+    _n: int, ids: list[str], vocabulary: VocabularySnapshot, context: CallContext
+) -> Sequence[ReplyRow]:
+    """Each call coins a label of its own."""
+    return [row(f"s{i}", f"Label {context.round}") for i in range(1, len(ids) + 1)]
+
+
+def seen(model: ScriptedModel) -> list[tuple[list[str], tuple[str, ...], int, int]]:
+    """What was asked: sessions, labels shown, number of the call, stream."""
+    return [(ids, v.labels("general_intent"), c.round, c.stream) for ids, v, c in model.calls]
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=30)
+def test_every_session_is_labelled_once(count: int, streams: int, adaptive: bool, merging: bool) -> None:
+    """No session is lost or asked for twice, whatever is switched on; results stand in the given order."""
+    model, sessions = ScriptedModel(by_call), make_sessions(count)
+    work = schedule(model, streams, adaptive=adaptive, merge_every=3 if merging else None)
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        result = runner.run(work.process_in_parallel(sessions, NOTHING))
+    assert [r.session_id for r in result.sessions] == [s.session_id for s in sessions]
+    assert sorted(i for ids, _, _ in model.calls for i in ids) == [s.session_id for s in sessions]
+    assert 0 <= result.utilisation <= 1
+
+
+def test_free_stream_sees_the_newest_labels(virtually: Virtually) -> None:
+    """A call that begins when another ended is shown its label; one that is under way is not waited for."""
+    model = ScriptedModel(by_call, delay=lambda context: 1.0 if context.round == 1 else 5.0)
+    virtually(schedule(model, 2).process_in_parallel(make_sessions(9), NOTHING))
+    assert [(labels, stream) for _, labels, _, stream in seen(model)] == [
+        ((), 1),
+        ((), 2),
+        (("Label 1",), 1),
+    ]
+
+
+def test_nothing_is_shared_when_told_so(virtually: Virtually) -> None:
+    """Without sharing a stream knows what discovery and it itself found, and no other's labels."""
+    model = ScriptedModel(by_call)
+    known = VocabularySnapshot().extended({"general_intent": ["Known"]})
+    virtually(schedule(model, 3, shared=False).process_in_parallel(make_sessions(27), known))
+    own: dict[int, list[str]] = {}
+    for _, labels, number, stream in seen(model):
+        assert labels == ("Known", *own.setdefault(stream, []))
+        own[stream].append(f"Label {number}")
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.integers(0, 10_000), st.booleans())
+def test_recorded_order_repeats_a_run_at_any_speed(first: int, second: int, merging: bool) -> None:
+    """With the order of a run, its calls are made again exactly, however long each takes this time."""
+
+    def run(seed: int, order: Order) -> tuple[list[Any], ParallelResult]:
+        model = ScriptedModel(
+            by_call,
+            delay=lambda context: random.Random(f"{seed} {context.phase} {context.round}").uniform(0, 9),
+            groups=lambda labels: [tuple(labels[:2])],
+        )
+        work = schedule(model, 4, order=order, adaptive=True, merge_every=4 if merging else None)
+        with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+            result = runner.run(work.process_in_parallel(make_sessions(50), NOTHING))
+        return seen(model), result
+
+    original = Order()
+    calls, result = run(first, original)
+    repeated = Order(original.finishes)
+    again, other = run(second, repeated)
+    assert repeated.finishes == original.finishes
+    assert sorted(again, key=lambda call: call[2]) == sorted(calls, key=lambda call: call[2])
+    assert other.sessions == result.sessions
+    assert other.vocabulary == result.vocabulary
+
+
+def test_order_of_another_run_is_left_where_it_differs(virtually: Virtually) -> None:
+    """A record that does not fit is no trap: the run goes on by itself."""
+    model = ScriptedModel(by_call)
+    work = schedule(model, 2, order=Order([1, 77, 3]))
+    result = virtually(work.process_in_parallel(make_sessions(20), NOTHING))
+    assert len(result.sessions) == 20
+
+
+def test_merges_withdraw_aliases_from_later_prompts(virtually: Virtually) -> None:
+    """Once two labels are merged in the background, calls that begin later are shown the canonical only."""
+    model = ScriptedModel(by_call, groups=lambda labels: [tuple(labels[:2])], delay=lambda _context: 1.0)
+    result = virtually(schedule(model, 2, merge_every=2).process_in_parallel(make_sessions(30), NOTHING))
+    assert model.judged, "nothing was merged on the way"
+    first, second = model.judged[0][:2]
+    last = seen(model)[-1][1]
+    assert first in last
+    assert second not in last
+    assert second in result.vocabulary.labels("general_intent"), "what was given stays known"
+
+
+def test_failed_sessions_come_back_one_by_one(virtually: Virtually) -> None:
+    """Sessions that the endpoint failed are asked for again at the end, each alone; streams are halved."""
+
+    def script(_n: int, ids: list[str], _v: VocabularySnapshot, context: CallContext) -> Sequence[ReplyRow]:
+        if context.round <= 4:
+            raise TransientEndpointError("busy")
+        return [row(f"s{i}") for i in range(1, len(ids) + 1)]
+
+    model = ScriptedModel(script)
+    result = virtually(schedule(model).process_in_parallel(make_sessions(24), NOTHING))
+    assert all(r.facts is not None for r in result.sessions)
+    assert [d.streams_after for d in result.degradations] == [2]
+    late = [ids for ids, _, _ in model.calls if ids[0] in {f"a{i:03}" for i in range(12)}][4:]
+    assert late
+    assert all(len(ids) == 1 for ids in late)
+
+
+def test_dead_endpoint_ends_the_run(virtually: Virtually) -> None:
+    """When nothing comes back any more, the run stops instead of asking for ever."""
+
+    def script(*_: Any) -> Sequence[ReplyRow]:
+        raise TransientEndpointError("gone")
+
+    with pytest.raises(EndpointGoneError, match="resume"):
+        virtually(schedule(ScriptedModel(script)).process_in_parallel(make_sessions(24), NOTHING))
+
+
+def test_calls_in_flight_are_finished_before_a_stop(virtually: Virtually) -> None:
+    """When the budget ends one call, those already paid for are still awaited."""
+    finished: list[int] = []
+
+    def script(_n: int, ids: list[str], _v: VocabularySnapshot, context: CallContext) -> Sequence[ReplyRow]:
+        if context.round == 2:
+            raise BudgetExceededError("used up")
+        finished.append(context.round)
+        return [row(f"s{i}") for i in range(1, len(ids) + 1)]
+
+    model = ScriptedModel(script, delay=lambda context: float(context.round))
+    with pytest.raises(BudgetExceededError):
+        virtually(schedule(model).process_in_parallel(make_sessions(40), NOTHING))
+    assert set(finished) >= {1, 3, 4}
+
+
+def test_staleness_counts_what_others_found_meanwhile(virtually: Virtually) -> None:
+    """A slow call misses a version per call that ended while it was under way."""
+    model = ScriptedModel(by_call, delay=lambda context: 10.0 if context.round == 1 else 1.0)
+    result = virtually(schedule(model, 2).process_in_parallel(make_sessions(15), NOTHING))
+    record = next(record for record in result.rounds if record.round == 1)
+    assert record.staleness == 4
+    assert record.missed_labels == 4
+    assert [r.staleness for r in result.rounds if r.round != 1] == [0, 0, 0, 0]
+
+
+@given(
+    st.integers(1, 500),
+    st.integers(1, 20),
+    st.integers(1, 5),
+    st.integers(1, 32),
+    st.none() | st.floats(0.1, 5),
+)
+def test_call_sizes_stay_within_their_limits(
+    waiting: int, most: int, smallest: int, streams: int, taper: float | None
+) -> None:
+    """A call holds at least one session and at most a full call; less waiting never makes it larger."""
+    size = call_size(waiting, most, smallest, streams=streams, taper=taper)
+    assert 1 <= size <= most
+    assert size >= call_size(max(1, waiting - 1), most, smallest, streams=streams, taper=taper)
+
+
+def test_smallest_call_grows_with_the_run() -> None:
+    """2 in a short run, 5 in a long one, and what is configured in any."""
+    assert [smallest_call(ParallelConfig(8), count) for count in (100, 800, 100_000)] == [2, 4, 5]
+    assert smallest_call(ParallelConfig(8, smallest_call=9), 100) == 9
+
+
+def test_sessions_too_long_for_a_call_stand_alone(virtually: Virtually) -> None:
+    """Token limits hold for calls formed one at a time."""
+    model = ScriptedModel(by_call)
+    long: list[Session] = make_sessions(4, tokens=90_000)
+    result = virtually(schedule(model, 2).process_in_parallel(long, NOTHING))
+    assert len(result.sessions) == 4
+    assert [len(ids) for ids, _, _ in model.calls] == [1, 1, 1, 1]

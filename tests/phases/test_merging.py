@@ -1,0 +1,142 @@
+"""Merging on the way: when it is time, and what it settles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fakes import SCHEMA, ScriptedModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoanalyze.config import ResolutionConfig, RetryConfig
+from autoanalyze.phases.conflicts import ConflictResolution
+from autoanalyze.phases.merging import BackgroundMerging
+from autoanalyze.phases.vocabulary import Vocabulary
+from autoanalyze.records import VocabularySnapshot
+from autoanalyze.simulation.clock import VirtualClockLoop
+
+Virtually = Callable[[Any], Any]
+FIELD = "general_intent"
+
+
+def initials(labels: Sequence[str]) -> list[tuple[str, ...]]:
+    """A judge to whom labels with the same first letter are one."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        groups.setdefault(label[0], []).append(label)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def conflicts(model: ScriptedModel, opinions: int = 1) -> ConflictResolution:
+    config = ResolutionConfig(opinions=opinions)
+    return ConflictResolution(model, SCHEMA, config, retry=RetryConfig(), seed=1, judge="j")
+
+
+def merging(**config: Any) -> BackgroundMerging:
+    settings = ResolutionConfig(**{"every_labels": None, **config})
+    return BackgroundMerging(conflicts(ScriptedModel()), SCHEMA, settings, withdraw_aliases=True)
+
+
+def test_merges_are_due_by_labels_or_rounds() -> None:
+    """Whichever comes first, if anything is new at all."""
+    by_labels, by_rounds, never = merging(every_labels=3), merging(every_rounds=2), merging()
+    for one in (by_labels, by_rounds, never):
+        one.note(new_labels=2, rounds=1)
+    assert not by_labels.due()
+    assert not by_rounds.due()
+    for one in (by_labels, by_rounds, never):
+        one.note(new_labels=1, rounds=1)
+    assert by_labels.due()
+    assert by_rounds.due()
+    assert not never.due()
+    nothing_new = merging(every_rounds=1)
+    nothing_new.note(new_labels=0, rounds=5)
+    assert not nothing_new.due()
+
+
+def test_eighths_of_a_round_add_up() -> None:
+    """Without rounds a call of one of eight streams is an eighth of one."""
+    one = merging(every_rounds=1)
+    for _ in range(8):
+        assert not one.due()
+        one.note(new_labels=1, rounds=1 / 8)
+    assert one.due()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.lists(st.text("ABC", min_size=1, max_size=3), max_size=6), min_size=1, max_size=5))
+def test_steps_end_where_one_step_ends(arrivals: list[list[str]]) -> None:
+    """With a judge who does not err, merging on the way groups labels as merging at the end does."""
+    import asyncio
+
+    async def go() -> tuple[ConflictResolution, ConflictResolution]:
+        stepwise, at_once = (
+            conflicts(ScriptedModel(groups=initials)),
+            conflicts(ScriptedModel(groups=initials)),
+        )
+        counts: dict[str, int] = {}
+        for step, labels in enumerate(arrivals, start=1):
+            counts |= dict.fromkeys(labels, 1)
+            await stepwise.resolve_conflicts({FIELD: dict(counts)}, step=step)
+        await at_once.resolve_conflicts({FIELD: counts})
+        return stepwise, at_once
+
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        parts = [
+            {
+                frozenset(label for label in known if redirects.get(label, label) == canonical)
+                for canonical in known
+            }
+            - {frozenset()}
+            for resolution in runner.run(go())
+            for redirects in (resolution.redirects().get(FIELD, {}),)
+            for known in ({label for labels in arrivals for label in labels},)
+        ]
+    assert parts[0] == parts[1]
+
+
+def test_what_stands_is_not_judged_again(virtually: Virtually) -> None:
+    """Two labels that were judged apart stay apart, whatever the judge says when he sees them again."""
+    answers = iter([[], [("Apple", "Berry", "Bear")]])
+    model = ScriptedModel(groups=lambda _labels: next(answers))
+    resolution = conflicts(model)
+    virtually(resolution.resolve_conflicts({FIELD: {"Apple": 2, "Berry": 1}}, step=1))
+    result = virtually(resolution.resolve_conflicts({FIELD: {"Apple": 2, "Berry": 1, "Bear": 1}}, step=2))
+    assert result.redirects() == {FIELD: {"Bear": "Apple"}}
+    assert [merge.round for merge in result.resolutions] == [2]
+    assert model.judged == [["Apple", "Berry"], ["Apple", "Berry", "Bear"]]
+
+
+def test_many_labels_get_a_third_look_only_if_two_differ(virtually: Virtually) -> None:
+    """Of many labels the majority is asked first; of few, all looks go side by side."""
+    many = {f"Label {i}": 1 for i in range(60)}
+    agreeing = ScriptedModel(groups=lambda _labels: [("Label 1", "Label 2")])
+    result = virtually(conflicts(agreeing, 3).resolve_conflicts({FIELD: many}))
+    assert len(agreeing.judged) == 2
+    assert result.redirects() == {FIELD: {"Label 2": "Label 1"}}
+    answers = iter([[("Label 1", "Label 2")], [], [("Label 2", "Label 1")]])
+    differing = ScriptedModel(groups=lambda _labels: next(answers))
+    result = virtually(conflicts(differing, 3).resolve_conflicts({FIELD: many}))
+    assert len(differing.judged) == 3
+    assert result.redirects() == {FIELD: {"Label 2": "Label 1"}}
+    few = ScriptedModel(groups=lambda _labels: [])
+    virtually(conflicts(few, 3).resolve_conflicts({FIELD: {"A": 1, "B": 1}}))
+    assert len(few.judged) == 3
+
+
+def test_published_aliases_leave_the_prompts(virtually: Virtually) -> None:
+    """After a merge prompts show the canonical only; the version stays, and the label stays known."""
+    model = ScriptedModel(groups=initials)
+    one = BackgroundMerging(conflicts(model), SCHEMA, ResolutionConfig(every_labels=2), withdraw_aliases=True)
+    known = Vocabulary(SCHEMA)
+    known.add({FIELD: ["Apple"]})
+    known.add({FIELD: ["Avocado", "Berry"]})
+    virtually(one.merge(known.snapshot(), []))
+    one.publish(known, None)
+    snapshot = known.snapshot()
+    assert snapshot.shown().labels(FIELD) == ("Apple", "Berry")
+    assert snapshot.shown().version == snapshot.version == 2
+    assert snapshot.labels(FIELD) == ("Apple", "Avocado", "Berry")
+    assert snapshot.extended({FIELD: ["Avocado"]}) is snapshot, "a withdrawn label is not new again"
+    assert VocabularySnapshot().shown() == VocabularySnapshot()
