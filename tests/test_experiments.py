@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -25,3 +26,54 @@ def test_main_job_experiment_writes_its_results(tmp_path: Path, repository: Path
     assert results["consistency"].is_between(0.5, 1).all()
     assert (tmp_path / "table.md").read_text().count("| synthetic |") == 6
     assert (tmp_path / "timeline.png").stat().st_size > 5_000
+
+
+@pytest.mark.slow
+def test_schedules_experiment_writes_its_results(tmp_path: Path, repository: Path) -> None:
+    """The quick form has every setting and lever once per seed, both tables and the figure."""
+    subprocess.run(
+        [
+            sys.executable,
+            str(repository / "experiments/schedules/run.py"),
+            "--quick",
+            "--into",
+            str(tmp_path),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    results = pl.read_csv(tmp_path / "results.csv")
+    assert results.group_by("setting", "seed").len()["len"].unique().to_list() == [3]
+    assert results["seed"].unique().sort().to_list() == [1, 2]
+    targets, levers = ((tmp_path / f"{name}.md").read_text() for name in ("table", "levers"))
+    assert "| default |" in targets
+    assert "| design |" in targets
+    assert set(results["setting"]) >= {line.split("|")[2].strip() for line in levers.splitlines()[3:]}
+    assert (tmp_path / "levers.png").stat().st_size > 5_000
+
+
+def test_earlier_timings_fit_is_least_squares() -> None:
+    """Set-up and slope come from the sequential column alone: by hand 25.49 s and 1.4085 s per session."""
+    path = Path(__file__).parent.parent / "experiments" / "earlier_timings" / "run.py"
+    spec = importlib.util.spec_from_file_location("earlier_timings", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.fitted() == pytest.approx((25.49, 1.4085), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_earlier_timings_are_predicted(tmp_path: Path, repository: Path) -> None:
+    """Three seeds are enough to see that the prediction for 100 sessions holds (the command fails else)."""
+    command = [
+        str(repository / "experiments/earlier_timings/run.py"),
+        "--seeds",
+        "3",
+        "--into",
+        str(tmp_path),
+    ]
+    subprocess.run([sys.executable, *command], check=True, capture_output=True, timeout=300)
+    assert (tmp_path / "table.md").read_text().count("\n| ") == 6
+    assert (tmp_path / "timings.png").stat().st_size > 5_000

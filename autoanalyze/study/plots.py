@@ -128,7 +128,8 @@ def timeline(calls: pl.DataFrame, *, title: str = "", ax: Axes | None = None) ->
                 linewidth=0.4,
                 hatch="////" if retried else None,
             )
-        names = {0: "discovery,\nresolution"}
+        alone = [phase for phase in ("discovery", "resolution") if phase in calls["phase"]]
+        names = {0: ",\n".join(alone) or "discovery"}
         ax.set_yticks(streams, [names.get(stream, f"stream {stream}") for stream in streams])
         ax.invert_yaxis()
         ax.set_xlabel("model time, seconds")

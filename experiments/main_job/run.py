@@ -10,62 +10,34 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from matplotlib.figure import Figure
-from rich.progress import track
 
 from autoanalyze.build import build_analysis, import_sessions
+from autoanalyze.campaigns import Point, measure
 from autoanalyze.composition import compose
 from autoanalyze.study.intervals import paired_interval
 from autoanalyze.study.plots import timeline
-from autoanalyze.study.runs import load_run
 
 HERE = Path(__file__).resolve().parent
 STAR = HERE.parents[2] / "shared" / "data" / "star.parquet"
-SETTINGS = {"default": (), "design (one look of the judge)": ("preset=design",)}
-MEASURES = ("consistency", "precision", "coverage")
+SETTINGS = {"default": (), "design": ("preset=design",)}
 
 
-def run_once(folder: Path, overrides: Sequence[str], seed: int) -> list[dict[str, Any]]:
-    """A row per field of one run."""
-    run = build_analysis(compose([*overrides, f"seed={seed}"])).run_sync(folder / str(seed))
-    record, sessions = run.record, run.sessions
-    assert sessions["session_id"].n_unique() == len(sessions) == record["sessions"]["sampled"]
+def points(data: dict[str, tuple[str, ...]], sessions: int, seeds: int) -> list[Point]:
+    """All settings on all data sets, at seeds 1 to `seeds`, each with its baseline."""
     return [
-        {
-            "seed": seed,
-            "field": field,
-            **{measure: metrics[measure]["value"] for measure in MEASURES},
-            "labels": record["labels"][field]["final"],
-            "concepts": int(metrics["concept_count"]["value"]),
-            "speedup": record["speedup"],
-            "model_seconds": record["model_seconds"],
-            "cost_usd": record["cost_usd"],
-            "unresolved": record["sessions"]["unresolved"],
-        }
-        for field, metrics in record["metrics"].items()
+        Point(
+            (("sessions", name), ("setting", setting)),
+            ("baseline=run", f"data.count={sessions}", *source, *overrides),
+            seed,
+        )
+        for name, source in data.items()
+        for setting, overrides in SETTINGS.items()
+        for seed in range(1, seeds + 1)
     ]
-
-
-def run_seeds(data: str, overrides: Sequence[str], seeds: int, folder: Path) -> list[pl.DataFrame]:
-    """All settings on one data set, at seeds 1 to `seeds`."""
-    frames = []
-    # Spawned, not forked: Polars' threads do not survive a fork.
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        for setting, changes in SETTINGS.items():
-            where = folder / data / setting
-            runs = pool.map(run_once, repeat(where), repeat([*overrides, *changes]), range(1, seeds + 1))
-            rows = [row for run in track(runs, f"{data}, {setting}", total=seeds) for row in run]
-            names = (pl.lit(data).alias("sessions"), pl.lit(setting).alias("setting"))
-            frames.append(pl.DataFrame(rows).select(*names, pl.all()))
-    return frames
 
 
 def table(frame: pl.DataFrame) -> str:
@@ -76,8 +48,8 @@ def table(frame: pl.DataFrame) -> str:
     ]
     for names, group in frame.group_by(["sessions", "setting", "field"], maintain_order=True):
         cells = [str(name) for name in names]
-        for measure in ("consistency", "precision"):
-            estimate = paired_interval(group[measure].to_list())
+        for measured in ("consistency", "precision"):
+            estimate = paired_interval(group[measured].to_list())
             cells.append(f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]")
         cells.append(f"{group['labels'].mean():.1f} / {group['concepts'].mean():.1f}")
         faster = paired_interval(group["speedup"].to_list())
@@ -86,12 +58,13 @@ def table(frame: pl.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw_timeline(folder: Path, into: Path) -> None:
+def draw_timeline(sessions: int, into: Path) -> None:
     """The time line of one run."""
-    run = load_run(folder)
-    ax = timeline(
-        run.calls, title=f"{len(run.sessions):,} synthetic sessions, simulated {run.record['model']}"
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        config = compose([f"data.count={sessions}", "baseline=none", "seed=1"])
+        run = build_analysis(config).run_sync(Path(scratch) / "run")
+        title = f"{len(run.sessions):,} synthetic sessions, simulated {run.record['model']}"
+        ax = timeline(run.calls, title=title)
     assert isinstance(ax.figure, Figure)
     ax.figure.savefig(into / "timeline.png")
 
@@ -107,18 +80,16 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=HERE, help="where the results go")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
-    count = f"data.count={arguments.sessions}"
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        frames = run_seeds("synthetic", [count], arguments.seeds, folder)
+        data: dict[str, tuple[str, ...]] = {"synthetic": ()}
         if arguments.star.exists():
-            store = folder / "star.duckdb"
+            store = Path(scratch) / "star.duckdb"
             import_sessions(arguments.star, store, bot_id="default", mapping={}, strict=False)
-            frames += run_seeds("STAR", [count, "data=store", f"data.path={store}"], arguments.seeds, folder)
-        draw_timeline(folder / "synthetic" / "default" / "1", arguments.into)
-    frame = pl.concat(frames)
+            data["STAR"] = ("data=store", f"data.path={store}")
+        frame = measure(points(data, arguments.sessions, arguments.seeds), "Runs")
     frame.write_csv(arguments.into / "results.csv", float_precision=6)
     (arguments.into / "table.md").write_text(table(frame), encoding="utf-8")
+    draw_timeline(arguments.sessions, arguments.into)
     print(table(frame))
 
 
