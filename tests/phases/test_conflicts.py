@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoanalyze.config import ResolutionConfig, RetryConfig
-from autoanalyze.phases.conflicts import ConflictResolution, agreed, checked_redirects
+from autoanalyze.phases.conflicts import ConflictResolution
+from autoanalyze.phases.redirects import agreed, checked_redirects
 from autoanalyze.records import Facts
 
 Virtually = Callable[[Any], Any]
