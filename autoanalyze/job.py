@@ -154,7 +154,8 @@ class Job:
             finally:
                 await model.close()
         cost = tokens.calculate_cost_estimate(journal.usage)
-        return Outcome(phases, journal.account(), cost, clock.time() - start), stopped
+        probes = tokens.calculate_cost_estimate(phases.probes.usage) if phases.probes else 0.0
+        return Outcome(phases, journal.account(), cost, clock.time() - start, probes), stopped
 
     def _model(self, endpoint: Endpoint, tokens: TokenManagement, journal: Journal) -> OpenAIAnalysis:
         config = self._config

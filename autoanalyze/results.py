@@ -60,6 +60,8 @@ class Outcome:
     account: Account
     cost_usd: float
     model_seconds: float
+    probes_cost_usd: float = 0.0
+    """The part of `cost_usd` that probes took."""
 
 
 def totals(outcome: Outcome) -> dict[str, Any]:
@@ -92,17 +94,18 @@ def totals(outcome: Outcome) -> dict[str, Any]:
         },
         "model_seconds": round(outcome.model_seconds, 3),
         **phase_totals(phases),
-        "probes": phases.probes and probe_totals(phases.probes),
+        "probes": phases.probes and probe_totals(phases.probes, outcome.probes_cost_usd),
     }
 
 
-def probe_totals(probes: ProbeResult) -> dict[str, Any]:
+def probe_totals(probes: ProbeResult, cost_usd: float) -> dict[str, Any]:
     """What measuring agreement took; it is part of the run's own calls, tokens and time."""
     return {
         "asked": probes.asked,
         "answered": len(probes.facts),
         "calls": probes.calls,
         "tokens": tokens_of(probes.usage),
+        "cost_usd": round(cost_usd, 6),
         "seconds": round(probes.seconds, 3),
     }
 

@@ -101,7 +101,9 @@ def totals_table(run: Run) -> Table:
         for name, estimate in fields.items():
             table.add_row(f"agreement of {kind}: {name}", interval(estimate))
     if record["probes"] is not None:
-        table.add_row("probes", f"{record['probes']['answered']:,} of {record['probes']['asked']:,} answered")
+        probes = record["probes"]
+        answered = f"{probes['answered']:,} of {probes['asked']:,}"
+        table.add_row("probes answered, their cost", f"{answered}, {probes['cost_usd']:.4f} USD")
     table.add_row("calls", f"{record['calls']:,}")
     prompt = f"{tokens['prompt']:,} (cached {tokens['cached']:,})"
     table.add_row("tokens: prompt / completion", f"{prompt} / {tokens['completion']:,}")

@@ -70,6 +70,7 @@ def test_probes_are_counted_once_and_change_no_label(tmp_path: Path) -> None:
     assert probed.record["cost_usd"] > plain.record["cost_usd"]
     calls = probed.calls.filter(pl.col("phase") == "probe")
     assert calls["prompt"].sum() == taken["tokens"]["prompt"]
+    assert 0 < taken["cost_usd"] < probed.record["cost_usd"]
     agreement = probed.record["agreement"]["probes"]["general_intent"]
     assert 0.7 < agreement["value"] <= 1
     assert agreement["low"] <= agreement["value"] <= agreement["high"]
