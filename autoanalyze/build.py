@@ -245,6 +245,8 @@ class Workshop:
         """The same analysis again and again, each in a run folder of its own inside the run's."""
         config = self._config
         tables, cost = [sessions_table(outcome.phases)], 0.0
+        # The budget is one for all repetitions together.
+        spent = outcome.account.spent_usd + outcome.account.uncertain_usd
         tracker.update(phase="repeats", step=0, steps=(config.repeat - 1) * len(tables[0]))
         for repetition in range(config.repetition + 1, config.repetition + config.repeat):
             again = replace(
@@ -254,10 +256,12 @@ class Workshop:
                 baseline="none",
                 probe_share=0.0,
                 journal=JournalConfig(),
+                budget_usd=None if config.budget_usd is None else config.budget_usd - spent,
             )
             run = self._run_inside(folder, f"repeat-{repetition}", again, tracker)
             tables.append(run.sessions)
             cost += run.record["cost_usd"]
+            spent += run.record["paid"]["cost_usd"] + run.record["paid"]["uncertain_usd"]
         agreement = repeats_agreement(config, tables)
         return {"runs": config.repeat, "cost_usd": round(cost, 6), "fields": agreement}
 

@@ -12,6 +12,7 @@ from autoanalyze.job import sampled, token_management
 from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
 from autoanalyze.phases.continuous import call_size, smallest_call
 from autoanalyze.phases.discovery import size_of_discovery
+from autoanalyze.phases.probes import PROBES_PER_CALL
 from autoanalyze.records import Session, Usage
 from autoanalyze.study.efficiency import rate_limit_seconds
 
@@ -69,7 +70,8 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     """Plan a run from metadata, without contacting anything.
 
     Completions are taken at 80 tokens a session, nothing as cached, speeds as in the noise
-    configuration (published medians). The upper bound has every completion at its limit.
+    configuration (published medians). The upper bound has every completion at its limit. Probes and
+    repetitions are in it, a baseline is not.
     """
     effective = sequential(config) if config.sync == "sequential" else config
     sessions, _ = sampled(effective, store)
@@ -82,31 +84,35 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
         for batch in dealt(effective, sessions[first:], tokens)
         for part in batches(tokens, batch, effective.parallel.sessions_per_stream)
     ]
+    probes = sessions[: round(effective.probe_share * len(sessions))]
+    parallel += batches(tokens, probes, PROBES_PER_CALL)
     fields = len(effective.schema.fields)
     judged = fields * effective.resolution.opinions if effective.resolution.mode == "llm" else 0
     labelling = [*discovery, *parallel]
     overhead = tokens.overhead_tokens + VOCABULARY_TOKENS
-    prompt = sum(session.token_count for session in sessions) + len(labelling) * overhead
+    asked = [*sessions, *probes]
+    prompt = sum(session.token_count for session in asked) + len(labelling) * overhead
     prompt += judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
     completion = (
-        len(sessions) * COMPLETION_TOKENS_PER_SESSION + judged * JUDGE_LABELS * JUDGE_REPLY_TOKENS_PER_LABEL
+        len(asked) * COMPLETION_TOKENS_PER_SESSION + judged * JUDGE_LABELS * JUDGE_REPLY_TOKENS_PER_LABEL
     )
     limit = sum(tokens.completion_limit(len(batch)) for batch in labelling) + judged * JUDGE_LABELS * 10
     upper = Usage(round(prompt * UPPER_PROMPT), 0, limit)
+    times = effective.repeat
     return Plan(
         effective.model.name,
         len(sessions),
-        len(discovery),
-        len(parallel),
-        judged,
-        prompt,
-        completion,
-        tokens.calculate_cost_estimate(Usage(prompt, 0, completion)),
-        tokens.calculate_cost_estimate(upper) * UPPER_RETRIES,
-        working_seconds(effective, discovery, parallel),
+        len(discovery) * times,
+        len(parallel) * times,
+        judged * times,
+        prompt * times,
+        completion * times,
+        tokens.calculate_cost_estimate(Usage(prompt, 0, completion)) * times,
+        tokens.calculate_cost_estimate(upper) * UPPER_RETRIES * times,
+        working_seconds(effective, discovery, parallel) * times,
         rate_limit_seconds(
-            prompt + completion,
-            len(labelling) + judged,
+            (prompt + completion) * times,
+            (len(labelling) + judged) * times,
             tokens_per_minute=limits.tokens_per_minute,
             requests_per_minute=limits.requests_per_minute,
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -119,11 +120,16 @@ class ConflictResolution:
         `counts`: per field, sessions per label, in order of arrival. `step` numbers merges made on the
         way; 0 is the one at the end.
         """
-        parts = await together(
-            self._resolve_field(label_field, counts.get(label_field.name, {}), step)
-            for label_field in self._schema.fields
+        fields = self._schema.fields
+        parts = await asyncio.gather(
+            *(self._resolve_field(field, counts.get(field.name, {}), step) for field in fields),
+            return_exceptions=True,
         )
-        self._total = combined([self._total, *parts])
+        # What one field found is kept when another failed: its labels will not be judged again.
+        self._total = combined([self._total, *(part for part in parts if isinstance(part, ResolutionResult))])
+        for part in parts:
+            if isinstance(part, BaseException):
+                raise part
         return self._total
 
     async def _resolve_field(
@@ -138,25 +144,28 @@ class ConflictResolution:
         """
         known = self._judged_labels[label_field.name]
         labels = known.unjudged(counts)
+        # Settled for good only at the end: a failure in between leaves all of it to a later step.
+        standing, redirects = list(known.standing), dict(known.redirects)
         size = self._config.labels_per_call
         found, usage, errors = 0, Usage(), []
         for start in range(0, len(labels) if self._config.mode != "none" else 0, size):
             fresh = labels[start : start + size]
-            shown = [*known.standing, *fresh]
+            shown = [*standing, *fresh]
             opinions = await self.identify_potential_conflicts(label_field, shown, step)
             usage += opinions.usage
             errors += [f"{label_field.name}: {error}" for error in opinions.errors]
             if len(shown) > 1 and not opinions.redirects:
                 continue  # nobody could be understood: the labels are judged in a later step, if there is one
-            found += len(set(agreed(shown, opinions.redirects, needed=1, standing=known.standing).values()))
+            found += len(set(agreed(shown, opinions.redirects, needed=1, standing=standing).values()))
             needed = len(opinions.redirects) // 2 + 1
-            merged = agreed(shown, opinions.redirects, needed=needed, standing=known.standing)
-            known.redirects |= merged
-            known.standing += [label for label in fresh if label not in merged]
+            merged = agreed(shown, opinions.redirects, needed=needed, standing=standing)
+            redirects |= merged
+            standing += [label for label in fresh if label not in merged]
+        known.standing, known.redirects = standing, redirects
         resolutions = tuple(
-            Resolution(label_field.name, alias, known.redirects[alias], self._judge, "same meaning", step)
+            Resolution(label_field.name, alias, redirects[alias], self._judge, "same meaning", step)
             for alias in labels
-            if alias in known.redirects
+            if alias in redirects
         )
         self._on_field(label_field.name)
         resolved = len({resolution.canonical for resolution in resolutions})

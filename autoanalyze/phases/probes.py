@@ -11,9 +11,9 @@ from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.phases.together import together
 from autoanalyze.records import CallContext, Facts, Session, SessionResult, Usage, VocabularySnapshot
 
-__all__ = ["ProbeResult", "ProbeSessions"]
+__all__ = ["PROBES_PER_CALL", "ProbeResult", "ProbeSessions"]
 
-SESSIONS_PER_CALL = 5
+PROBES_PER_CALL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ProbeSessions:
         start = clock.time()
         by_id = {session.session_id: session for session in sessions}
         ordered = sorted(chosen, key=lambda result: (result.vocabulary_version, result.session_id))
-        groups = [ordered[i : i + SESSIONS_PER_CALL] for i in range(0, len(ordered), SESSIONS_PER_CALL)]
+        groups = [ordered[i : i + PROBES_PER_CALL] for i in range(0, len(ordered), PROBES_PER_CALL)]
 
         async def probe(group: Sequence[SessionResult], number: int) -> list[SessionResult]:
             seen = VocabularySnapshot(vocabulary.additions[: group[0].vocabulary_version])

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from fakes import SCHEMA, ScriptedModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.config import ResolutionConfig, RetryConfig
+from autoanalyze.errors import EndpointGoneError, TransientEndpointError
 from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.merging import BackgroundMerging
 from autoanalyze.phases.vocabulary import Vocabulary
-from autoanalyze.records import VocabularySnapshot
+from autoanalyze.records import Judgement, VocabularySnapshot
 from autoanalyze.simulation.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
@@ -106,6 +108,29 @@ def test_what_stands_is_not_judged_again(virtually: Virtually) -> None:
     assert result.redirects() == {FIELD: {"Bear": "Apple"}}
     assert [merge.round for merge in result.resolutions] == [2]
     assert model.judged == [["Apple", "Berry"], ["Apple", "Berry", "Bear"]]
+
+
+def test_failure_on_the_way_loses_no_merge(virtually: Virtually) -> None:
+    """When the judge of one field cannot be reached, what the other field's found is kept, and the failed
+    field is judged in a later step."""
+
+    class Flaky(ScriptedModel):
+        broken = True
+
+        async def judge_duplicates(self, label_field: Any, labels: Sequence[str], context: Any) -> Judgement:
+            if label_field.name == "transfer_reason" and self.broken:
+                raise TransientEndpointError("gone")
+            return await super().judge_duplicates(label_field, labels, context)
+
+    model = Flaky(groups=initials)
+    resolution = conflicts(model)
+    counts = {FIELD: {"Apple": 1, "Avocado": 1}, "transfer_reason": {"Bug": 1, "Blame": 1}}
+    with pytest.raises(EndpointGoneError):
+        virtually(resolution.resolve_conflicts(counts, step=1))
+    assert resolution.redirects() == {FIELD: {"Avocado": "Apple"}}
+    model.broken = False
+    result = virtually(resolution.resolve_conflicts(counts))
+    assert result.redirects() == {FIELD: {"Avocado": "Apple"}, "transfer_reason": {"Blame": "Bug"}}
 
 
 def test_many_labels_get_a_third_look_only_if_two_differ(virtually: Virtually) -> None:
