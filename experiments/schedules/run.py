@@ -1,9 +1,10 @@
-"""How fast can it be and stay consistent, and which lever brings what? 20 paired seeds (60 for the closest targets).
+"""How fast can it be and stay consistent, and which lever brings what?
 
     .venv/bin/python experiments/schedules/run.py [--seeds 20] [--quick] [--into FOLDER]
 
-Writes beside itself results.csv (a row per run and field), table.md (the targets), levers.md (one
-lever taken away at a time) and levers.png. The quick form takes 100 sessions and two seeds.
+20 paired seeds, and 60 where the targets are close. Writes beside itself results.csv (a row per run and
+field), table.md (the targets), levers.md (one lever taken away at a time) and levers.png. The quick form
+takes 100 sessions and two seeds.
 """
 
 from __future__ import annotations
