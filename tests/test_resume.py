@@ -205,7 +205,13 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-LONG = ("data.count=2000", "hydra.run.dir=long", "baseline=none", "resamples=10")
+LONG = (
+    "data.count=2000",
+    "hydra.run.dir=long",
+    "baseline=none",
+    "resamples=10",
+    "parallel.sessions_per_stream=2",
+)
 
 
 @pytest.mark.slow
