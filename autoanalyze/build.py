@@ -226,7 +226,8 @@ class Workshop:
         wanted = self._config.baseline or ("run" if self.simulated else "none")
         if wanted == "run" and self._config.sync != "sequential":
             tracker.update(phase="baseline", step=0, steps=tracker.current.sessions_total)
-            record = self._run_inside(folder, "baseline", sequential(self._config), tracker).record
+            baseline = replace(sequential(self._config), journal=self._journal_inside("baseline"))
+            record = self._run_inside(folder, "baseline", baseline, tracker).record
             wanted_keys = ("model_seconds", "calls", "tokens", "cost_usd", "metrics")
             added["baseline"] = {key: record[key] for key in wanted_keys}
             added["speedup"] = round(speedup(record["model_seconds"], outcome.model_seconds), 4)
@@ -255,7 +256,7 @@ class Workshop:
                 repetition=repetition,
                 baseline="none",
                 probe_share=0.0,
-                journal=JournalConfig(),
+                journal=self._journal_inside(f"repeat-{repetition}"),
                 budget_usd=None if config.budget_usd is None else config.budget_usd - spent,
             )
             run = self._run_inside(folder, f"repeat-{repetition}", again, tracker)
@@ -264,6 +265,13 @@ class Workshop:
             spent += run.record["paid"]["cost_usd"] + run.record["paid"]["uncertain_usd"]
         agreement = repeats_agreement(config, tables)
         return {"runs": config.repeat, "cost_usd": round(cost, 6), "fields": agreement}
+
+    def _journal_inside(self, name: str) -> JournalConfig:
+        """Where a run inside this one takes its answers from: a replay replays those of the recorded run."""
+        journal = self._config.journal
+        if journal.mode != "replay":
+            return JournalConfig()
+        return replace(journal, reuse=[str(Path(folder) / name) for folder in journal.reuse])
 
     def _run_inside(self, folder: RunFolder, name: str, config: Config, tracker: ProgressTracker) -> Run:
         """Another run of the same sessions, in a run folder inside this run's; resumed if it was begun."""

@@ -45,8 +45,7 @@ def test_schedules_experiment_writes_its_results(tmp_path: Path, repository: Pat
     )
     results = pl.read_csv(tmp_path / "results.csv")
     assert results.group_by("setting", "seed").len()["len"].unique().to_list() == [3]
-    seeds = {s: runs["seed"].n_unique() for (s,), runs in results.group_by("setting")}
-    assert seeds == {s: 6 if s in ("default", "sequential", "original prompt") else 2 for s in seeds}
+    assert results.group_by("setting").agg(pl.col("seed").n_unique())["seed"].unique().to_list() == [2]
     targets, levers = ((tmp_path / f"{name}.md").read_text() for name in ("table", "levers"))
     assert "| default |" in targets
     assert "| design |" in targets

@@ -176,6 +176,18 @@ def test_live_run_without_barrier_is_taken_up_as_it_was(tmp_path: Path) -> None:
     assert replayed.record["paid"]["calls"] == 0
 
 
+def test_replay_replays_repetitions_and_baseline(tmp_path: Path, config: Config) -> None:
+    """Runs inside a run are replayed from those inside the recorded one: nothing is asked for again."""
+    config = replace(config, repeat=2, baseline="run")
+    run = build_analysis(config).run_sync(tmp_path / "run")
+    again = replace(config, journal=JournalConfig("replay", [str(run.path)]))
+    replayed = build_analysis(again).run_sync(tmp_path / "again")
+    for inner in ("", "repeat-2", "baseline"):
+        assert load_run(tmp_path / "again" / inner).record["paid"]["calls"] == 0, inner
+    assert replayed.record["agreement"] == run.record["agreement"]
+    assert replayed.record["speedup"] == run.record["speedup"]
+
+
 def test_damaged_journal_is_refused(tmp_path: Path, config: Config) -> None:
     """A journal that somebody changed is not built upon."""
     folder = tmp_path / "run"

@@ -187,7 +187,7 @@ class AnalysisPrompt:
             rows = tuple(ReplyRow(row.key, with_outcome(row.values, full)) for row in rows)
         if self.layout == "original":
             short = {session_id: f"s{number}" for number, session_id in enumerate(session_ids, start=1)}
-            rows = tuple(ReplyRow(short.get(row.key, row.key), row.values) for row in rows)
+            rows = tuple(ReplyRow(short.get(row.key, ""), row.values) for row in rows)
         if self.reply == "numbers":
             known = {name: vocabulary.labels(name) for name in self.schema.names}
             rows = tuple(ReplyRow(row.key, spelled_out(row.values, known)) for row in rows)

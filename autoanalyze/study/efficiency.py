@@ -9,6 +9,8 @@ import polars as pl
 __all__ = ["collisions", "efficiency", "limit_use", "rate_limit_seconds", "staleness"]
 
 MINUTE = 60.0
+MOST_STREAMS = 1_000
+"""More than a configuration may have, discovery included."""
 
 
 def rate_limit_seconds(
@@ -55,7 +57,7 @@ def limit_use(calls: pl.DataFrame, tokens_per_minute: int) -> float | None:
     The first minute does not count, because its allowance is there at once. Null for shorter runs.
     """
     later = calls.filter(pl.col("start") >= MINUTE)
-    lasted = float(later["start"].max() or 0.0) - MINUTE  # type: ignore[arg-type]
+    lasted = float(later["start"].max() or 0.0) - MINUTE  # type: ignore[arg-type]  # times, not just any column
     if lasted <= 0:
         return None
     used = later.filter(pl.col("start") < pl.col("start").max())
@@ -66,7 +68,7 @@ def limit_use(calls: pl.DataFrame, tokens_per_minute: int) -> float | None:
 def staleness(rounds: pl.DataFrame) -> dict[str, float | None]:
     """Means over the calls of a run: versions, and labels found by others, that a call did not see."""
     return {
-        name: None if rounds.is_empty() else round(float(rounds[name].mean()), 4)  # type: ignore[arg-type]
+        name: None if rounds.is_empty() else round(float(rounds[name].mean()), 4)  # type: ignore[arg-type]  # numbers
         for name in ("staleness", "missed_labels")
     }
 
@@ -105,5 +107,9 @@ def collisions(
             & (pl.col("start") < pl.col("end_other"))
             & (pl.col("start_other") < pl.col("end"))
         )
-        counted[name] = pairs.select("concept", "round", "stream", "round_other", "stream_other").n_unique()
+        # A pair of calls that named several things differently is one pair, whichever is looked at first.
+        calls = [pl.col(f"round{end}") * MOST_STREAMS + pl.col(f"stream{end}") for end in ("", "_other")]
+        counted[name] = pairs.select(
+            "concept", first=pl.min_horizontal(*calls), second=pl.max_horizontal(*calls)
+        ).n_unique()
     return counted

@@ -194,7 +194,7 @@ def test_last_order_counts_however_often_a_run_was_resumed(runs: list[list[int]]
             expected = expected if follows and finishes == expected[: len(finishes)] else finishes
         with Journal(path) as journal:
             found = []
-            while (work := journal.next_finished()) is not None:  # type: ignore[assignment]
+            while (work := journal.next_finished()) is not None:  # type: ignore[assignment]  # null ends the loop
                 found.append(work)
                 journal.finished(work)
         assert found == expected

@@ -21,7 +21,7 @@ def results(labels: list[str], start: int = 0) -> list[SessionResult]:
 
 def ramp(streams: int = 8, smallest: int = 2, **config: float) -> Ramp:
     settings = {"mode": "adaptive", "collisions": 20.0, "unseen": 0.02, **config}
-    return Ramp(SCHEMA, DiscoveryConfig(**settings), streams=streams, smallest_call=smallest)  # type: ignore[arg-type]
+    return Ramp(SCHEMA, DiscoveryConfig(**settings), streams=streams, smallest_call=smallest)  # type: ignore[arg-type]  # a float suits every setting
 
 
 def test_formula_by_hand() -> None:

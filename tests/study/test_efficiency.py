@@ -63,6 +63,11 @@ def test_two_streams_that_name_one_thing_at_once_collide() -> None:
     assert scored([("c", 1, 1, "A"), ("c", 1, 2, "B")], {1: (0, 9)}) == 1
 
 
+def test_two_calls_that_cross_several_names_collide_once() -> None:
+    """Each call names the concept A and B: a pair of calls is a pair, whichever name is looked at first."""
+    assert scored([("c", 1, 1, "A"), ("c", 1, 1, "B"), ("c", 1, 2, "A"), ("c", 1, 2, "B")], {1: (0, 9)}) == 1
+
+
 @pytest.mark.parametrize(
     "rows",
     [
