@@ -143,7 +143,7 @@ def drift(run: Run, noise: NoiseConfig) -> tuple[int, int, float | None, float |
     """
     reusable, reused, several, earliest, by_chance = 0, 0, 0, 0, 0.0
     chances = chance_of_known(noise.paraphrases)
-    on_the_way = set(run.merges.filter(pl.col("round") > 0)["canonical"])
+    on_the_way = set(run.merges.filter(pl.col("merged") & (pl.col("round") > 0))["canonical"])
     for (field,), labels in run.labels.group_by("field", maintain_order=True):
         version = dict(zip(labels["label"], labels["version"], strict=True))
         canonical = dict(zip(labels["label"], labels["canonical"], strict=True))

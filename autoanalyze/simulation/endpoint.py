@@ -8,6 +8,7 @@ time passes.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import math
@@ -23,11 +24,15 @@ from starlette.routing import Route
 from autoanalyze.config import FaultsConfig, ModelConfig, NoiseConfig, RateLimit
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.limits import TokenBucket
-from autoanalyze.llm.requests import BatchRequest, parse_request
+from autoanalyze.llm.requests import BatchRequest, JudgeRequest, parse_request
+from autoanalyze.simulation.embeddings import simulated_embedding
 from autoanalyze.simulation.faults import FaultInjector, refused
-from autoanalyze.simulation.model import SimulatedModel, draws
+from autoanalyze.simulation.model import SimulatedModel, draws, fingerprint
 
 __all__ = ["SimulatedEndpoint"]
+
+MOST_TEXTS, EMBEDDING_DIMENSIONS = 2048, 1536
+"""Texts per request, and dimensions unless fewer are asked for, as of text-embedding-3-small."""
 
 CACHE_MINIMUM = 1024
 CACHE_STEP = 128
@@ -92,7 +97,8 @@ class ProviderLimits:
 
 
 class SimulatedEndpoint:
-    """Serves one model of the catalogue. Known routes: chat completions and models.
+    """Serves one model of the catalogue, and embeddings under any name. Known routes: chat completions,
+    embeddings and models.
 
     `tier` sets the account's limits, `faults` what goes wrong on purpose.
     """
@@ -117,6 +123,7 @@ class SimulatedEndpoint:
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                Route("/v1/embeddings", self._embeddings, methods=["POST"]),
                 Route("/v1/models", self._models, methods=["GET"]),
             ]
         )
@@ -133,6 +140,35 @@ class SimulatedEndpoint:
         body = await request.body()
         identity = hashlib.sha256(body).hexdigest()
         return await self.faults.answer(identity, lambda: self._honest(request))
+
+    async def _embeddings(self, request: Request) -> Response:
+        body = await request.body()
+        identity = hashlib.sha256(b"embeddings" + body).hexdigest()
+        return await self.faults.answer(identity, lambda: self._vectors(request), embeddings=True)
+
+    async def _vectors(self, request: Request) -> Response:
+        """Embeddings of an endpoint that works. They are made of the text alone."""
+        try:
+            body = await request.json()
+            given = body["input"]
+            texts = [given] if isinstance(given, str) else list(given)
+            if not texts or len(texts) > MOST_TEXTS or not all(isinstance(text, str) for text in texts):
+                raise ValueError
+            dimensions = int(body.get("dimensions") or EMBEDDING_DIMENSIONS)
+        except (ValueError, KeyError, TypeError):
+            expected = f"the body must be JSON with an input of 1 to {MOST_TEXTS:,} texts"
+            return refused(400, expected, "invalid_request")
+        tokens = sum(self._counter.count(text) for text in texts)
+        encoded = body.get("encoding_format") == "base64"
+        data = []
+        for index, text in enumerate(texts):
+            vector = simulated_embedding(text, dimensions)
+            shown = base64.b64encode(vector.tobytes()).decode() if encoded else vector.tolist()
+            data.append({"object": "embedding", "index": index, "embedding": shown})
+        # Nothing is generated: there is only the way there and back, a third of a first token's time.
+        await asyncio.sleep(self.latency(fingerprint(["embeddings", texts]), tokens, 0) / 3)
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return JSONResponse({"object": "list", "data": data, "model": body.get("model"), "usage": usage})
 
     async def _honest(self, request: Request) -> Response:
         """The answer of an endpoint that works."""
@@ -163,7 +199,9 @@ class SimulatedEndpoint:
         request = parse_request(messages)
         if isinstance(request, BatchRequest):
             return self._labeller.label(request, seed)
-        return self._labeller.judge(request, seed)
+        if isinstance(request, JudgeRequest):
+            return self._labeller.judge(request, seed)
+        return self._labeller.judge_pairs(request, seed)
 
     async def _completion(
         self, body: Mapping[str, Any], text: str, prompt_tokens: int, answer: str

@@ -7,12 +7,14 @@ so that it depends neither on the order of arrival nor on time, and a retry draw
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx2
+import numpy as np
 from starlette.responses import JSONResponse, Response
 
 from autoanalyze.config import FAULTS, FaultsConfig
@@ -39,12 +41,16 @@ class FaultInjector:
 
     def __init__(self, config: FaultsConfig) -> None:
         self._config = config
-        self._kinds = tuple(sorted(config.kinds or FAULTS))
+        kinds = sorted(config.kinds or FAULTS)
+        self._kinds = {
+            True: [kind for kind in kinds if kind in IN_TRANSIT or kind.startswith("embedding")],
+            False: [kind for kind in kinds if not kind.startswith("embedding")],
+        }
         self._asked: Counter[str] = Counter()
         self.requests = 0
         self.drawn: Counter[str] = Counter()
 
-    async def answer(self, identity: str, honest: Answer) -> Response:
+    async def answer(self, identity: str, honest: Answer, *, embeddings: bool = False) -> Response:
         """The answer to the request that `identity` stands for: `honest`'s, or trouble."""
         self.requests += 1
         config = self._config
@@ -54,13 +60,14 @@ class FaultInjector:
         if config.quota_after is not None and self.requests > config.quota_after:
             self.drawn["quota"] += 1
             return refused(429, "You exceeded your current quota.", "insufficient_quota")
-        if not config.rate:
+        kinds = self._kinds[embeddings]
+        if not config.rate or not kinds:
             return await honest()
         self._asked[identity] += 1
         draw = draws("fault", identity, self._asked[identity])
         if draw.random() >= config.rate:
             return await honest()
-        kind = self._kinds[int(draw.integers(len(self._kinds)))]
+        kind = kinds[int(draw.integers(len(kinds)))]
         self.drawn[kind] += 1
         return await self._trouble(kind, honest, float(draw.random()))
 
@@ -82,7 +89,10 @@ class FaultInjector:
         if response.status_code != 200:
             return response
         body = json.loads(bytes(response.body))
-        spoilt(kind, body["choices"][0], chance)
+        if kind.startswith("embedding"):
+            spoil_embeddings(kind, body["data"], chance)
+        else:
+            spoilt(kind, body["choices"][0], chance)
         return JSONResponse(body)
 
 
@@ -92,6 +102,23 @@ STATUS = {
     "server_error": (500, "The server had an error"),
     "unavailable": (503, "The engine is overloaded"),
 }
+
+
+IN_TRANSIT = frozenset({"hang", "reset", "slow", *STATUS})
+"""Trouble that any request can meet, whatever it asks for."""
+
+
+def spoil_embeddings(kind: str, data: list[dict[str, Any]], chance: float) -> None:
+    """Spoil the embeddings of an answer in place."""
+    if kind == "embedding_missing":
+        del data[int(len(data) * chance)]
+    for part in data:
+        vector = np.frombuffer(base64.b64decode(part["embedding"]), dtype=np.float32)
+        if kind == "embedding_not_a_number":
+            vector = np.full_like(vector, np.nan)
+        elif kind == "embedding_dimensions":
+            vector = vector[: len(vector) // 2]
+        part["embedding"] = base64.b64encode(vector.tobytes()).decode()
 
 
 def spoilt(kind: str, choice: dict[str, Any], chance: float) -> None:

@@ -21,7 +21,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from autoanalyze.config import NoiseConfig
 from autoanalyze.llm.prompts import OUTCOMES, AnalysisPrompt
-from autoanalyze.llm.requests import BatchRequest, JudgeRequest
+from autoanalyze.llm.requests import BatchRequest, JudgeRequest, PairsRequest
 from autoanalyze.records import LabelSchema, Truth, VocabularySnapshot
 from autoanalyze.simulation.paraphrase import paraphrases
 
@@ -174,6 +174,17 @@ class SimulatedModel:
             groups.setdefault(next(same, label), []).append(number)
         answer = [group for group in groups.values() if len(group) > 1]
         return json.dumps({"groups": answer}, separators=(",", ":"))
+
+    def judge_pairs(self, request: PairsRequest, seed: int) -> str:
+        """The reply to questions about pairs of labels."""
+        asked = [[question.label, *question.candidates] for question in request.questions]
+        content = fingerprint(["pairs", seed, asked])
+        answers = []
+        for position, question in enumerate(request.questions, start=1):
+            same = [c for c in question.candidates if self._same(request.field, question.label, c, content)]
+            reason = "other words for one matter" if same else "they differ in substance"
+            answers.append({"q": position, "same": [request.numbers[c] for c in same], "reason": reason})
+        return json.dumps({"answers": answers}, separators=(",", ":"))
 
     def omission(self, sessions: int, position: int) -> float:
         """Chance that a session is left out: grows with the batch, and towards its end.

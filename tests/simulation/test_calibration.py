@@ -29,7 +29,7 @@ def test_habits_are_recovered(tmp_path: Path, reply: str) -> None:
     """From a run of a model with other habits, drift, omission and latency come out near the real ones."""
     settings = [f"noise.{name}={value}" for name, value in HABITS.items()]
     run = build_analysis(
-        compose(["data.count=700", "baseline=none", "resamples=2", f"reply={reply}", *settings])
+        compose(["data.count=1500", "baseline=none", "resamples=2", f"reply={reply}", *settings])
     ).run_sync(tmp_path / "run")
     noise = calibrate(run).noise
     assert noise.reuse == pytest.approx(0.88, abs=0.03)

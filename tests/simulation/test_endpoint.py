@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import httpx2
+import numpy as np
 import openai
 import pytest
 from fakes import MODEL, SCHEMA
@@ -143,3 +145,35 @@ def test_models_are_listed(virtually: Virtually) -> None:
             return [model.id async for model in opened.models.list()]
 
     assert virtually(names()) == ["test-model"]
+
+
+def embed(served: SimulatedEndpoint, **request: Any) -> Any:
+    async def go() -> tuple[Any, float]:
+        async with client(served) as opened:
+            answer = await opened.embeddings.create(**{"model": "text-embedding-3-small", **request})
+            return answer, asyncio.get_running_loop().time()
+
+    return go()
+
+
+def test_embeddings_are_those_of_openai(virtually: Virtually) -> None:
+    """A vector per text, in order, of the asked dimensions, as numbers or packed; usage and time pass."""
+    texts = ["Claim Status", "Refund", "Claim Status"]
+    answer, seconds = virtually(embed(endpoint(), input=texts, dimensions=64))
+    vectors = [part.embedding for part in answer.data]
+    assert [part.index for part in answer.data] == [0, 1, 2]
+    assert [len(vector) for vector in vectors] == [64] * 3
+    assert vectors[0] == vectors[2] != vectors[1]
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens > 3
+    assert 0.05 < seconds < 5
+    whole, _ = virtually(embed(endpoint(), input="Refund"))
+    assert len(whole.data[0].embedding) == 1536
+    packed, _ = virtually(embed(endpoint(), input=texts, dimensions=64, encoding_format="base64"))
+    assert np.frombuffer(b64decode(packed.data[1].embedding), np.float32) == pytest.approx(vectors[1])
+
+
+@pytest.mark.parametrize("texts", [[], ["x"] * 2049, [1, 2]])
+def test_bad_embedding_requests_are_refused(virtually: Virtually, texts: Any) -> None:
+    """No text, too many, and what is no text get a 400 that says so."""
+    with pytest.raises(openai.BadRequestError, match="1 to 2,048 texts"):
+        virtually(embed(endpoint(), input=texts))
