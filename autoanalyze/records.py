@@ -1,4 +1,4 @@
-"""The nouns that all rooms of the house share, and the protocols between the rooms.
+"""The nouns that all rooms of the house share.
 
 Records are frozen: a record that was handed on never changes behind its owner's
 back, so streams can share them freely.
@@ -9,25 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 __all__ = [
     "CallContext",
-    "CompletionOrder",
     "Conversation",
     "Facts",
-    "Judgement",
     "LabelField",
     "LabelSchema",
     "Message",
-    "Model",
     "Reply",
     "ReplyRow",
-    "Resolution",
     "Session",
     "SessionResult",
     "SessionText",
-    "TranscriptReader",
     "Truth",
     "Usage",
     "VocabularySnapshot",
@@ -138,16 +133,21 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or more calls. `cached` is the part of `prompt` that the provider had cached."""
+    """Tokens of one or more calls. `cached` is the part of `prompt` that the provider had cached;
+    `embedded` are those of embedded texts, which have a price of their own."""
 
     prompt: int = 0
     cached: int = 0
     completion: int = 0
+    embedded: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         """Sum of two usages."""
         return Usage(
-            self.prompt + other.prompt, self.cached + other.cached, self.completion + other.completion
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+            self.embedded + other.embedded,
         )
 
 
@@ -231,16 +231,6 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """The judge's answer: groups of labels that mean the same, canonical first."""
-
-    groups: tuple[tuple[str, ...], ...]
-    usage: Usage
-    seconds: float
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class SessionResult:
     """One sampled session after labelling: either facts, or the error that left it unresolved."""
 
@@ -264,19 +254,6 @@ class SessionResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
-    """`alias` of `field` is redirected to `canonical`."""
-
-    field: str
-    alias: str
-    canonical: str
-    judge: str
-    reason: str
-    round: int = 0
-    similarity: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Truth:
     """Planted truth of one session: the outcome and a concept per field where it is known.
 
@@ -286,44 +263,3 @@ class Truth:
     session_id: str
     outcome: Outcome | None
     concepts: Mapping[str, str] = field(default_factory=dict)
-
-
-class TranscriptReader(Protocol):
-    """Reads conversations when they are needed, so that a run never holds them all."""
-
-    def read(self, session_ids: Sequence[str]) -> Mapping[str, Sequence[Message]]:
-        """Messages of each session, in order."""
-        ...
-
-
-class CompletionOrder(Protocol):
-    """Remembers in which order pieces of work finished, so that a run can be taken up again as it was."""
-
-    def next_finished(self) -> int | None:
-        """What finished next when this run was made before; null where nothing is recorded."""
-        ...
-
-    def finished(self, work: int) -> None:
-        """Record that a piece of work finished."""
-        ...
-
-
-class Model(Protocol):
-    """Whatever labels sessions and judges labels."""
-
-    async def analyze_batch(
-        self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot, context: CallContext
-    ) -> Reply:
-        """Label `sessions`; row keys are `s1`, `s2`, ... in the order given.
-
-        Raises TransientEndpointError when the endpoint failed in spite of all retries,
-        RequestTooLongError and RequestRefusedError when fewer or shorter sessions may pass,
-        FatalEndpointError when nothing can help, StoppedRunError when the run has to end.
-        """
-        ...
-
-    async def judge_duplicates(
-        self, label_field: LabelField, labels: Sequence[str], context: CallContext
-    ) -> Judgement:
-        """Group the labels of one field that mean the same; errors as in `analyze_batch`."""
-        ...

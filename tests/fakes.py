@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from autoanalyze.config import Config, ModelConfig
+from autoanalyze.config import Config, EmbeddingsConfig, ModelConfig, ResolutionConfig, RetryConfig
 from autoanalyze.errors import TransientEndpointError
+from autoanalyze.llm.embeddings import OfflineEmbedder
 from autoanalyze.llm.tokens import Estimate, TokenManagement
+from autoanalyze.phases.conflicts import ConflictResolution
+from autoanalyze.phases.vocabulary import LabelUse
+from autoanalyze.protocols import Embedder, Model
 from autoanalyze.records import (
     CallContext,
-    Judgement,
     LabelField,
     LabelSchema,
     Message,
@@ -22,6 +25,7 @@ from autoanalyze.records import (
     Usage,
     VocabularySnapshot,
 )
+from autoanalyze.verdicts import Answer, Answers, Judgement, Question
 
 SCHEMA = LabelSchema(
     (
@@ -89,6 +93,8 @@ class ScriptedModel:
         self._finish_reason = finish_reason
         self.calls: list[tuple[list[str], VocabularySnapshot, CallContext]] = []
         self.judged: list[list[str]] = []
+        self.questions: list[tuple[Question, CallContext]] = []
+        self.notes: list[Mapping[str, Sequence[str]]] = []
 
     async def analyze_batch(
         self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot, context: CallContext
@@ -108,6 +114,46 @@ class ScriptedModel:
         self.judged.append(list(labels))
         await asyncio.sleep(self._delay(context))
         return Judgement(tuple(self._groups(labels)), Usage(50, 0, 5), 1.0)
+
+    async def judge_pairs(
+        self,
+        label_field: LabelField,
+        questions: Sequence[Question],
+        notes: Mapping[str, Sequence[str]],
+        context: CallContext,
+    ) -> Answers:
+        """Answer by the groups that were given, each question for itself."""
+        self.questions += [(question, context) for question in questions]
+        self.notes.append(notes)
+        await asyncio.sleep(self._delay(context))
+        answers = []
+        for question in questions:
+            groups = self._groups([question.label, *question.candidates])
+            own = [label for group in groups if question.label in group for label in group]
+            answers.append(Answer(tuple(c for c in question.candidates if c in own), "as scripted"))
+        return Answers(tuple(answers), Usage(50, 0, 5), 1.0)
+
+
+def make_conflicts(model: Model, embedder: Embedder | None = None, **changes: Any) -> ConflictResolution:
+    """Phase 3 with a model of the test's; `changes`: of ResolutionConfig, or `carried`, `embeddings`."""
+    embeddings = changes.pop("embeddings", EmbeddingsConfig(source="offline"))
+    carried = changes.pop("carried", None)
+    return ConflictResolution(
+        model,
+        embedder or OfflineEmbedder(embeddings),
+        SCHEMA,
+        ResolutionConfig(**changes),
+        embeddings,
+        retry=RetryConfig(),
+        seed=1,
+        judge="test-model",
+        carried=carried,
+    )
+
+
+def used(**counts: Mapping[str, int]) -> dict[str, LabelUse]:
+    """How labels are used, per field, without notes."""
+    return {name: LabelUse(labels) for name, labels in counts.items()}
 
 
 def busy(*_arguments: object) -> Sequence[ReplyRow]:

@@ -83,7 +83,7 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
             break  # the line feed is written last: without it, a crash tore this line
         try:
             line = json.loads(raw)
-            whole = line["event"] in ("sent", "answered", "failed", "finished")
+            whole = line["event"] in ("sent", "answered", "failed", "finished", "ledger")
         except (ValueError, KeyError, TypeError):
             whole = False
         if not whole:

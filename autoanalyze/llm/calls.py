@@ -44,6 +44,8 @@ class Call:
     """One call as it is wanted: the request, and what the journal should know of it."""
 
     kind: str
+    """`analyze`, `judge` or `embed`."""
+    model: str
     request: dict[str, Any]
     digest: str
     context: CallContext

@@ -14,12 +14,22 @@ from typing import Any
 
 from autoanalyze.errors import ReplyError
 
-__all__ = ["JUDGE_FIELD", "JUDGE_LABELS", "KNOWN_LABELS", "SESSIONS", "encode", "listed", "strict_object"]
+__all__ = [
+    "JUDGE_FIELD",
+    "JUDGE_LABELS",
+    "JUDGE_QUESTIONS",
+    "KNOWN_LABELS",
+    "SESSIONS",
+    "encode",
+    "listed",
+    "strict_object",
+]
 
 KNOWN_LABELS = "KNOWN LABELS (JSON, in order of arrival)"
 SESSIONS = "SESSIONS (JSON, one per line)"
 JUDGE_FIELD = "FIELD (JSON)"
 JUDGE_LABELS = "LABELS (JSON, one per line)"
+JUDGE_QUESTIONS = "QUESTIONS (JSON, one per line)"
 
 #: Format and private-use characters (direction marks, zero-width joiners ...) can make text
 #: look like something it is not; inside JSON they are as well said by their escapes.

@@ -10,6 +10,7 @@ reuse (journals of other runs) and replay (journals only). Failures are never re
 
 Where no barrier makes the order of answers meaningless, a `finished` line tells which piece of work
 came next, so that a resumed or replayed run takes them in the same order, however fast each is now.
+A `ledger` line says which labels were merged in the end, by the run or by a later review.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -97,6 +98,8 @@ class Journal:
         self._order = own_order + self._order[len(own_order) :]
         self._number = max((line.get("call", 0) for line in lines), default=0)
         self._chain = lines[-1]["chain"] if lines else ""
+        ledgers = [line for line in lines if line["event"] == "ledger"]
+        self._ledger = {key: ledgers[-1][key] for key in ("event", "by", "merges")} if ledgers else {}
         audit = audited(lines, torn=False)
         self.spent_usd = audit.spent_usd
         self.uncertain_usd = audit.uncertain_usd
@@ -185,7 +188,7 @@ class Journal:
             "event": "answered",
             **entry,
             "end": end,
-            "usage": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
+            "usage": asdict(usage),
             "cost_usd": cost_usd,
             "finish_reason": finish_reason,
             "reply": reply,
@@ -207,7 +210,7 @@ class Journal:
                 "call": self._number,
                 **entry,
                 "end": end,
-                "usage": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
+                "usage": asdict(usage),
                 "cost_usd": 0.0,
                 "reused": True,
                 "finish_reason": answer.finish_reason,
@@ -249,6 +252,13 @@ class Journal:
             self._write({"event": "finished", "position": self._position, "work": work})
             self._written = self._position + 1
         self._position += 1
+
+    def ledger(self, merges: Sequence[Mapping[str, Any]], by: str) -> None:
+        """Record which labels are merged, and `by` what: the run or a review. The last record counts."""
+        line = {"event": "ledger", "by": by, "merges": list(merges)}
+        if line != self._ledger:
+            self._write(line)
+            self._ledger = line
 
     def _remember(self, lines: Sequence[Mapping[str, Any]], *, own: bool) -> None:
         for line in lines:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoanalyze.errors import ReplyError
-from autoanalyze.llm.framing import JUDGE_FIELD, JUDGE_LABELS, KNOWN_LABELS, SESSIONS
+from autoanalyze.llm.framing import JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, KNOWN_LABELS, SESSIONS
 from autoanalyze.llm.prompts import REUSE, SESSION_NAMES
 from autoanalyze.records import VocabularySnapshot
+from autoanalyze.verdicts import Question
 
-__all__ = ["BatchRequest", "JudgeRequest", "parse_request"]
+__all__ = ["BatchRequest", "JudgeRequest", "PairsRequest", "parse_request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,20 @@ class JudgeRequest:
     labels: tuple[str, ...]
 
 
-def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | JudgeRequest:
+@dataclass(frozen=True, slots=True)
+class PairsRequest:
+    """Questions to the judge of duplicates as an endpoint sees them; `numbers` is each label's number."""
+
+    field: str
+    questions: tuple[Question, ...]
+    numbers: Mapping[str, int]
+
+
+def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | JudgeRequest | PairsRequest:
     """Read a request back, as the simulated endpoint does. Raises ReplyError for any other text."""
     parts: dict[str, list[str]] = {}
     for line in messages[-1]["content"].split("\n"):
-        if line in (KNOWN_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS):
+        if line in (KNOWN_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS):
             parts[line] = []
         elif line and parts:
             parts[next(reversed(parts))].append(line)
@@ -67,6 +77,15 @@ def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | Judge
         key, text = SESSION_NAMES[layout]
         reply = "numbers" if numbered else "labels"
         return BatchRequest({row[key]: row[text] for row in rows}, vocabulary, reply, layout)
+    if JUDGE_QUESTIONS in parts:
+        shown = [json.loads(line) for line in parts[JUDGE_LABELS]]
+        named = {int(number): label for row in shown for number, label in row.items() if number != "notes"}
+        questions = [json.loads(line) for line in parts[JUDGE_QUESTIONS]]
+        return PairsRequest(
+            json.loads(parts[JUDGE_FIELD][0])["name"],
+            tuple(Question(named[q["label"]], tuple(named[n] for n in q["candidates"])) for q in questions),
+            {label: number for number, label in named.items()},
+        )
     if JUDGE_LABELS in parts:
         labels = tuple(label for line in parts[JUDGE_LABELS] for label in json.loads(line).values())
         return JudgeRequest(json.loads(parts[JUDGE_FIELD][0])["name"], labels)

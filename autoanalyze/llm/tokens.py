@@ -110,7 +110,8 @@ class TokenManagement:
     """Decides how many sessions a call holds, cuts what does not fit at all, and prices usage.
 
     `overhead_tokens` are the tokens of the instructions; `tokens_per_minute` is the provider's
-    limit, of which each of `streams` streams plans to use its share.
+    limit, of which each of `streams` streams plans to use its share. `embedding_price` is USD per million
+    tokens of embedded texts.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class TokenManagement:
         streams: int = 1,
         tokens_per_minute: int | None = None,
         batch_size: int | None = None,
+        embedding_price: float = 0.0,
     ) -> None:
         self.model = model
         self.counter = counter
@@ -129,6 +131,7 @@ class TokenManagement:
         self._minute_share = None if tokens_per_minute is None else tokens_per_minute // streams
         self._batch_size = batch_size
         self.prices = known_prices(model)
+        self._embedding_price = embedding_price
 
     def item_cap(self, share: int | None = None) -> int:
         """Sessions per call as far as counting goes: the stream's share, the model's cap, or `batch_size`."""
@@ -216,10 +219,11 @@ class TokenManagement:
         return TokenEstimate(usage.prompt, usage.completion, size, len(batches) > 1, cost)
 
     def calculate_cost_estimate(self, usage: Usage) -> float:
-        """USD of a usage at the model's prices; cached prompt tokens at their own price."""
+        """USD of a usage at the model's prices; cached prompt tokens and embeddings at their own price."""
         prompt, cached, completion = self.prices
         fresh = usage.prompt - usage.cached
-        return (fresh * prompt + usage.cached * cached + usage.completion * completion) / 1_000_000
+        labelling = fresh * prompt + usage.cached * cached + usage.completion * completion
+        return (labelling + usage.embedded * self._embedding_price) / 1_000_000
 
 
 def known_prices(model: ModelConfig) -> tuple[float, float, float]:

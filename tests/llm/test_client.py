@@ -35,6 +35,7 @@ from autoanalyze.llm.client import OpenAIAnalysis
 from autoanalyze.llm.journal import Journal
 from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.llm.sending import Sender
 from autoanalyze.records import CallContext, Reply, SessionText, Usage, VocabularySnapshot
 
 Virtually = Callable[[Any], Any]
@@ -86,24 +87,24 @@ class Served:
         """Ask so many times and give the last answer."""
         context = CallContext("parallel", seed=5)
         with Journal(self.path) as journal:
-            client = OpenAIAnalysis(
+            tokens = make_tokens()
+            sender = Sender(
                 self.endpoint,
-                model=self.model,
-                prompt=AnalysisPrompt(SCHEMA),
-                tokens=make_tokens(),
+                tokens=tokens,
                 journal=journal,
                 limiter=RateLimiter(requests_per_minute=None, tokens_per_minute=None, concurrency=4),
                 budget=self.budget,
                 retry=self.retry,
                 replay=self.replay,
             )
+            client = OpenAIAnalysis(sender, model=self.model, prompt=AnalysisPrompt(SCHEMA), tokens=tokens)
             try:
                 for _ in range(times - 1):
                     with suppress(EndpointError):
                         await client.analyze_batch(SESSIONS, VocabularySnapshot(), context)
                 return await client.analyze_batch(SESSIONS, VocabularySnapshot(), context)
             finally:
-                await client.close()
+                await sender.close()
 
     def events(self) -> list[dict[str, Any]]:
         """The journal so far."""
@@ -158,7 +159,7 @@ def test_answer_is_journalled_before_it_is_used(tmp_path: Path, virtually: Virtu
     sent, answered = served.events()
     assert (sent["event"], sent["session_ids"]) == ("sent", ["id-1", "id-2"])
     assert answered["reply"] == "not json"
-    assert answered["usage"] == {"prompt": 50, "cached": 40, "completion": 7}
+    assert answered["usage"] == {"prompt": 50, "cached": 40, "completion": 7, "embedded": 0}
     assert reply.usage == Usage(50, 40, 7)
 
 

@@ -1,0 +1,239 @@
+"""Where vectors come from: the endpoint, scikit-learn offline, or a local sentence-transformers model."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.preprocessing import normalize
+
+from autoanalyze.config import EmbeddingsConfig
+from autoanalyze.errors import ConfigurationError, EndpointError, EndpointGoneError, ReplyError
+from autoanalyze.llm.calls import Call
+from autoanalyze.llm.journal import request_hash
+from autoanalyze.llm.sending import Sender
+from autoanalyze.llm.tokens import TokenCounter
+from autoanalyze.protocols import Embedded, Embedder, Vectors
+from autoanalyze.records import CallContext, Usage
+from autoanalyze.together import together
+
+__all__ = [
+    "EndpointEmbedder",
+    "FallbackEmbedder",
+    "OfflineEmbedder",
+    "SentenceTransformerEmbedder",
+    "StrictEmbedder",
+    "load_embedder",
+]
+
+LOG = logging.getLogger(__name__)
+
+CALIBRATED = {"endpoint": (0.50, 0.65), "offline": (0.20, 0.50), "sentence_transformers": (0.50, 0.65)}
+"""Per source, threshold and likely similarity where the configuration sets none: calibrated on planted
+label sets other than those of the figures (experiments/duplicates/run.py --calibrate); the third is
+taken over from the first."""
+
+OFFLINE_DIMENSIONS = 4096
+
+
+def load_embedder(config: EmbeddingsConfig, sender: Sender, counter: TokenCounter) -> Embedder:
+    """The configured embedder; one that asks an endpoint falls back to the offline one unless `strict`.
+
+    Raises ConfigurationError when an optional package is missing.
+    """
+    if config.source == "offline":
+        return OfflineEmbedder(config)
+    if config.source == "sentence_transformers":
+        return SentenceTransformerEmbedder(config)
+    endpoint = EndpointEmbedder(config, sender, counter)
+    return StrictEmbedder(endpoint) if config.strict else FallbackEmbedder(endpoint, OfflineEmbedder(config))
+
+
+def similarities_of(config: EmbeddingsConfig, source: str) -> tuple[float, float]:
+    """Threshold and likely similarity: configured, or calibrated for the source.
+
+    What is configured was meant for the configured source, not for one fallen back to.
+    """
+    threshold, likely = CALIBRATED[source]
+    if source != config.source:
+        return threshold, likely
+    return (
+        threshold if config.threshold is None else config.threshold,
+        likely if config.likely is None else config.likely,
+    )
+
+
+class EndpointEmbedder:
+    """Asks the endpoint, some texts at a time; every call is journalled and priced."""
+
+    def __init__(self, config: EmbeddingsConfig, sender: Sender, counter: TokenCounter) -> None:
+        self._config = config
+        self._sender = sender
+        self._counter = counter
+
+    async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
+        """Vectors of `texts`; see `protocols.Embedder`."""
+        size = self._config.texts_per_call
+        batches = [texts[start : start + size] for start in range(0, len(texts), size)]
+        answers = await together(self._batch(batch, context) for batch in batches)
+        dimensions = {vectors.shape[1] for vectors, _ in answers}
+        if len(dimensions) != 1:
+            raise ReplyError(f"embeddings of one run have {sorted(dimensions)} dimensions")
+        usage = sum((used for _, used in answers), Usage())
+        threshold, likely = similarities_of(self._config, "endpoint")
+        vectors = np.vstack([vectors for vectors, _ in answers])
+        return Embedded(vectors, self._config.model, threshold, likely, usage)
+
+    async def _batch(self, texts: Sequence[str], context: CallContext) -> tuple[Vectors, Usage]:
+        config = self._config
+        # Base64 is what the wire needs least of, and the journal too.
+        request: dict[str, Any] = {
+            "model": config.model,
+            "input": list(texts),
+            "encoding_format": "base64",
+        }
+        if config.dimensions is not None:
+            request["dimensions"] = config.dimensions
+        call = Call(
+            kind="embed",
+            model=config.model,
+            request=request,
+            digest=request_hash(request, self._sender.endpoint.identity),
+            context=context,
+            session_ids=(),
+            vocabulary_version=0,
+            prompt_tokens=sum(self._counter.count(text) for text in texts),
+            completion_limit=0,
+            expected_completion=0,
+            began=asyncio.get_running_loop().time(),
+        )
+        _, completion = await self._sender.send({"base64": call})
+        return parsed(completion.text, len(texts), config.dimensions), completion.usage
+
+
+def parsed(text: str, count: int, dimensions: int | None) -> Vectors:
+    """The vectors of an answer, each of length 1.
+
+    Raises ReplyError for fewer or more than `count`, other `dimensions` than asked for, and numbers
+    that are none.
+    """
+    rows = [decoded(vector) for vector in json.loads(text)]
+    if len(rows) != count:
+        raise ReplyError(f"{len(rows)} embeddings came back for {count} texts")
+    found = {len(row) for row in rows}
+    if len(found) != 1 or (dimensions is not None and found != {dimensions}):
+        asked = "one number of" if dimensions is None else str(dimensions)
+        raise ReplyError(f"embeddings of {sorted(found)} dimensions came back, not {asked} dimensions")
+    vectors = np.vstack(rows)
+    if not np.isfinite(vectors).all():
+        raise ReplyError("an embedding holds something that is no number")
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not (lengths > 0).all():
+        raise ReplyError("an embedding is null")
+    scaled: Vectors = (vectors / lengths[:, None]).astype(np.float32)
+    return scaled
+
+
+def decoded(vector: object) -> Any:
+    """One vector: base64 as asked for, or the list of numbers that some endpoints send all the same."""
+    try:
+        if isinstance(vector, str):
+            return np.frombuffer(base64.b64decode(vector, validate=True), dtype=np.float32)
+        if isinstance(vector, list) and all(isinstance(part, (int, float)) for part in vector):
+            with np.errstate(over="ignore"):  # what is too large is no number, which is looked for later
+                return np.asarray(vector, dtype=np.float64).astype(np.float32)
+    except (ValueError, OverflowError) as error:
+        raise ReplyError(f"an embedding cannot be read: {error}") from None
+    raise ReplyError(
+        f"an embedding cannot be read: it is neither base64 nor a list of numbers, but {vector!r:.50}"
+    )
+
+
+class OfflineEmbedder:
+    """Character and word n-grams, hashed: needs nothing and knows spelling, not meaning."""
+
+    def __init__(self, config: EmbeddingsConfig) -> None:
+        self._config = config
+        common = {"norm": None, "alternate_sign": False, "n_features": OFFLINE_DIMENSIONS}
+        self._characters = HashingVectorizer(analyzer="char_wb", ngram_range=(3, 4), **common)
+        self._words = HashingVectorizer(analyzer="word", token_pattern=r"\w+", **common)
+
+    async def embed(self, texts: Sequence[str], _context: CallContext) -> Embedded:
+        """Vectors of `texts`; see `protocols.Embedder`."""
+        characters = normalize(self._characters.transform(texts))
+        words = normalize(self._words.transform(texts))
+        vectors = normalize(characters + words).toarray().astype(np.float32)
+        threshold, likely = similarities_of(self._config, "offline")
+        return Embedded(vectors, "offline", threshold, likely, Usage())
+
+
+class SentenceTransformerEmbedder:
+    """A local model of the optional package sentence-transformers; `embeddings.model` names it."""
+
+    def __init__(self, config: EmbeddingsConfig) -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError:
+            raise ConfigurationError(
+                "embeddings=sentence_transformers needs an optional package: install "
+                "'autoanalyze[sentence-transformers]', or use embeddings=offline"
+            ) from None
+        self._config = config
+        self._load: Callable[[str], Any] = SentenceTransformer
+
+    @cached_property
+    def _model(self) -> Any:
+        return self._load(self._config.model)
+
+    async def embed(self, texts: Sequence[str], _context: CallContext) -> Embedded:
+        """Vectors of `texts`; see `protocols.Embedder`."""
+        vectors = np.asarray(self._model.encode(list(texts), normalize_embeddings=True), dtype=np.float32)
+        threshold, likely = similarities_of(self._config, "sentence_transformers")
+        return Embedded(vectors, self._config.model, threshold, likely, Usage())
+
+
+class FallbackEmbedder:
+    """Uses `first` until it fails, from then on `second`: vectors of two kinds cannot be compared."""
+
+    def __init__(self, first: Embedder, second: Embedder) -> None:
+        self._first = first
+        self._second = second
+        self.warning: str | None = None
+
+    async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
+        """Vectors of `texts`; see `protocols.Embedder`."""
+        if self.warning is None:
+            try:
+                return await self._first.embed(texts, context)
+            except (EndpointError, ReplyError) as error:
+                self.warning = (
+                    f"the endpoint's embeddings cannot be used, offline ones stand in for them: {error}; "
+                    "embeddings=offline asks for them outright, embeddings.strict=true stops instead"
+                )
+                LOG.warning(self.warning)
+        return replace(await self._second.embed(texts, context), warning=self.warning)
+
+
+class StrictEmbedder:
+    """Stops the run when vectors cannot be had."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
+        """Vectors of `texts`. Raises EndpointGoneError where others would fall back."""
+        try:
+            return await self._embedder.embed(texts, context)
+        except (EndpointError, ReplyError) as error:
+            raise EndpointGoneError(
+                f"embeddings.strict=true, and the endpoint's embeddings cannot be used: {error}; resume the "
+                "run when they can, or start one with embeddings=offline"
+            ) from None

@@ -1,0 +1,104 @@
+"""What the rooms of the house expect of each other: phases are given these and know nothing behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoanalyze.records import (
+    CallContext,
+    LabelField,
+    Message,
+    Reply,
+    SessionText,
+    Usage,
+    VocabularySnapshot,
+)
+from autoanalyze.verdicts import Answers, Judgement, Question
+
+__all__ = ["CompletionOrder", "Embedded", "Embedder", "Model", "TranscriptReader", "Vectors"]
+
+Vectors = NDArray[np.float32]
+"""A row per text, each of length 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors of some texts. Those of one `space` can be compared: their scalar product is how alike the
+    texts are, -1 to 1. At `threshold` hardly a duplicate is missed, above `likely` most pairs are some."""
+
+    vectors: Vectors
+    space: str
+    threshold: float
+    likely: float
+    usage: Usage
+    warning: str | None = None
+    """What the user should know of where they come from."""
+
+
+class TranscriptReader(Protocol):
+    """Reads conversations when they are needed, so that a run never holds them all."""
+
+    def read(self, session_ids: Sequence[str]) -> Mapping[str, Sequence[Message]]:
+        """Messages of each session, in order."""
+        ...
+
+
+class CompletionOrder(Protocol):
+    """Remembers in which order pieces of work finished, so that a run can be taken up again as it was."""
+
+    def next_finished(self) -> int | None:
+        """What finished next when this run was made before; null where nothing is recorded."""
+        ...
+
+    def finished(self, work: int) -> None:
+        """Record that a piece of work finished."""
+        ...
+
+
+class Model(Protocol):
+    """Whatever labels sessions and judges labels."""
+
+    async def analyze_batch(
+        self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot, context: CallContext
+    ) -> Reply:
+        """Label `sessions`; row keys are `s1`, `s2`, ... in the order given.
+
+        Raises TransientEndpointError when the endpoint failed in spite of all retries,
+        RequestTooLongError and RequestRefusedError when fewer or shorter sessions may pass,
+        FatalEndpointError when nothing can help, StoppedRunError when the run has to end.
+        """
+        ...
+
+    async def judge_duplicates(
+        self, label_field: LabelField, labels: Sequence[str], context: CallContext
+    ) -> Judgement:
+        """Group the labels of one field that mean the same; errors as in `analyze_batch`."""
+        ...
+
+    async def judge_pairs(
+        self,
+        label_field: LabelField,
+        questions: Sequence[Question],
+        notes: Mapping[str, Sequence[str]],
+        context: CallContext,
+    ) -> Answers:
+        """Say which candidates mean the same as the label of each question. `notes` are those of some
+        sessions of each label. Errors as in `analyze_batch`."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors that lie near each other when the texts are alike."""
+
+    async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
+        """A vector per text, in order.
+
+        Raises EndpointError when the endpoint failed in spite of all retries, ReplyError when it
+        answered with something that cannot be used, StoppedRunError when the run has to end.
+        """
+        ...
