@@ -21,7 +21,7 @@ from autoanalyze.config import ENVIRONMENT, Config
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.ranges import checked
 
-__all__ = ["compose", "configuration_folder", "explained", "from_hydra", "restored"]
+__all__ = ["compose", "configuration_folder", "explained", "from_hydra", "restored", "spelled"]
 
 ConfigStore.instance().store(name="schema_check", node=Config)
 
@@ -42,10 +42,20 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(configuration_folder()), version_base="1.3"):
-            composed = hydra_compose("config", list(overrides))
+            composed = hydra_compose("config", [spelled(override) for override in overrides])
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigurationError(explained(error)) from None
     return from_hydra(composed)
+
+
+def spelled(override: str) -> str:
+    """An override as Hydra wants it.
+
+    `vocabulary.from` cannot be the name of a field in Python, and `vocabulary.fixed.FIELD` is not there
+    before somebody sets it.
+    """
+    override = re.sub(r"^(\+*)vocabulary\.from=", r"\1vocabulary.from_run=", override)
+    return re.sub(r"^\+*vocabulary\.fixed\.", "++vocabulary.fixed.", override)
 
 
 def restored(recorded: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:

@@ -43,6 +43,9 @@ FAULTS = frozenset(
         "wrong_outcome",
         "refusal",
         "empty",
+        "embedding_not_a_number",
+        "embedding_dimensions",
+        "embedding_missing",
     }
 )
 """Kinds of trouble that the simulated endpoint can make."""
@@ -121,7 +124,15 @@ class ParallelConfig:
 class ResolutionConfig:
     """Phase 3."""
 
-    mode: str = "llm"
+    mode: str = "judged"
+    guards: bool = True
+    shown_together: int = 60
+    first_candidates: int = 4
+    nearest_groups: int = 6
+    questions_per_call: int = 10
+    example_notes: int = 1
+    largest_group: int = 25
+    merge_above: float | None = None
     labels_per_call: int = 150
     opinions: int = 3
     every_rounds: int | None = None
@@ -129,9 +140,28 @@ class ResolutionConfig:
 
 
 @dataclass
-class VocabularyConfig:
-    """What of the known labels stands in a prompt."""
+class EmbeddingsConfig:
+    """How labels become vectors. `price` is USD per million tokens."""
 
+    source: str = "endpoint"
+    model: str = "text-embedding-3-small"
+    dimensions: int | None = 512
+    price: float | None = 0.02
+    texts_per_call: int = 256
+    field: bool = False
+    notes: int = 0
+    threshold: float | None = None
+    likely: float | None = None
+    neighbours: int = 30
+    strict: bool = False
+
+
+@dataclass
+class VocabularyConfig:
+    """Which labels are known from the beginning, and what of the known ones stands in a prompt."""
+
+    from_run: str | None = None
+    fixed: dict[str, list[str]] = field(default_factory=dict)
     allowance_tokens: int | None = None
     withdraw_aliases: bool = True
 
@@ -228,6 +258,7 @@ class Config:
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     resolution: ResolutionConfig = field(default_factory=ResolutionConfig)
+    embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)

@@ -2,215 +2,161 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from autoanalyze.config import ResolutionConfig, RetryConfig
-from autoanalyze.errors import (
-    EndpointGoneError,
-    RequestRefusedError,
-    RequestTooLongError,
-    TransientEndpointError,
-)
-from autoanalyze.phases.redirects import agreed, checked_redirects, grouping, shuffled
-from autoanalyze.phases.streams import derived_seed
-from autoanalyze.phases.together import together
-from autoanalyze.records import (
-    CallContext,
-    Facts,
-    Judgement,
-    LabelField,
-    LabelSchema,
-    Model,
-    Resolution,
-    Usage,
-)
+from autoanalyze.config import EmbeddingsConfig, ResolutionConfig, RetryConfig
+from autoanalyze.phases.all_at_once import AllAtOnce
+from autoanalyze.phases.by_similarity import BySimilarity
+from autoanalyze.phases.judge import Judge, Took
+from autoanalyze.phases.ledger import FieldLedger
+from autoanalyze.phases.opinions import Pair
+from autoanalyze.phases.pairwise import PairwiseJudging
+from autoanalyze.phases.vocabulary import LabelUse
+from autoanalyze.protocols import Embedder, Model
+from autoanalyze.records import Facts, LabelSchema, Usage
+from autoanalyze.together import together
+from autoanalyze.verdicts import Carried, LedgerEntry
 
 __all__ = ["ConflictResolution", "ResolutionResult"]
 
 
-FEW_LABELS = 50
-"""Up to so many labels all looks are asked side by side."""
-
-
 @dataclass(frozen=True, slots=True)
 class ResolutionResult:
-    """What was merged. `conflicts_found` counts the groups that at least one opinion proposed,
-    `resolved` those that were merged; `errors` says what could not be used, and why."""
+    """What was merged, and what was kept apart.
 
-    resolutions: tuple[Resolution, ...]
+    `conflicts_found` counts the groups that at least one opinion proposed, `resolved` those that were
+    merged; `errors` says what could not be used, and why.
+    """
+
+    ledger: tuple[LedgerEntry, ...]
     conflicts_found: int
-    resolved: int
     usage: Usage
     errors: tuple[str, ...] = ()
+    pairs_judged: int = 0
+    """Pairs of labels that the judge was shown to compare."""
+
+    @property
+    def merges(self) -> tuple[LedgerEntry, ...]:
+        """The entries that redirect an alias."""
+        return tuple(entry for entry in self.ledger if entry.merged)
+
+    @property
+    def resolved(self) -> int:
+        """Groups of labels that became one."""
+        return len({(entry.field, entry.canonical) for entry in self.merges})
 
     @property
     def canonical_mappings(self) -> int:
         """Aliases that were redirected."""
-        return len(self.resolutions)
+        return len(self.merges)
 
     def redirects(self) -> dict[str, dict[str, str]]:
         """Per field, alias to canonical."""
         redirects: dict[str, dict[str, str]] = {}
-        for resolution in self.resolutions:
-            redirects.setdefault(resolution.field, {})[resolution.alias] = resolution.canonical
+        for entry in self.merges:
+            redirects.setdefault(entry.field, {})[entry.alias] = entry.canonical
         return redirects
 
 
-@dataclass(frozen=True, slots=True)
-class Opinions:
-    """What several looks at the same labels said: each look as checked redirects."""
+class Settler(Protocol):
+    """Decides about the labels of one field."""
 
-    redirects: tuple[Mapping[str, str], ...]
-    usage: Usage
-    errors: tuple[str, ...]
+    async def settle(self, ledger: FieldLedger, use: LabelUse, step: int) -> Took:
+        """Settle the labels that no earlier step settled: all of them or, if it fails, none."""
+        ...
 
 
-class JudgedLabels:
-    """What is settled for one field: canonical labels in the order in which they were settled, redirects."""
+@dataclass
+class FieldResolution:
+    """One label field on its way: who decides about it, what is decided, and what that took."""
 
-    def __init__(self) -> None:
-        self.standing: list[str] = []
-        self.redirects: dict[str, str] = {}
-
-    def unjudged(self, counts: Mapping[str, int]) -> list[str]:
-        """The labels that are not settled yet, most used first, then earliest."""
-        settled = {*self.standing, *self.redirects}
-        # What stands first in a group becomes canonical.
-        return sorted((label for label in counts if label not in settled), key=lambda label: -counts[label])
+    ledger: FieldLedger
+    settler: Settler | None
+    took: Took = field(default_factory=Took)
 
 
 class ConflictResolution:
-    """Phase 3, also in steps while labels still arrive: each label is judged once, against all that stand.
+    """Phase 3, also in steps while labels still arrive: what one step settled, no later one unsettles.
 
-    `on_field` is told when a field is done, for progress displays.
+    `carried` are fixed labels and what an earlier run settled. `on_field` is told when a field is done,
+    for progress displays.
     """
 
     def __init__(
         self,
         model: Model,
+        embedder: Embedder,
         schema: LabelSchema,
         config: ResolutionConfig,
+        embeddings: EmbeddingsConfig,
         *,
         retry: RetryConfig,
         seed: int,
         judge: str,
+        carried: Carried | None = None,
         on_field: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        self._model = model
         self._schema = schema
-        self._config = config
-        self._retry = retry
-        self._seed = seed
-        self._judge = judge
         self._on_field = on_field
-        self._judged_labels = {name: JudgedLabels() for name in schema.names}
-        self._total = ResolutionResult((), 0, 0, Usage())
+        self._fields: dict[str, FieldResolution] = {}
+        for label_field in schema.fields:
+            asking = Judge(
+                model,
+                label_field,
+                name=judge,
+                retry=retry,
+                seed=seed,
+                questions_per_call=config.questions_per_call,
+            )
+            settler: Settler | None = None
+            if config.mode == "llm":
+                settler = AllAtOnce(asking, config)
+            elif config.mode == "judged":
+                settler = PairwiseJudging(asking, embedder, label_field, config, embeddings)
+            elif config.mode == "embeddings":
+                settler = BySimilarity(embedder, label_field, config, embeddings)
+            ledger = FieldLedger(label_field.name, carried or Carried())
+            self._fields[label_field.name] = FieldResolution(ledger, settler)
 
     def redirects(self) -> dict[str, dict[str, str]]:
         """Per field, alias to canonical, as far as it is known by now."""
-        return self._total.redirects()
+        return self._result().redirects()
 
-    async def resolve_conflicts(
-        self, counts: Mapping[str, Mapping[str, int]], *, step: int = 0
-    ) -> ResolutionResult:
+    def candidates(self, field_name: str) -> Mapping[Pair, float]:
+        """The pairs of labels of a field that embeddings proposed so far, with their similarity."""
+        return self._fields[field_name].ledger.similarity
+
+    async def resolve_conflicts(self, use: Mapping[str, LabelUse], *, step: int = 0) -> ResolutionResult:
         """Merge the labels of each field that no earlier step settled; returns all steps together.
 
-        `counts`: per field, sessions per label, in order of arrival. `step` numbers merges made on the
-        way; 0 is the one at the end.
+        `use`: per field, how its labels are used. `step` numbers merges made on the way; 0 is the one at
+        the end.
         """
-        fields = self._schema.fields
-        parts = await asyncio.gather(
-            *(self._resolve_field(field, counts.get(field.name, {}), step) for field in fields),
-            return_exceptions=True,
-        )
         # What one field found is kept when another failed: its labels will not be judged again.
-        self._total = combined([self._total, *(part for part in parts if isinstance(part, ResolutionResult))])
-        for part in parts:
-            if isinstance(part, BaseException):
-                raise part
-        return self._total
+        await together(self._settle(name, use.get(name, LabelUse()), step) for name in self._schema.names)
+        return self._result()
 
-    async def _resolve_field(
-        self, label_field: LabelField, counts: Mapping[str, int], step: int
-    ) -> ResolutionResult:
-        """Merge the labels of one field.
-
-        Labels that do not fit into one call come in chunks; each further chunk, like each further step,
-        is shown together with the canonical labels so far, so that a pair is not missed for lying in
-        two chunks. Two labels that stand already were judged apart and stay so: asking again and again
-        would merge them one day, since every look errs now and then.
-        """
-        known = self._judged_labels[label_field.name]
-        labels = known.unjudged(counts)
-        # Settled for good only at the end: a failure in between leaves all of it to a later step.
-        standing, redirects = list(known.standing), dict(known.redirects)
-        size = self._config.labels_per_call
-        found, usage, errors = 0, Usage(), []
-        for start in range(0, len(labels) if self._config.mode != "none" else 0, size):
-            fresh = labels[start : start + size]
-            shown = [*standing, *fresh]
-            opinions = await self.identify_potential_conflicts(label_field, shown, step)
-            usage += opinions.usage
-            errors += [f"{label_field.name}: {error}" for error in opinions.errors]
-            if len(shown) > 1 and not opinions.redirects:
-                continue  # nobody could be understood: the labels are judged in a later step, if there is one
-            found += len(set(agreed(shown, opinions.redirects, needed=1, standing=standing).values()))
-            needed = len(opinions.redirects) // 2 + 1
-            merged = agreed(shown, opinions.redirects, needed=needed, standing=standing)
-            redirects |= merged
-            standing += [label for label in fresh if label not in merged]
-        known.standing, known.redirects = standing, redirects
-        resolutions = tuple(
-            Resolution(label_field.name, alias, redirects[alias], self._judge, "same meaning", step)
-            for alias in labels
-            if alias in redirects
-        )
-        self._on_field(label_field.name)
-        resolved = len({resolution.canonical for resolution in resolutions})
-        return ResolutionResult(resolutions, found, resolved, usage, tuple(errors))
-
-    async def identify_potential_conflicts(
-        self, label_field: LabelField, labels: Sequence[str], step: int = 0
-    ) -> Opinions:
-        """Ask the judge which of `labels` mean the same: several times, in different orders.
-
-        One look errs now and then, and merging two real things is the worst of errors; an odd number
-        of looks lets the majority decide. Many labels cost more than a wait: of them, the rest is asked
-        only when the first looks, as many as a majority needs, do not say the same.
-        """
-        if len(labels) < 2:
-            return Opinions((), Usage(), ())
-        if len(labels) <= FEW_LABELS:
-            return await self._looks(label_field, labels, range(self._config.opinions), step)
-        majority = self._config.opinions // 2 + 1
-        opinions = await self._looks(label_field, labels, range(majority), step)
-        if len({grouping(labels, look) for look in opinions.redirects}) > 1 or opinions.errors:
-            rest = await self._looks(label_field, labels, range(majority, self._config.opinions), step)
-            opinions = Opinions(
-                opinions.redirects + rest.redirects,
-                opinions.usage + rest.usage,
-                opinions.errors + rest.errors,
+    async def _settle(self, name: str, use: LabelUse, step: int) -> None:
+        resolution = self._fields[name]
+        if resolution.settler is not None:
+            took = await resolution.settler.settle(resolution.ledger, use, step)
+            before = resolution.took
+            resolution.took = Took(
+                before.usage + took.usage, before.errors + took.errors, before.pairs + took.pairs
             )
-        return opinions
+        self._on_field(name)
 
-    async def _looks(
-        self, label_field: LabelField, labels: Sequence[str], looks: Sequence[int], step: int
-    ) -> Opinions:
-        """What some looks at the labels say, side by side."""
-        orders = [shuffled(labels, self._seed, look) for look in looks]
-        judgements = await together(self._judged(label_field, order, step) for order in orders)
-        checked = [
-            checked_redirects(labels, judgement.groups) for judgement in judgements if judgement.error is None
-        ]
-        return Opinions(
-            tuple(redirects for redirects, _ in checked),
-            sum((judgement.usage for judgement in judgements), Usage()),
-            (
-                *(problem for _, problems in checked for problem in problems),
-                *(judgement.error for judgement in judgements if judgement.error is not None),
-            ),
+    def _result(self) -> ResolutionResult:
+        """All steps so far, all fields together."""
+        parts = self._fields.values()
+        return ResolutionResult(
+            tuple(entry for part in parts for entry in part.ledger.entries()),
+            sum(part.ledger.conflicts for part in parts),
+            sum((part.took.usage for part in parts), Usage()),
+            tuple(dict.fromkeys(error for part in parts for error in part.took.errors)),
+            sum(part.took.pairs for part in parts),
         )
 
     def apply_resolutions(self, facts: Facts, redirects: Mapping[str, Mapping[str, str]]) -> Facts:
@@ -220,35 +166,3 @@ class ConflictResolution:
             for name, label in facts.labels.items()
         }
         return replace(facts, labels=labels)
-
-    async def _judged(self, label_field: LabelField, labels: Sequence[str], step: int) -> Judgement:
-        """A judgement, asked for again if it could not be read; without groups if it never can be."""
-        usage, error = Usage(), "never asked"
-        for attempt in range(self._retry.attempts + 1):
-            seed = derived_seed(self._seed, attempt)
-            context = CallContext("resolution", round=step, stream=0, attempt=attempt, seed=seed)
-            try:
-                judgement = await self._model.judge_duplicates(label_field, labels, context)
-            except TransientEndpointError as problem:
-                raise EndpointGoneError(
-                    f"the judge of duplicates could not be reached, in spite of all retries: {problem}; "
-                    "resume the run when the endpoint is back"
-                ) from None
-            except (RequestTooLongError, RequestRefusedError) as problem:
-                return Judgement((), usage, 0.0, f"left unmerged: {problem}")
-            usage += judgement.usage
-            if judgement.error is None:
-                return replace(judgement, usage=usage)
-            error = judgement.error
-        return Judgement((), usage, 0.0, f"left unmerged: {error}")
-
-
-def combined(parts: Sequence[ResolutionResult]) -> ResolutionResult:
-    """Several results as one."""
-    return ResolutionResult(
-        tuple(resolution for part in parts for resolution in part.resolutions),
-        sum(part.conflicts_found for part in parts),
-        sum(part.resolved for part in parts),
-        sum((part.usage for part in parts), Usage()),
-        tuple(error for part in parts for error in part.errors),
-    )

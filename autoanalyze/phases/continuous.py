@@ -10,26 +10,14 @@ from dataclasses import dataclass, field
 
 from autoanalyze.config import ParallelConfig
 from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.phases.health import EndpointHealth
 from autoanalyze.phases.merging import BackgroundMerging
+from autoanalyze.phases.parallel import ParallelResult, RoundRecord, utilisation
 from autoanalyze.phases.ramp import Ramp, Step
-from autoanalyze.phases.rounds import (
-    Degradation,
-    EndpointHealth,
-    ParallelResult,
-    RoundRecord,
-    utilisation,
-)
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing, labelled
 from autoanalyze.phases.vocabulary import Vocabulary, count_labels, labels_found
-from autoanalyze.records import (
-    CallContext,
-    CompletionOrder,
-    LabelSchema,
-    Session,
-    SessionResult,
-    Usage,
-    VocabularySnapshot,
-)
+from autoanalyze.protocols import CompletionOrder
+from autoanalyze.records import CallContext, LabelSchema, Session, SessionResult, Usage, VocabularySnapshot
 
 __all__ = ["ContinuousProcessing", "call_size", "smallest_call"]
 
@@ -61,7 +49,6 @@ class Work:
     free_since: dict[int, float] = field(default_factory=dict)
     results: dict[str, SessionResult] = field(default_factory=dict)
     records: list[RoundRecord] = field(default_factory=list)
-    degradations: list[Degradation] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     unchecked: list[Batch] = field(default_factory=list)
     """Batches since the endpoint's health was looked at."""
@@ -105,8 +92,7 @@ class ContinuousProcessing:
         self._merging = merging
         self._shared = shared
         self._smallest = smallest_call
-        self._active = config.streams
-        self._health = EndpointHealth()
+        self._health = EndpointHealth(config.streams)
 
     async def process_in_parallel(
         self, sessions: Sequence[Session], vocabulary: VocabularySnapshot
@@ -132,7 +118,7 @@ class ContinuousProcessing:
             tuple(work.results[session.session_id] for session in sessions),
             work.known.snapshot(),
             tuple(work.records),
-            tuple(work.degradations),
+            tuple(self._health.degradations),
             work.usage,
             utilisation(work.records, self._config.streams),
         )
@@ -142,7 +128,7 @@ class ContinuousProcessing:
         now = asyncio.get_running_loop().time()
         while work.queue:
             step = self._step()
-            if work.calling >= min(self._active, step.calls):
+            if work.calling >= min(self._health.streams, step.calls):
                 return
             busy = {work.batches[number].stream for number in work.flying if number > 0}
             stream = next(s for s in range(1, self._config.streams + 1) if s not in busy)
@@ -167,14 +153,10 @@ class ContinuousProcessing:
     def _next_sessions(self, work: Work, seen: VocabularySnapshot, step: Step) -> tuple[Session, ...]:
         """The sessions of the next call, from the front of the queue."""
         # Asked one by one, a session that the endpoint cannot take harms no other.
-        failed = self._health.has_failed([work.queue[0]])
-        size = (
-            1
-            if failed
-            else call_size(
-                len(work.queue), step.sessions, self._smallest, streams=self._active, taper=self._config.taper
-            )
-        )
+        size = 1
+        if not self._health.has_failed([work.queue[0]]):
+            streams, taper = self._health.streams, self._config.taper
+            size = call_size(len(work.queue), step.sessions, self._smallest, streams=streams, taper=taper)
         front = [work.queue[i] for i in range(min(size, len(work.queue)))]
         taken = self._streams.prompt_vocabulary_tokens(seen)
         chosen = self._tokens.split_sessions_into_batches(front, vocabulary_tokens=taken)[0]
@@ -195,13 +177,7 @@ class ContinuousProcessing:
         if merging.due():
             snapshot, results = work.known.snapshot(), list(work.results.values())
             number = -(merging.steps + 1)
-            work.flying[number] = asyncio.create_task(self._merged(merging, snapshot, results))
-
-    @staticmethod
-    async def _merged(
-        merging: BackgroundMerging, vocabulary: VocabularySnapshot, results: Sequence[SessionResult]
-    ) -> None:
-        await merging.merge(vocabulary, results)
+            work.flying[number] = asyncio.create_task(merging.merge(snapshot, results))
 
     async def _next_finished(self, work: Work) -> int:
         """The number of the work that is taken in next: as recorded, else whatever ends first."""
@@ -252,21 +228,15 @@ class ContinuousProcessing:
             self._ramp.learn(outcome.results)
         if self._merging is not None:
             self._merging.note(new_labels=new_labels, rounds=1 / self._config.streams)
-        if len(work.unchecked) >= self._active or work.calling == 0:
+        if len(work.unchecked) >= self._health.streams or work.calling == 0:
             self._look_after_endpoint(work)
 
     def _look_after_endpoint(self, work: Work) -> None:
-        """As often as there are streams: sessions that the endpoint failed come back at the end, and
-        streams are halved when it failed half of the sessions or more."""
+        """As often as there are streams: sessions that the endpoint failed come back at the end."""
         dealt = [session for batch in work.unchecked for session in batch.sessions]
-        failed = [session for session in dealt if work.results[session.session_id].endpoint_failed]
         number = work.unchecked[-1].number
         work.unchecked.clear()
-        work.queue.extend(self._health.after_round(dealt, failed, work.results, streams=self._active))
-        if 2 * len(failed) >= len(dealt) and self._active > 1:
-            before, self._active = self._active, self._active // 2
-            reason = work.results[failed[0].session_id].error or "unknown"
-            work.degradations.append(Degradation(number, before, self._active, reason))
+        work.queue.extend(self._health.after_round(dealt, work.results, number=number))
 
 
 def smallest_call(config: ParallelConfig, sessions: int) -> int:

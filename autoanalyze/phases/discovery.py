@@ -82,10 +82,12 @@ class StrategicDiscovery:
         taken = {session.session_id for session in chosen}
         return [*chosen, *(session for session in sessions if session.session_id not in taken)]
 
-    async def run_discovery(self, sessions: Sequence[Session]) -> DiscoveryResult:
+    async def run_discovery(
+        self, sessions: Sequence[Session], start: VocabularySnapshot | None = None
+    ) -> DiscoveryResult:
         """Label a diverse share of `sessions` in sequence; the rest remains, in the order given.
 
-        Raises EndpointGoneError when nothing comes back.
+        `start` are the labels known before. Raises EndpointGoneError when nothing comes back.
         """
         size = self.calculate_discovery_size(len(sessions))
         if self._config.mode == "adaptive":
@@ -93,7 +95,7 @@ class StrategicDiscovery:
         chosen = self.select_diverse_sessions(sessions, size) if size else []
         result = await self._streams.process_stream(
             chosen,
-            VocabularySnapshot(),
+            start or VocabularySnapshot(),
             phase="discovery",
             stream=DISCOVERY_STREAM,
             share=self._config.sessions_per_call,

@@ -8,7 +8,7 @@ from autoanalyze.config import ResolutionConfig
 from autoanalyze.errors import EndpointGoneError
 from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.ramp import Ramp
-from autoanalyze.phases.vocabulary import Vocabulary, label_counts
+from autoanalyze.phases.vocabulary import Vocabulary, label_use
 from autoanalyze.records import LabelSchema, SessionResult, VocabularySnapshot
 
 __all__ = ["BackgroundMerging"]
@@ -64,9 +64,9 @@ class BackgroundMerging:
         """Judge the labels known now. An endpoint that cannot be reached leaves them for a later step."""
         self.steps += 1
         self._new_labels, self._rounds = 0, 0.0
-        counts = label_counts(self._schema, vocabulary, results)
+        use = label_use(self._schema, vocabulary, results)
         try:
-            await self._conflicts.resolve_conflicts(counts, step=self.steps)
+            await self._conflicts.resolve_conflicts(use, step=self.steps)
         except EndpointGoneError:
             return
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoanalyze.phases.streams import StreamProcessing
-from autoanalyze.phases.together import together
 from autoanalyze.records import CallContext, Facts, Session, SessionResult, Usage, VocabularySnapshot
+from autoanalyze.together import together
 
 __all__ = ["PROBES_PER_CALL", "ProbeResult", "ProbeSessions"]
 

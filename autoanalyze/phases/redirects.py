@@ -1,42 +1,29 @@
-"""From what a judge says to which label becomes which. Pure functions over redirects, alias to canonical."""
+"""From what a judge says of all labels at once to which label becomes which. Pure functions."""
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-__all__ = ["agreed", "checked_redirects", "grouping", "shuffled"]
+__all__ = ["agreed", "flaw", "grouping", "redirects_of", "shuffled"]
 
 
-def checked_redirects(
-    labels: Sequence[str], groups: Sequence[Sequence[str]]
-) -> tuple[dict[str, str], list[str]]:
-    """What of a judge's answer can be carried out, and why the rest cannot.
+def flaw(labels: Sequence[str], groups: Sequence[Sequence[str]]) -> str | None:
+    """What makes an answer unusable: a label that nobody gave, or one in several groups, be it that
+    groups overlap or that they lead in a circle. Nobody knows what else is wrong with such an answer."""
+    named = Counter(label for group in groups for label in dict.fromkeys(group))
+    for label, times in named.items():
+        if label not in labels:
+            return f"{label!r} is a label that nobody gave"
+        if times > 1:
+            return f"{label!r} stands in {times} groups"
+    return None
 
-    `groups` are canonical-first. Only labels that were shown count; an alias that stands
-    in two groups is redirected by neither, since nobody knows which is right; redirects in
-    a circle are dropped; chains are followed to their end, so that every canonical in the
-    result is redirected nowhere.
-    """
-    shown = set(labels)
-    problems: list[str] = []
-    proposed: dict[str, str] = {}
-    disputed: set[str] = set()
-    for canonical, *aliases in groups:
-        for alias in dict.fromkeys(aliases):
-            if alias == canonical:
-                continue
-            if canonical not in shown or alias not in shown:
-                problems.append(f"{alias!r} -> {canonical!r} names a label that nobody gave")
-            elif proposed.setdefault(alias, canonical) != canonical:
-                disputed.add(alias)
-    for alias in sorted(disputed):
-        problems.append(f"{alias!r} stands in two groups")
-        del proposed[alias]
-    circular = {alias for alias in proposed if in_circle(alias, proposed)}
-    problems += [f"{alias!r} redirects in a circle" for alias in sorted(circular)]
-    kept = {alias: target for alias, target in proposed.items() if alias not in circular}
-    return {alias: followed(alias, kept) for alias in kept}, problems
+
+def redirects_of(groups: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Alias to canonical, for groups that give their canonical label first."""
+    return {alias: canonical for canonical, *aliases in groups for alias in aliases if alias != canonical}
 
 
 def agreed(
@@ -78,20 +65,3 @@ def shuffled(labels: Sequence[str], seed: int, look: int) -> list[str]:
     if look:
         random.Random(f"opinion {seed} {look}").shuffle(order)
     return order
-
-
-def in_circle(label: str, redirects: Mapping[str, str]) -> bool:
-    """Whether following the redirects of `label` comes back to it."""
-    visited: set[str] = set()
-    target = redirects.get(label)
-    while target is not None and target != label and target not in visited:
-        visited.add(target)
-        target = redirects.get(target)
-    return target == label
-
-
-def followed(label: str, redirects: Mapping[str, str]) -> str:
-    """Where a label ends up. `redirects` must hold no circle."""
-    while label in redirects:
-        label = redirects[label]
-    return label

@@ -3,119 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from autoanalyze.config import ParallelConfig
-from autoanalyze.errors import EndpointGoneError
 from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.phases.health import EndpointHealth
 from autoanalyze.phases.merging import BackgroundMerging
+from autoanalyze.phases.parallel import ParallelResult, RoundRecord, utilisation
 from autoanalyze.phases.ramp import Ramp
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
-from autoanalyze.phases.together import together
 from autoanalyze.phases.vocabulary import Vocabulary, count_labels
 from autoanalyze.records import LabelSchema, Session, SessionResult, Usage, VocabularySnapshot
+from autoanalyze.together import together
 
-__all__ = ["Degradation", "ParallelProcessingOrchestrator", "ParallelResult", "RoundRecord"]
-
-
-CHANCES = 3
-"""Rounds in which a session may be asked for when it is the endpoint that fails."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundRecord:
-    """One round: `start` and `end` on the run's clock, `busy_seconds` summed over its streams.
-
-    A stream waits from its last answer to the end of the round. Without a barrier a round is one
-    call, and its stream waited from its last call to this one. `staleness` says how many versions
-    newer than the one a call was shown the vocabulary was when its answer came (with a barrier none,
-    since versions are made there), `missed_labels` how many labels others had found meanwhile; both
-    are means over the calls of the round.
-    """
-
-    round: int
-    streams: int
-    sessions: int
-    new_labels: int
-    vocabulary_version: int
-    start: float
-    end: float
-    busy_seconds: float
-    waiting_seconds: float
-    staleness: float = 0.0
-    missed_labels: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Degradation:
-    """The number of streams was lowered after `round`, and why."""
-
-    round: int
-    streams_before: int
-    streams_after: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ParallelResult:
-    """All rounds together. `utilisation` is busy time over busy plus waiting time, 0 to 1."""
-
-    sessions: tuple[SessionResult, ...]
-    vocabulary: VocabularySnapshot
-    rounds: tuple[RoundRecord, ...]
-    degradations: tuple[Degradation, ...]
-    usage: Usage
-    utilisation: float
-
-    @property
-    def sync_points(self) -> int:
-        """How often vocabularies were synchronised."""
-        return len(self.rounds)
-
-
-class EndpointHealth:
-    """Tells sessions that the endpoint cannot take from an endpoint that is gone."""
-
-    def __init__(self) -> None:
-        self._answered = 0
-        self._silent_rounds = 0
-        self._failures: Counter[str] = Counter()
-        self._answered_before: dict[str, int] = {}
-
-    def has_failed(self, sessions: Sequence[Session]) -> bool:
-        """Whether the endpoint failed any of these before."""
-        return any(self._failures[session.session_id] for session in sessions)
-
-    def after_round(
-        self,
-        dealt: Sequence[Session],
-        failed: Sequence[Session],
-        results: Mapping[str, SessionResult],
-        *,
-        streams: int,
-    ) -> list[Session]:
-        """The failed sessions that get another chance.
-
-        One that failed three times while others were answered stays unresolved. Raises
-        EndpointGoneError when nobody was answered meanwhile, or in three rounds of a single stream.
-        """
-        before = self._answered
-        self._answered += len(dealt) - len(failed)
-        self._silent_rounds = 0 if self._answered > before else self._silent_rounds + 1
-        for session in failed:
-            self._failures[session.session_id] += 1
-            self._answered_before.setdefault(session.session_id, before)
-        given_up = [s for s in failed if self._failures[s.session_id] >= CHANCES]
-        silent = any(self._answered_before[s.session_id] == self._answered for s in given_up)
-        if silent or (streams == 1 and self._silent_rounds >= CHANCES):
-            reason = results[failed[0].session_id].error
-            raise EndpointGoneError(
-                f"nothing came back any more, in spite of all retries: {reason}; "
-                "resume the run when the endpoint is back"
-            )
-        return [session for session in failed if session not in given_up]
+__all__ = ["ParallelProcessingOrchestrator"]
 
 
 class ParallelProcessingOrchestrator:
@@ -139,7 +40,7 @@ class ParallelProcessingOrchestrator:
         self._schema = schema
         self._tokens = tokens
         self._config = config
-        self._active = config.streams
+        self._health = EndpointHealth(config.streams)
         self._ramp = ramp
         self._merging = merging
 
@@ -153,8 +54,7 @@ class ParallelProcessingOrchestrator:
         known = Vocabulary(self._schema, vocabulary)
         results: dict[str, SessionResult] = {}
         rounds: list[RoundRecord] = []
-        degradations: list[Degradation] = []
-        usage, health = Usage(), EndpointHealth()
+        usage = Usage()
         remaining = list(sessions)
         while remaining:
             shares = self.distribute_sessions_across_streams(remaining, known.snapshot())
@@ -163,7 +63,7 @@ class ParallelProcessingOrchestrator:
             _, answers = await together(
                 [
                     self._merge(known.snapshot(), list(results.values())),
-                    self._round(shares, known.snapshot(), len(rounds) + 1, health),
+                    self._round(shares, known.snapshot(), len(rounds) + 1),
                 ]
             )
             end = asyncio.get_running_loop().time()
@@ -175,19 +75,14 @@ class ParallelProcessingOrchestrator:
             self._learn(answers, new_labels)
             usage = sum((answer.usage for answer in answers), usage)
             rounds.append(self._record(len(rounds) + 1, answers, known_before, known, start, end))
-            failed = [session for session in dealt if results[session.session_id].endpoint_failed]
-            again = health.after_round(dealt, failed, results, streams=self._active)
+            again = self._health.after_round(dealt, results, number=len(rounds))
             # They go last: by then the endpoint may have recovered, and nobody else waits for it.
             remaining = [*remaining[len(dealt) :], *again]
-            if 2 * len(failed) >= len(dealt) and self._active > 1:
-                before, self._active = self._active, self._active // 2
-                reason = results[failed[0].session_id].error or "unknown"
-                degradations.append(Degradation(len(rounds), before, self._active, reason))
         return ParallelResult(
             tuple(results[session.session_id] for session in sessions),
             known.snapshot(),
             tuple(rounds),
-            tuple(degradations),
+            tuple(self._health.degradations),
             usage,
             utilisation(rounds, self._config.streams),
         )
@@ -245,7 +140,7 @@ class ParallelProcessingOrchestrator:
         """
         share = self._config.sessions_per_stream or self._full_call(sessions, vocabulary)
         share = self._tokens.item_cap(share) if self._config.sessions_per_stream else share
-        streams = self._active
+        streams = self._health.streams
         if self._ramp is not None:
             step = self._ramp.step(share)
             streams, share = min(streams, step.calls), step.sessions
@@ -267,7 +162,6 @@ class ParallelProcessingOrchestrator:
         shares: Sequence[Sequence[Session]],
         vocabulary: VocabularySnapshot,
         number: int,
-        health: EndpointHealth,
     ) -> list[StreamResult]:
         return await together(
             self._streams.process_stream(
@@ -277,7 +171,7 @@ class ParallelProcessingOrchestrator:
                 stream=stream,
                 round_number=number,
                 # Asked one by one, a session that the endpoint cannot take harms no other.
-                share=1 if health.has_failed(share) else self._config.sessions_per_stream,
+                share=1 if self._health.has_failed(share) else self._config.sessions_per_stream,
             )
             for stream, share in enumerate(shares, start=1)
         )
@@ -286,15 +180,3 @@ class ParallelProcessingOrchestrator:
         mean = sum(session.token_count for session in sessions) / len(sessions)
         taken = self._streams.prompt_vocabulary_tokens(vocabulary or VocabularySnapshot())
         return self._tokens.calculate_max_sessions_per_call(mean, vocabulary_tokens=taken)
-
-
-def utilisation(rounds: Sequence[RoundRecord], streams: int) -> float:
-    """Busy time over what all streams had from the first start to the last end, 0 to 1.
-
-    Whatever a stream waited for counts: a barrier, the ramp, or the last call of another.
-    """
-    if not rounds:
-        return 0.0
-    lasted = max(record.end for record in rounds) - min(record.start for record in rounds)
-    busy = sum(record.busy_seconds for record in rounds)
-    return busy / (streams * lasted) if lasted > 0 else 0.0

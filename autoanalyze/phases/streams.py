@@ -16,15 +16,14 @@ from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.phases.shortlist import Shortlist
 from autoanalyze.phases.validation import SessionValidation, ValidationResult
 from autoanalyze.phases.vocabulary import labels_found
+from autoanalyze.protocols import Model, TranscriptReader
 from autoanalyze.records import (
     CallContext,
     Facts,
-    Model,
     Reply,
     Session,
     SessionResult,
     SessionText,
-    TranscriptReader,
     Usage,
     VocabularySnapshot,
     transcript,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from autoanalyze.records import Facts, LabelSchema, SessionResult, VocabularySnapshot
 
-__all__ = ["Vocabulary", "count_labels", "label_counts", "labels_found"]
+__all__ = ["LabelUse", "Vocabulary", "count_labels", "label_use", "labels_found"]
 
 
 def labels_found(schema: LabelSchema, facts: Iterable[Facts]) -> dict[str, list[str]]:
@@ -26,18 +26,33 @@ def count_labels(vocabulary: VocabularySnapshot) -> int:
     return sum(len(labels) for addition in vocabulary.additions for labels in addition.values())
 
 
-def label_counts(
+@dataclass(frozen=True, slots=True)
+class LabelUse:
+    """How the labels of one field are used: sessions per label, in order of arrival, and notes of a few
+    of these sessions."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+MOST_NOTES = 3
+"""Of one label."""
+
+
+def label_use(
     schema: LabelSchema, vocabulary: VocabularySnapshot, results: Sequence[SessionResult]
-) -> dict[str, dict[str, int]]:
-    """Per field, how many sessions carry each label as first given; in order of arrival."""
-    counts: dict[str, dict[str, int]] = {
-        name: dict.fromkeys(vocabulary.labels(name), 0) for name in schema.names
-    }
+) -> dict[str, LabelUse]:
+    """Per field, how labels are used as first given."""
+    counts = {name: dict.fromkeys(vocabulary.labels(name), 0) for name in schema.names}
+    notes: dict[str, dict[str, list[str]]] = {name: {} for name in schema.names}
     for result in results:
         for name, label in (result.facts.labels if result.facts else {}).items():
             if label is not None:
                 counts[name][label] = counts[name].get(label, 0) + 1
-    return counts
+                told = notes[name].setdefault(label, [])
+                if result.facts and result.facts.notes and len(told) < MOST_NOTES:
+                    told.append(result.facts.notes)
+    return {name: LabelUse(counts[name], notes[name]) for name in schema.names}
 
 
 class Vocabulary:

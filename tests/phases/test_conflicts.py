@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from fakes import SCHEMA, ScriptedModel
+from fakes import ScriptedModel, make_conflicts, used
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.config import ResolutionConfig, RetryConfig
+from autoanalyze.config import RetryConfig
 from autoanalyze.phases.conflicts import ConflictResolution
-from autoanalyze.phases.redirects import agreed, checked_redirects
+from autoanalyze.phases.redirects import agreed, flaw, redirects_of
 from autoanalyze.records import Facts
 
 Virtually = Callable[[Any], Any]
@@ -20,42 +20,35 @@ names = st.sampled_from(list("ABCDEFXY"))
 
 
 def resolver(model: ScriptedModel, **changes: Any) -> ConflictResolution:
-    config = ResolutionConfig(**{"opinions": 1, **changes})
-    return ConflictResolution(model, SCHEMA, config, retry=RetryConfig(), seed=1, judge="test-model")
+    return make_conflicts(model, **{"mode": "llm", "opinions": 1, **changes})
 
 
 @pytest.mark.parametrize(
-    ("groups", "redirects", "problem"),
+    ("groups", "problem"),
     [
-        ([("A", "B", "C")], {"B": "A", "C": "A"}, None),
-        ([("A", "B"), ("B", "C")], {"B": "A", "C": "A"}, None),
-        ([("A", "B"), ("C", "B")], {}, "two groups"),
-        ([("A", "B"), ("B", "A")], {}, "circle"),
-        ([("A", "B"), ("B", "C"), ("C", "A")], {}, "circle"),
-        ([("A", "A", "B")], {"B": "A"}, None),
-        ([("Nobody", "B")], {}, "nobody gave"),
-        ([("A", "Nobody", "C")], {"C": "A"}, "nobody gave"),
-        ([("A",)], {}, None),
-        ([("A", "B", "B")], {"B": "A"}, None),
+        ([("A", "B", "C")], None),
+        ([("A", "A", "B")], None),
+        ([("A",)], None),
+        ([("A", "B"), ("C", "B")], "'B' stands in 2 groups"),
+        ([("A", "B"), ("B", "C")], "'B' stands in 2 groups"),
+        ([("A", "B"), ("B", "A")], "'A' stands in 2 groups"),
+        ([("Nobody", "B")], "nobody gave"),
     ],
 )
-def test_answers_are_checked(
-    groups: Sequence[Sequence[str]], redirects: dict[str, str], problem: str | None
-) -> None:
-    """Chains are followed, circles and double aliases refused, and only labels that were shown count."""
-    accepted, problems = checked_redirects(["A", "B", "C"], groups)
-    assert accepted == redirects
-    assert (problem is None) == (not problems)
-    assert problem is None or problem in problems[0]
+def test_answers_are_checked(groups: Sequence[Sequence[str]], problem: str | None) -> None:
+    """Overlapping groups, circles, and labels that were not shown make an answer unusable."""
+    found = flaw(["A", "B", "C"], groups)
+    assert (found is None) == (problem is None)
+    assert problem is None or problem in str(found)
 
 
 @given(st.lists(st.lists(names, min_size=1, max_size=4), max_size=6))
-def test_redirects_end_where_they_lead(groups: list[list[str]]) -> None:
-    """Whatever the judge says: only shown labels, no alias of an alias, nothing redirected to itself."""
-    shown = list("ABCDEF")
-    redirects, _ = checked_redirects(shown, groups)
-    assert set(redirects) | set(redirects.values()) <= set(shown)
-    assert not set(redirects) & set(redirects.values())
+def test_usable_answers_redirect_to_labels_that_stay(groups: list[list[str]]) -> None:
+    """Whatever the judge says: if it is used, no alias is an alias's canonical or redirected to itself."""
+    if flaw(list("ABCDEF"), groups) is None:
+        redirects = redirects_of(groups)
+        assert set(redirects) | set(redirects.values()) <= set("ABCDEF")
+        assert not set(redirects) & set(redirects.values())
 
 
 def test_most_used_labels_are_shown_first_and_merges_reach_the_sessions(virtually: Virtually) -> None:
@@ -65,12 +58,12 @@ def test_most_used_labels_are_shown_first_and_merges_reach_the_sessions(virtuall
     )
     phase = resolver(model)
     result = virtually(
-        phase.resolve_conflicts({"general_intent": {"Check Claim": 2, "Claim Status": 9, "Refund": 1}})
+        phase.resolve_conflicts(used(general_intent={"Check Claim": 2, "Claim Status": 9, "Refund": 1}))
     )
     assert model.judged == [["Claim Status", "Check Claim", "Refund"]]
     assert result.redirects() == {"general_intent": {"Check Claim": "Claim Status"}}
     assert (result.conflicts_found, result.resolved, result.canonical_mappings) == (1, 1, 1)
-    assert result.resolutions[0].judge == "test-model"
+    assert result.merges[0].judge == "test-model"
     facts = Facts("Transfer", {"general_intent": "Check Claim", "transfer_reason": None})
     assert phase.apply_resolutions(facts, result.redirects()).labels == {
         "general_intent": "Claim Status",
@@ -81,8 +74,8 @@ def test_most_used_labels_are_shown_first_and_merges_reach_the_sessions(virtuall
 def test_one_label_needs_no_judge(virtually: Virtually) -> None:
     """A field with a single label costs no call; mode none costs none at all."""
     model = ScriptedModel()
-    virtually(resolver(model).resolve_conflicts({"general_intent": {"A": 1}}))
-    virtually(resolver(model, mode="none").resolve_conflicts({"general_intent": {"A": 1, "B": 1}}))
+    virtually(resolver(model).resolve_conflicts(used(general_intent={"A": 1})))
+    virtually(resolver(model, mode="none").resolve_conflicts(used(general_intent={"A": 1, "B": 1})))
     assert model.judged == []
 
 
@@ -96,7 +89,7 @@ def test_pairs_across_chunks_are_seen(virtually: Virtually) -> None:
 
     model = ScriptedModel(groups=same_parity)
     phase = resolver(model, labels_per_call=4)
-    result = virtually(phase.resolve_conflicts({"general_intent": dict.fromkeys(labels, 1)}))
+    result = virtually(phase.resolve_conflicts(used(general_intent=dict.fromkeys(labels, 1))))
     assert [len(shown) for shown in model.judged] == [4, 6, 4]
     assert set(result.redirects()["general_intent"].values()) == {"L0", "L1"}
     assert result.canonical_mappings == 8
@@ -110,7 +103,7 @@ def test_majority_of_opinions_decides(virtually: Virtually) -> None:
         looks.append(list(labels))
         return [("A", "B"), ("C", "D")] if len(looks) == 2 else [("B", "A")]
 
-    counts = {"general_intent": dict.fromkeys("ABCDEFGH", 1)}
+    counts = used(general_intent=dict.fromkeys("ABCDEFGH", 1))
     result = virtually(resolver(ScriptedModel(groups=groups), opinions=3).resolve_conflicts(counts))
     assert result.redirects() == {"general_intent": {"B": "A"}}
     assert (result.conflicts_found, result.resolved) == (2, 1)
@@ -118,8 +111,8 @@ def test_majority_of_opinions_decides(virtually: Virtually) -> None:
     assert len({tuple(look) for look in looks}) == 3
 
 
-opinion = st.dictionaries(names, names, max_size=5).map(
-    lambda redirects: checked_redirects(list("ABCDEF"), [(b, a) for a, b in redirects.items()])[0]
+opinion = st.dictionaries(names, st.sampled_from("EF"), max_size=5).map(
+    lambda redirects: {alias: name for alias, name in redirects.items() if alias not in "EF"}
 )
 
 
@@ -134,9 +127,15 @@ def test_merged_labels_agree_with_their_canonical(opinions: list[dict[str, str]]
     assert not set(redirects) & set(redirects.values())
 
 
-def test_disputed_answers_are_reported(virtually: Virtually) -> None:
-    """What could not be carried out stays unmerged, and the result says so."""
+def test_unusable_answers_are_asked_again_and_reported(virtually: Virtually) -> None:
+    """A judge whose groups overlap is asked again; then the labels stay unmerged, and the result says so."""
     model = ScriptedModel(groups=lambda _labels: [("A", "C"), ("B", "C")])
-    result = virtually(resolver(model).resolve_conflicts({"general_intent": {"A": 1, "B": 1, "C": 1}}))
-    assert result.resolutions == ()
-    assert result.errors == ("general_intent: 'C' stands in two groups",)
+    result = virtually(resolver(model).resolve_conflicts(used(general_intent={"A": 1, "B": 1, "C": 1})))
+    assert len(model.judged) == 1 + RetryConfig().attempts
+    assert result.merges == ()
+    assert result.errors == ("general_intent: left unmerged: 'C' stands in 2 groups",)
+    answers = iter([[("A", "Nobody")], [("A", "C")]])
+    recovering = ScriptedModel(groups=lambda _labels: next(answers))
+    result = virtually(resolver(recovering).resolve_conflicts(used(general_intent={"A": 1, "C": 1})))
+    assert result.redirects() == {"general_intent": {"C": "A"}}
+    assert result.errors == ()

@@ -8,18 +8,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from fakes import SCHEMA, EchoReader, ScriptedModel, make_sessions, make_tokens, row
+from fakes import SCHEMA, EchoReader, ScriptedModel, make_conflicts, make_sessions, make_tokens, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.config import DiscoveryConfig, ParallelConfig, ResolutionConfig, RetryConfig
 from autoanalyze.errors import BudgetExceededError, EndpointGoneError, TransientEndpointError
 from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.continuous import ContinuousProcessing, call_size, smallest_call
 from autoanalyze.phases.merging import BackgroundMerging
+from autoanalyze.phases.parallel import ParallelResult
 from autoanalyze.phases.ramp import Ramp
-from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapshot
 from autoanalyze.simulation.clock import VirtualClockLoop
@@ -59,7 +58,7 @@ def schedule(
         model, EchoReader(), AnalysisPrompt(SCHEMA), tokens, retry=RetryConfig(), seed=1
     )
     resolution = ResolutionConfig(opinions=1, every_labels=merge_every)
-    conflicts = ConflictResolution(model, SCHEMA, resolution, retry=RetryConfig(), seed=1, judge="j")
+    conflicts = make_conflicts(model, mode="llm", opinions=1, every_labels=resolution.every_labels)
     return ContinuousProcessing(
         processing,
         SCHEMA,

@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from fakes import SCHEMA, ScriptedModel
+from fakes import SCHEMA, ScriptedModel, make_conflicts, used
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.config import ResolutionConfig, RetryConfig
+from autoanalyze.config import ResolutionConfig
 from autoanalyze.errors import EndpointGoneError, TransientEndpointError
 from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.merging import BackgroundMerging
 from autoanalyze.phases.vocabulary import Vocabulary
-from autoanalyze.records import Judgement, VocabularySnapshot
+from autoanalyze.records import VocabularySnapshot
 from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.verdicts import Judgement
 
 Virtually = Callable[[Any], Any]
 FIELD = "general_intent"
@@ -31,8 +32,7 @@ def initials(labels: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def conflicts(model: ScriptedModel, opinions: int = 1) -> ConflictResolution:
-    config = ResolutionConfig(opinions=opinions)
-    return ConflictResolution(model, SCHEMA, config, retry=RetryConfig(), seed=1, judge="j")
+    return make_conflicts(model, mode="llm", opinions=opinions)
 
 
 def merging(**config: Any) -> BackgroundMerging:
@@ -80,8 +80,8 @@ def test_steps_end_where_one_step_ends(arrivals: list[list[str]]) -> None:
         counts: dict[str, int] = {}
         for step, labels in enumerate(arrivals, start=1):
             counts |= dict.fromkeys(labels, 1)
-            await stepwise.resolve_conflicts({FIELD: dict(counts)}, step=step)
-        await at_once.resolve_conflicts({FIELD: counts})
+            await stepwise.resolve_conflicts(used(**{FIELD: dict(counts)}), step=step)
+        await at_once.resolve_conflicts(used(**{FIELD: counts}))
         return stepwise, at_once
 
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
@@ -103,10 +103,11 @@ def test_what_stands_is_not_judged_again(virtually: Virtually) -> None:
     answers = iter([[], [("Apple", "Berry", "Bear")]])
     model = ScriptedModel(groups=lambda _labels: next(answers))
     resolution = conflicts(model)
-    virtually(resolution.resolve_conflicts({FIELD: {"Apple": 2, "Berry": 1}}, step=1))
-    result = virtually(resolution.resolve_conflicts({FIELD: {"Apple": 2, "Berry": 1, "Bear": 1}}, step=2))
+    virtually(resolution.resolve_conflicts(used(**{FIELD: {"Apple": 2, "Berry": 1}}), step=1))
+    later = used(**{FIELD: {"Apple": 2, "Berry": 1, "Bear": 1}})
+    result = virtually(resolution.resolve_conflicts(later, step=2))
     assert result.redirects() == {FIELD: {"Bear": "Apple"}}
-    assert [merge.round for merge in result.resolutions] == [2]
+    assert [merge.round for merge in result.merges] == [2]
     assert model.judged == [["Apple", "Berry"], ["Apple", "Berry", "Bear"]]
 
 
@@ -124,7 +125,7 @@ def test_failure_on_the_way_loses_no_merge(virtually: Virtually) -> None:
 
     model = Flaky(groups=initials)
     resolution = conflicts(model)
-    counts = {FIELD: {"Apple": 1, "Avocado": 1}, "transfer_reason": {"Bug": 1, "Blame": 1}}
+    counts = used(**{FIELD: {"Apple": 1, "Avocado": 1}, "transfer_reason": {"Bug": 1, "Blame": 1}})
     with pytest.raises(EndpointGoneError):
         virtually(resolution.resolve_conflicts(counts, step=1))
     assert resolution.redirects() == {FIELD: {"Avocado": "Apple"}}
@@ -137,16 +138,16 @@ def test_many_labels_get_a_third_look_only_if_two_differ(virtually: Virtually) -
     """Of many labels the majority is asked first; of few, all looks go side by side."""
     many = {f"Label {i}": 1 for i in range(60)}
     agreeing = ScriptedModel(groups=lambda _labels: [("Label 1", "Label 2")])
-    result = virtually(conflicts(agreeing, 3).resolve_conflicts({FIELD: many}))
+    result = virtually(conflicts(agreeing, 3).resolve_conflicts(used(**{FIELD: many})))
     assert len(agreeing.judged) == 2
     assert result.redirects() == {FIELD: {"Label 2": "Label 1"}}
     answers = iter([[("Label 1", "Label 2")], [], [("Label 2", "Label 1")]])
     differing = ScriptedModel(groups=lambda _labels: next(answers))
-    result = virtually(conflicts(differing, 3).resolve_conflicts({FIELD: many}))
+    result = virtually(conflicts(differing, 3).resolve_conflicts(used(**{FIELD: many})))
     assert len(differing.judged) == 3
     assert result.redirects() == {FIELD: {"Label 2": "Label 1"}}
     few = ScriptedModel(groups=lambda _labels: [])
-    virtually(conflicts(few, 3).resolve_conflicts({FIELD: {"A": 1, "B": 1}}))
+    virtually(conflicts(few, 3).resolve_conflicts(used(**{FIELD: {"A": 1, "B": 1}})))
     assert len(few.judged) == 3
 
 

@@ -1,0 +1,87 @@
+"""Which pairs of labels have still to be asked about for the groups of labels to stand. Pure functions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from autoanalyze.phases.groups import Groups
+from autoanalyze.phases.opinions import Opinions, Pair, pair_of
+
+__all__ = ["doubts"]
+
+
+def doubts(
+    groups: Groups,
+    standing: Mapping[str, Sequence[str]],
+    candidates: Mapping[Pair, float],
+    opinions: Opinions,
+    *,
+    likely: float,
+    nearest: int,
+) -> list[Pair]:
+    """The pairs that are worth another look, each once.
+
+    Doubtful are labels that joined a group on a single look that no other member supports, and groups
+    that lie near each other: their canonical labels were never compared, or a single look kept them apart
+    although they are `likely` to be the same, or although two other members were held to be. Of each
+    group the `nearest` others are looked at, so that questions grow with the groups, not with their square.
+    """
+    found: dict[Pair, None] = {}
+    for canonical, members in groups.items():
+        stood = len(standing.get(canonical, (canonical,)))
+        for label in members[stood:]:
+            if not confirmed(label, canonical, members, opinions):
+                found[pair_of(label, canonical)] = None
+    links = between(groups, standing, candidates)
+    for pair in nearest_groups(links, candidates, nearest):
+        if apart_in_doubt(pair, links[pair], candidates.get(pair, -1.0) >= likely, opinions):
+            found[pair] = None
+    return [pair for pair in found if opinions.open(*pair)]
+
+
+def confirmed(label: str, canonical: str, members: Iterable[str], opinions: Opinions) -> bool:
+    """Whether a label's place in a group needs no other look: there was one, or another member of the
+    group speaks for it and none against."""
+    if opinions.looks(label, canonical) != 1:
+        return opinions.verdict(label, canonical) != "undecided"
+    verdicts = [opinions.verdict(label, member) for member in members if member not in (label, canonical)]
+    return "same" in verdicts and "different" not in verdicts
+
+
+def between(
+    groups: Groups, standing: Mapping[str, Sequence[str]], candidates: Iterable[Pair]
+) -> dict[Pair, list[Pair]]:
+    """The candidates between two groups, by the canonical labels of these groups. Groups that both stood
+    before were compared then."""
+    home = {label: canonical for canonical, members in groups.items() for label in members}
+    links: dict[Pair, list[Pair]] = defaultdict(list)
+    for pair in candidates:
+        one, other = (home[label] for label in pair)
+        if one != other and not (one in standing and other in standing):
+            links[pair_of(one, other)].append(pair)
+    return links
+
+
+def nearest_groups(
+    links: Mapping[Pair, Sequence[Pair]], candidates: Mapping[Pair, float], nearest: int
+) -> list[Pair]:
+    """Of each group the pairs with its `nearest` others, by the most alike of their members."""
+    alike = {pair: max(candidates[link] for link in linked) for pair, linked in links.items()}
+    taken: dict[str, int] = defaultdict(int)
+    chosen = []
+    for pair in sorted(alike, key=lambda pair: (-alike[pair], pair)):
+        if min(taken[canonical] for canonical in pair) < nearest:
+            chosen.append(pair)
+            for canonical in pair:
+                taken[canonical] += 1
+    return chosen
+
+
+def apart_in_doubt(canonicals: Pair, links: Iterable[Pair], alike: bool, opinions: Opinions) -> bool:
+    """Whether it is doubtful that two groups with candidates between them are apart."""
+    if opinions.verdict(*canonicals) != "different":
+        return True
+    if opinions.looks(*canonicals) != 1:
+        return False
+    return alike or any(opinions.verdict(*link) == "same" for link in links)

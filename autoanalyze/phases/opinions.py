@@ -1,0 +1,109 @@
+"""What has been said so far of pairs of labels of one field, and what follows from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from autoanalyze.verdicts import Verdict
+
+__all__ = ["MOST_OPINIONS", "Known", "Opinions", "Pair", "pair_of"]
+
+MOST_OPINIONS = 3
+"""Looks at one pair: the second may differ from the first, the third decides."""
+
+Pair = tuple[str, str]
+"""Two labels in alphabetical order."""
+
+
+def pair_of(first: str, second: str) -> Pair:
+    """Two labels as a pair."""
+    return (first, second) if first <= second else (second, first)
+
+
+@dataclass
+class Known:
+    """What is known of one pair. `judge` is who said so; `settled` tells that nobody is asked any more."""
+
+    looks: list[bool] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    judge: str = ""
+    settled: Verdict | None = None
+    step: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """What most looks say; undecided where as many say one as the other."""
+        if self.settled is not None:
+            return self.settled
+        same = sum(self.looks)
+        if 2 * same == len(self.looks):
+            return "undecided"
+        return "same" if 2 * same > len(self.looks) else "different"
+
+    @property
+    def reason(self) -> str:
+        """The last reason that was given for the verdict."""
+        wanted = [
+            r for look, r in zip(self.looks, self.reasons, strict=False) if look == (self.verdict == "same")
+        ]
+        return (wanted or self.reasons or [""])[-1]
+
+
+class Opinions:
+    """The memory of a judge. Verdicts hold for both orders of a pair."""
+
+    def __init__(self) -> None:
+        self._known: dict[Pair, Known] = {}
+        self._same: dict[str, set[str]] = defaultdict(set)
+
+    def look(self, pair: Pair, same: bool, reason: str, judge: str, step: int = 0) -> None:
+        """Add what the judge said of a pair, at a merge on the way or at the end."""
+        known = self._known.setdefault(pair, Known())
+        known.looks.append(same)
+        known.reasons.append(reason)
+        known.judge, known.step = judge, step
+        self._index(pair)
+
+    def settle(self, pair: Pair, verdict: Verdict, reason: str, judge: str, step: int = 0) -> None:
+        """Decide a pair for good: a guard objects, nobody could be understood, or it was decided before."""
+        known = self._known.setdefault(pair, Known())
+        known.settled, known.judge, known.step = verdict, judge, step
+        known.reasons = [reason]
+        self._index(pair)
+
+    def verdict(self, first: str, second: str) -> Verdict | None:
+        """What is known of two labels; null if they were never looked at."""
+        known = self._known.get(pair_of(first, second))
+        return known.verdict if known else None
+
+    def looks(self, first: str, second: str) -> int:
+        """How often the judge was asked about two labels."""
+        known = self._known.get(pair_of(first, second))
+        return len(known.looks) if known else 0
+
+    def open(self, first: str, second: str) -> bool:
+        """Whether another look may still change anything."""
+        known = self._known.get(pair_of(first, second))
+        return known is None or (known.settled is None and len(known.looks) < MOST_OPINIONS)
+
+    def same_as(self, label: str) -> set[str]:
+        """The labels that mean the same as `label` by what is known now."""
+        return self._same[label]
+
+    def known(self, first: str, second: str) -> Known:
+        """All that is known of two labels. Raises KeyError if they were never looked at."""
+        return self._known[pair_of(first, second)]
+
+    def pairs(self) -> list[Pair]:
+        """All pairs that anything is known of, in the order in which it became known."""
+        return list(self._known)
+
+    def _index(self, pair: Pair) -> None:
+        first, second = pair
+        if self._known[pair].verdict == "same":
+            self._same[first].add(second)
+            self._same[second].add(first)
+        else:
+            self._same[first].discard(second)
+            self._same[second].discard(first)

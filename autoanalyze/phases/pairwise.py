@@ -1,0 +1,178 @@
+"""PairwiseJudging: embeddings propose, guards object, the judge decides on small questions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+
+from autoanalyze.config import EmbeddingsConfig, ResolutionConfig
+from autoanalyze.phases.candidates import LabelSpace
+from autoanalyze.phases.doubts import doubts
+from autoanalyze.phases.groups import Groups, grouped
+from autoanalyze.phases.guards import objection
+from autoanalyze.phases.judge import Judge, Took
+from autoanalyze.phases.ledger import FieldLedger
+from autoanalyze.phases.opinions import MOST_OPINIONS, Opinions, Pair, pair_of
+from autoanalyze.phases.vocabulary import LabelUse
+from autoanalyze.protocols import Embedder
+from autoanalyze.records import LabelField
+from autoanalyze.verdicts import Question
+
+__all__ = ["PairwiseJudging"]
+
+MOST_CANDIDATES = 10
+"""Of one question; more are asked in further questions."""
+
+MOST_WAVES = 12
+
+
+class PairwiseJudging:
+    """Judges the labels of one field, also in steps while labels still arrive.
+
+    Questions are asked in waves. The first compares each new label with those most like it. Later ones
+    compare the groups that came of it by their canonical labels, so that two groups cost one question
+    and not one for each pair of members, and ask again where an answer is doubtful: a second look in
+    the opposite order, and a third when the two differ.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        embedder: Embedder,
+        label_field: LabelField,
+        config: ResolutionConfig,
+        embeddings: EmbeddingsConfig,
+    ) -> None:
+        self._judge = judge
+        self._space = LabelSpace(embedder, embeddings, label_field)
+        self._config = config
+
+    async def settle(self, ledger: FieldLedger, use: LabelUse, step: int) -> Took:
+        """Group the labels that no earlier step settled, with each other and with the groups that stand."""
+        fresh, spelled = ledger.spellings(ledger.unsettled(use.counts))
+        if not fresh:
+            ledger.regroup(ledger.groups, spelled, use.counts, step)
+            return Took()
+        if len(fresh) + len(ledger.groups) <= self._config.shown_together:
+            groups, took = await self._look_at_all(fresh, ledger, step)
+        else:
+            groups, took = await self._ask_in_waves(fresh, ledger, use, step)
+        ledger.regroup(groups, spelled, use.counts, step)
+        return took
+
+    async def _look_at_all(self, fresh: Sequence[str], ledger: FieldLedger, step: int) -> tuple[Groups, Took]:
+        """Few labels are one small group: they are shown together, all looks at once."""
+        standing = ledger.groups
+        shown = [*standing, *fresh]
+        if len(shown) < 2:
+            return {**standing, **{label: [label] for label in fresh}}, Took()
+        looks = await self._judge.looks(shown, range(MOST_OPINIONS), step)
+        opinions, new = ledger.opinions, set(fresh)
+        pairs = [pair_of(*two) for two in combinations(shown, 2) if new & set(two)]
+        for pair in pairs:
+            said = [look.get(pair[0], pair[0]) == look.get(pair[1], pair[1]) for look in looks.redirects]
+            if any(said) and list(self._unobjected([pair], opinions, step)):
+                for same in said:
+                    reason = "same meaning" if same else "not the same"
+                    opinions.look(pair, same, reason, self._judge.name, step)
+        groups = grouped(fresh, standing, opinions, largest=self._config.largest_group)
+        return groups, Took(looks.usage, list(looks.errors), len(pairs))
+
+    async def _ask_in_waves(
+        self, fresh: Sequence[str], ledger: FieldLedger, use: LabelUse, step: int
+    ) -> tuple[Groups, Took]:
+        """Questions on pairs that lie near each other, until none is left that would change anything."""
+        standing, opinions = ledger.groups, ledger.opinions
+        # Labels that stand already are embedded when there is something to compare them with.
+        known = (label for members in standing.values() for label in members)
+        unseen = [label for label in known if label not in self._space]
+        near = await self._space.neighbours(
+            [*unseen, *fresh],
+            use.notes,
+            self._judge.context(step),
+            nearest=self._config.first_candidates,
+        )
+        took, new = Took(near.usage, list(near.warnings)), set(fresh)
+        candidates = {pair: alike for pair, alike in near.candidates.items() if new & set(pair)}
+        ledger.similarity |= candidates
+        groups, wanted = standing, self._first(candidates)
+        for _ in range(MOST_WAVES):
+            unobjected = list(self._unobjected(wanted, opinions, step))
+            if unobjected:
+                await self._ask(unobjected, opinions, use.notes, step, took)
+            groups = grouped(fresh, standing, opinions, largest=self._config.largest_group)
+            wanted = doubts(
+                groups,
+                standing,
+                candidates,
+                opinions,
+                likely=near.likely,
+                nearest=self._config.nearest_groups,
+            )
+            if not wanted:
+                break
+        return groups, took
+
+    def _first(self, candidates: Mapping[Pair, float]) -> list[Pair]:
+        """Of each label the pairs with those most like it."""
+        taken: dict[str, int] = defaultdict(int)
+        chosen = []
+        for pair in candidates:
+            if min(taken[label] for label in pair) < self._config.first_candidates:
+                chosen.append(pair)
+                for label in pair:
+                    taken[label] += 1
+        return chosen
+
+    def _unobjected(self, pairs: Iterable[Pair], opinions: Opinions, step: int) -> Iterator[Pair]:
+        """The pairs that no guard objects to; the objections are remembered."""
+        for pair in pairs:
+            reason = objection(*pair) if self._config.guards else None
+            if reason is None:
+                yield pair
+            else:
+                opinions.settle(pair, "different", reason, "guard", step)
+
+    async def _ask(
+        self,
+        pairs: Sequence[Pair],
+        opinions: Opinions,
+        notes: Mapping[str, Sequence[str]],
+        step: int,
+        took: Took,
+    ) -> None:
+        """One wave of questions, all at once."""
+        by_look: dict[int, list[Pair]] = defaultdict(list)
+        for pair in pairs:
+            by_look[opinions.looks(*pair)].append(pair)
+        questions = [
+            (look, question)
+            for look, same_look in sorted(by_look.items())
+            for question in asked(same_look, look)
+        ]
+        shown = {label: told[: self._config.example_notes] for label, told in notes.items()}
+        answered = await self._judge.ask(questions, shown, step)
+        took.usage += answered.usage
+        took.errors += answered.errors
+        for question, answer in answered.answers:
+            for candidate in question.candidates:
+                pair = pair_of(question.label, candidate)
+                took.pairs += opinions.verdict(*pair) is None
+                if answer is None:
+                    opinions.settle(pair, "undecided", "no answer could be used", self._judge.name, step)
+                else:
+                    same = candidate in answer.same
+                    opinions.look(pair, same, answer.reason, self._judge.name, step)
+
+
+def asked(pairs: Sequence[Pair], look: int) -> Iterator[Question]:
+    """Questions for pairs: one per label, with what it is compared with. Every other look asks the other
+    way round, and in the opposite order."""
+    by_label: dict[str, list[str]] = defaultdict(list)
+    for first, second in pairs if look % 2 == 0 else reversed(pairs):
+        label, candidate = (first, second) if look % 2 == 0 else (second, first)
+        by_label[label].append(candidate)
+    for label, candidates in by_label.items():
+        for start in range(0, len(candidates), MOST_CANDIDATES):
+            yield Question(label, tuple(candidates[start : start + MOST_CANDIDATES]))
