@@ -18,6 +18,7 @@ from typing import Any
 
 import polars as pl
 
+from autoanalyze.carrying import carried_over
 from autoanalyze.config import Config, JournalConfig, sequential
 from autoanalyze.data.importers import ImportReport, import_file
 from autoanalyze.data.store import Store
@@ -30,8 +31,9 @@ from autoanalyze.planning import Plan, plan_run
 from autoanalyze.progress import Progress, ProgressTracker
 from autoanalyze.provenance import digest
 from autoanalyze.records import Session, Truth, transcript
-from autoanalyze.results import Outcome, sessions_table
+from autoanalyze.results import Outcome
 from autoanalyze.run_folder import RunFolder
+from autoanalyze.run_tables import sessions_table
 from autoanalyze.scoring import measured, repeats_agreement
 from autoanalyze.service import ParallelAutoAnalyze
 from autoanalyze.simulation.clock import VirtualClockLoop
@@ -116,6 +118,8 @@ class Workshop:
         if not self.simulated:
             # Looked at now, so that a missing key is said before a run folder is made.
             _ = self._network
+        # Likewise, so that an earlier run that cannot be carried on from is said at once.
+        _ = carried_over(config)
         self.store = self._open_store()
         self.endpoints: list[SimulatedEndpoint] = []
         """The simulated endpoints that runs were given, newest last."""

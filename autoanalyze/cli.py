@@ -43,9 +43,9 @@ HYDRA_FLAGS = ("--yes", "-m", "--multirun", "--cfg", "-c")
 )
 def run(context: typer.Context) -> None:
     """Run an analysis: `autoanalyze run [key=value ...] [-m]`; `autoanalyze run --help` is Hydra's."""
-    from autoanalyze.composition import configuration_folder, explained, from_hydra
+    from autoanalyze.composition import configuration_folder, explained, from_hydra, spelled
 
-    arguments = [argument for argument in context.args if argument != "--yes"]
+    arguments = [spelled(argument) for argument in context.args if argument != "--yes"]
     agreed = len(arguments) < len(context.args)
     codes: list[int] = []
 
@@ -160,6 +160,46 @@ def resume_command(
     if "config" not in record:
         raise RunFolderError(f"the run in {run_folder} failed before it began; start it again instead")
     work(restored(record["config"], context.args), run_folder, resume=True)
+
+
+@app.command("merges")
+def merges_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    undo: Annotated[
+        list[int] | None, typer.Option("--undo", help="Take back the merge of this number. Repeatable.")
+    ] = None,
+    accept: Annotated[
+        Path | None, typer.Option("--accept", help="Carry out a reviewed CSV: its column merged decides.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the whole ledger as a CSV to be reviewed.")
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also list the pairs that were looked at and kept apart.")
+    ] = False,
+) -> None:
+    """List which labels became one, and why; undo merges, or carry out a reviewed list.
+
+    Final labels are written anew from the labels first given and from the ledger, without any call.
+    """
+    from autoanalyze import review
+    from autoanalyze.reviewed_lists import write_review
+    from autoanalyze.study.runs import load_run
+    from autoanalyze.terminal import ledger_tables
+
+    console, run = Console(), load_run(run_folder)
+    before = len(run.merges.filter("merged"))
+    if undo:
+        run = review.undo(run_folder, undo)
+    if accept is not None:
+        run = review.accept(run_folder, accept)
+    if csv is not None:
+        console.print(f"{write_review(run, csv):,} entries written to {csv}; set merged, then --accept it")
+    elif undo or accept is not None:
+        now = len(run.merges.filter("merged"))
+        console.print(f"{before:,} merges before, {now:,} now; final labels and scores were written anew")
+    else:
+        console.print(ledger_tables(run, everything=all_))
 
 
 @app.command("calibrate")

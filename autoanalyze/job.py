@@ -10,21 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from autoanalyze import provenance
+from autoanalyze.carrying import carried_over
 from autoanalyze.config import Config, rate_limits
 from autoanalyze.data.sampling import SessionSampling
 from autoanalyze.data.store import Store
 from autoanalyze.errors import CancelledRunError, ConfigurationError, RunFolderError, StoppedRunError
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.client import OpenAIAnalysis
+from autoanalyze.llm.embeddings import load_embedder
 from autoanalyze.llm.journal import Journal
 from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.llm.sending import Sender
 from autoanalyze.llm.tokens import TokenCounter, TokenManagement
 from autoanalyze.pipeline import Pipeline
 from autoanalyze.progress import ProgressTracker
 from autoanalyze.records import Session
-from autoanalyze.results import Outcome, PhaseResults, totals, write_tables
+from autoanalyze.results import Outcome, PhaseResults, totals
 from autoanalyze.run_folder import RunFolder, shown
+from autoanalyze.run_tables import merges_recorded, merges_table, write_tables
 
 __all__ = ["Engine", "Job", "sampled", "token_management"]
 
@@ -144,32 +148,40 @@ class Job:
         reuse = [Path(folder) / "calls.jsonl" for folder in config.journal.reuse]
         follow = config.journal.mode == "replay"
         with Journal(self._folder.journal, reuse=reuse, follow=follow) as journal:
-            model = self._model(endpoint, tokens, journal)
-            reader = self._store.reader(config.data.bot_id)
+            sender = self._sender(endpoint, tokens, journal)
+            prompt = analysis_prompt(config)
             pipeline = Pipeline(
-                config, model, reader, analysis_prompt(config), tokens, self._tracker, order=journal
+                config,
+                OpenAIAnalysis(sender, model=config.model, prompt=prompt, tokens=tokens),
+                load_embedder(config.embeddings, sender, self._engine.counter),
+                self._store.reader(config.data.bot_id),
+                prompt,
+                tokens,
+                self._tracker,
+                order=journal,
+                carried=carried_over(config),
             )
             try:
                 phases, stopped = await self._watched(pipeline, sessions)
             finally:
-                await model.close()
+                await sender.close()
+            if phases.resolution is not None:
+                journal.ledger(merges_recorded(merges_table(phases)), "run")
         cost = tokens.calculate_cost_estimate(journal.usage)
         probes = tokens.calculate_cost_estimate(phases.probes.usage) if phases.probes else 0.0
         return Outcome(phases, journal.account(), cost, clock.time() - start, probes), stopped
 
-    def _model(self, endpoint: Endpoint, tokens: TokenManagement, journal: Journal) -> OpenAIAnalysis:
+    def _sender(self, endpoint: Endpoint, tokens: TokenManagement, journal: Journal) -> Sender:
         config = self._config
         limits = rate_limits(config)
-        return OpenAIAnalysis(
+        return Sender(
             endpoint,
-            model=config.model,
-            prompt=analysis_prompt(config),
             tokens=tokens,
             journal=journal,
             limiter=RateLimiter(
                 requests_per_minute=limits.requests_per_minute,
                 tokens_per_minute=limits.tokens_per_minute,
-                # The judge's looks at all fields may be more than there are streams.
+                # The judge's questions on all fields may be more than there are streams.
                 concurrency=max(config.parallel.streams, 16),
             ),
             budget=Budget(config.budget_usd, journal.spent_usd + journal.uncertain_usd),
@@ -222,7 +234,24 @@ def token_management(config: Config, counter: TokenCounter, tokens_per_minute: i
         streams=config.parallel.streams,
         tokens_per_minute=tokens_per_minute,
         batch_size=config.batch_size,
+        embedding_price=embedding_price(config),
     )
+
+
+def embedding_price(config: Config) -> float:
+    """USD per million tokens that embeddings cost in this run; nothing where no endpoint is asked.
+
+    Raises ConfigurationError when it is not set: an unknown price is not a price of nothing.
+    """
+    embeddings = config.embeddings
+    if embeddings.source != "endpoint" or config.resolution.mode not in ("judged", "embeddings"):
+        return 0.0
+    if embeddings.price is None:
+        raise ConfigurationError(
+            f"embeddings.price is not set for {embeddings.model}: give embeddings.price=... in USD per "
+            "million tokens (0 for a model that costs nothing), or use embeddings=offline"
+        )
+    return embeddings.price
 
 
 def moment(text: str | None) -> datetime | None:

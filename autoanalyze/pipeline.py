@@ -14,23 +14,17 @@ from autoanalyze.phases.conflicts import ConflictResolution, ResolutionResult
 from autoanalyze.phases.continuous import ContinuousProcessing, smallest_call
 from autoanalyze.phases.discovery import DiscoveryResult, StrategicDiscovery
 from autoanalyze.phases.merging import BackgroundMerging
+from autoanalyze.phases.parallel import ParallelResult
 from autoanalyze.phases.probes import ProbeResult, ProbeSessions
 from autoanalyze.phases.ramp import Ramp
-from autoanalyze.phases.rounds import ParallelProcessingOrchestrator, ParallelResult
+from autoanalyze.phases.rounds import ParallelProcessingOrchestrator
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing, derived_seed
-from autoanalyze.phases.vocabulary import label_counts, labels_found
+from autoanalyze.phases.vocabulary import label_use, labels_found
 from autoanalyze.progress import ProgressTracker
-from autoanalyze.records import (
-    CallContext,
-    CompletionOrder,
-    Facts,
-    Model,
-    Session,
-    SessionResult,
-    TranscriptReader,
-    VocabularySnapshot,
-)
+from autoanalyze.protocols import CompletionOrder, Embedder, Model, TranscriptReader
+from autoanalyze.records import CallContext, Facts, Session, SessionResult, VocabularySnapshot
 from autoanalyze.results import PhaseResults
+from autoanalyze.verdicts import Carried
 
 __all__ = ["Pipeline"]
 
@@ -44,14 +38,18 @@ class Pipeline:
         self,
         config: Config,
         model: Model,
+        embedder: Embedder,
         reader: TranscriptReader,
         prompt: AnalysisPrompt,
         tokens: TokenManagement,
         tracker: ProgressTracker,
         *,
         order: CompletionOrder,
+        carried: Carried,
     ) -> None:
         self._config = config
+        self._carried = carried
+        self._start = carried.vocabulary()
         self._schema = prompt.schema
         self._order = order
         self._tokens = tokens
@@ -72,11 +70,14 @@ class Pipeline:
         )
         self._conflicts = ConflictResolution(
             model,
+            embedder,
             self._schema,
             config.resolution,
+            config.embeddings,
             retry=config.retry,
             seed=seed,
             judge=config.model.name,
+            carried=carried,
             on_field=self._field_done,
         )
         self._merging = BackgroundMerging(
@@ -114,6 +115,7 @@ class Pipeline:
             parallel,
             resolution,
             probes,
+            self._carried,
         )
 
     def so_far(self, sessions: Sequence[Session], reason: str) -> PhaseResults:
@@ -127,8 +129,8 @@ class Pipeline:
             for session in sessions
         )
         final = {result.session_id: result.facts for result in results if result.facts is not None}
-        vocabulary = VocabularySnapshot().extended(labels_found(self._schema, final.values()))
-        return PhaseResults(self._schema, tuple(sessions), results, final, vocabulary)
+        vocabulary = self._start.extended(labels_found(self._schema, final.values()))
+        return PhaseResults(self._schema, tuple(sessions), results, final, vocabulary, carried=self._carried)
 
     async def _discover(self, sessions: Sequence[Session]) -> DiscoveryResult:
         phase = StrategicDiscovery(
@@ -137,7 +139,7 @@ class Pipeline:
         size = phase.calculate_discovery_size(len(sessions))
         if size:
             self._tracker.update(phase="discovery", step=0, steps=size, streams_active=1)
-        return await phase.run_discovery(sessions)
+        return await phase.run_discovery(sessions, self._start)
 
     async def _process(self, discovery: DiscoveryResult) -> ParallelResult:
         remaining = discovery.remaining
@@ -188,7 +190,7 @@ class Pipeline:
         vocabulary = parallel.vocabulary
         if probes is not None:  # their names are judged too: agreement is meant after merging
             vocabulary = vocabulary.extended(labels_found(self._schema, probes.facts.values()))
-        resolution = await self._conflicts.resolve_conflicts(label_counts(self._schema, vocabulary, results))
+        resolution = await self._conflicts.resolve_conflicts(label_use(self._schema, vocabulary, results))
         redirects = resolution.redirects()
         final = {
             result.session_id: self._conflicts.apply_resolutions(result.facts, redirects)

@@ -12,6 +12,7 @@ from autoanalyze.job import sampled, token_management
 from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
 from autoanalyze.phases.continuous import call_size, smallest_call
 from autoanalyze.phases.discovery import size_of_discovery
+from autoanalyze.phases.opinions import MOST_OPINIONS
 from autoanalyze.phases.probes import PROBES_PER_CALL
 from autoanalyze.records import Session, Usage
 from autoanalyze.study.efficiency import rate_limit_seconds
@@ -87,7 +88,7 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     probes = sessions[: round(effective.probe_share * len(sessions))]
     parallel += batches(tokens, probes, PROBES_PER_CALL)
     fields = len(effective.schema.fields)
-    judged = fields * effective.resolution.opinions if effective.resolution.mode == "llm" else 0
+    judged = fields * looks(effective)
     labelling = [*discovery, *parallel]
     overhead = tokens.overhead_tokens + VOCABULARY_TOKENS
     asked = [*sessions, *probes]
@@ -118,6 +119,13 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
         ),
         effective.model.source,
     )
+
+
+def looks(config: Config) -> int:
+    """How often the judge looks at the labels of a field, if they are as few as expected. Many labels are
+    asked about in more and smaller questions, which take about as many tokens."""
+    resolution = config.resolution
+    return {"llm": resolution.opinions, "judged": MOST_OPINIONS}.get(resolution.mode, 0)
 
 
 def batches(tokens: TokenManagement, sessions: Sequence[Session], share: int | None) -> list[list[Session]]:

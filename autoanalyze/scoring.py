@@ -8,19 +8,22 @@ from typing import Any
 import polars as pl
 
 from autoanalyze.config import Config, rate_limits
-from autoanalyze.results import Outcome, probes_table, sessions_table
+from autoanalyze.results import Outcome
 from autoanalyze.run_folder import RunFolder
+from autoanalyze.run_tables import probes_table, sessions_table
 from autoanalyze.study import efficiency
 from autoanalyze.study.agreement import matched, same_label
 from autoanalyze.study.metrics import score_run
 from autoanalyze.study.runs import Run
 
-__all__ = ["measured", "repeats_agreement"]
+__all__ = ["label_measures", "measured", "repeats_agreement"]
 
 
 def measured(config: Config, folder: RunFolder, outcome: Outcome, truth: pl.DataFrame) -> dict[str, Any]:
     """What `run.json` says of a run besides its totals; scores only where truth is known."""
     phases, limits = outcome.phases, rate_limits(config)
+    sessions = sessions_table(phases)
+    probes = None if phases.probes is None else probes_table(phases)
     found: dict[str, Any] = {
         "efficiency": efficiency.efficiency(
             Run(folder.path, {}).calls,
@@ -29,25 +32,32 @@ def measured(config: Config, folder: RunFolder, outcome: Outcome, truth: pl.Data
             tokens_per_minute=limits.tokens_per_minute,
             requests_per_minute=limits.requests_per_minute,
         ),
-        "metrics": {},
-        "agreement": {},
+        **label_measures(config, sessions, probes, truth),
     }
-    sessions = sessions_table(phases)
     if not truth.is_empty():
-        names = phases.schema.names
+        rounds = pl.read_parquet(folder.path / "rounds.parquet")
+        found["collisions"] = efficiency.collisions(sessions, rounds, truth, phases.schema.names)
+    return found
+
+
+def label_measures(
+    config: Config, sessions: pl.DataFrame, probes: pl.DataFrame | None, truth: pl.DataFrame
+) -> dict[str, Any]:
+    """What is measured of final labels: scores against the truth where it is known, agreement of probes."""
+    names = config.schema.records().names
+    found: dict[str, Any] = {"metrics": {}, "agreement": {}}
+    if not truth.is_empty():
         scores = score_run(sessions, truth, names, seed=config.seed, resamples=config.resamples)
         found["metrics"] = {field: score.as_dict() for field, score in scores.items()}
-        rounds = pl.read_parquet(folder.path / "rounds.parquet")
-        found["collisions"] = efficiency.collisions(sessions, rounds, truth, names)
-    if phases.probes is not None:
-        probes = probes_table(phases).join(sessions.select("session_id", "user_id"), on="session_id")
+    if probes is not None:
+        whose = probes.join(sessions.select("session_id", "user_id"), on="session_id")
         found["agreement"]["probes"] = {
             name: same_label(
-                both(probes.select("session_id", "user_id", second=name), sessions, name),
+                both(whose.select("session_id", "user_id", second=name), sessions, name),
                 seed=config.seed,
                 resamples=config.resamples,
             ).as_dict()
-            for name in phases.schema.names
+            for name in names
         }
     return found
 

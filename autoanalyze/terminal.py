@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from autoanalyze.planning import Plan
 from autoanalyze.progress import Progress
@@ -114,6 +115,8 @@ def totals_table(run: Run) -> Table:
         table.add_row("really paid by this run", f"{paid['cost_usd']:.4f} USD{maybe}")
     if record["failed_calls"]:
         table.add_row("calls that failed and were tried again", f"{record['failed_calls']:,}")
+    for warning in (record["resolution"] or {}).get("errors", []):
+        table.add_row(Text(f"warning: {warning}", style="bold red"), "")
     degradations = (record["parallel"] or {}).get("degradations", [])
     for d in degradations:
         table.add_row(f"after round {d['round']}", f"streams {d['streams_before']} > {d['streams_after']}")
@@ -134,6 +137,33 @@ def pairs_table(title: str) -> Table:
     table.add_column()
     table.add_column(justify="right")
     return table
+
+
+def ledger_tables(run: Run, *, everything: bool) -> Group:
+    """The merges of a run by number, a table per field; with `everything`, also pairs kept apart."""
+    merges = run.merges if everything else run.merges.filter("merged")
+    tables = []
+    for (field,), rows in merges.group_by("field", maintain_order=True):
+        table = Table(title=f"\n{field}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for heading in ("merge", "sessions", "alike"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("label > canonical label")
+        table.add_column("decided by")
+        for row in rows.iter_rows(named=True):
+            sign = ">" if row["merged"] else "?" if row["verdict"] == "undecided" else "|"
+            judge = (
+                row["judge"] if row["review"] is None else f"{row['judge']}, {row['review']} by a reviewer"
+            )
+            reasons = "; ".join(filter(None, (row["reason"], row["chosen"])))
+            table.add_row(
+                str(row["merge"]),
+                f"{row['sessions']:,}",
+                "" if row["similarity"] is None else f"{row['similarity']:.2f}",
+                Text(f"{row['alias']} {sign} {row['canonical']}"),
+                Text(f"{judge}: {reasons}"),
+            )
+        tables.append(table)
+    return Group(*tables, "\n> merged, | kept apart, ? undecided" if everything else "")
 
 
 def plan_table(plan: Plan) -> Table:
