@@ -230,3 +230,19 @@ def test_live_run_differs_only_in_where_requests_go(tmp_path: Path, server: str)
     assert run.record["metrics"]["general_intent"]["consistency"]["value"] > 0.8
     everything = b"".join(path.read_bytes() for path in run.path.rglob("*") if path.is_file())
     assert b"sk-secret-live" not in everything + output.encode() + errors.encode()
+
+
+def test_embeddings_that_fail_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run goes on with offline embeddings, and its summary and its record say so."""
+    folder = tmp_path / "run"
+    settings = ["data.count=80", "baseline=none", "resolution.shown_together=0", f"hydra.run.dir={folder}"]
+    faults = ["faults.rate=1", "faults.kinds=[embedding_missing]"]
+    monkeypatch.setattr("sys.argv", ["autoanalyze", "run", *settings, *faults])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "warning: the endpoint's embeddings cannot be used" in shown
+    assert "embeddings=offline" in json.loads((folder / "run.json").read_text())["resolution"]["errors"][0]

@@ -53,6 +53,21 @@ def test_schedules_experiment_writes_its_results(tmp_path: Path, repository: Pat
     assert (tmp_path / "levers.png").stat().st_size > 5_000
 
 
+@pytest.mark.slow
+def test_duplicates_experiment_writes_its_results(tmp_path: Path, repository: Path) -> None:
+    """The quick form has every method, the table with the classes of hard negatives, and both figures."""
+    command = [str(repository / "experiments/duplicates/run.py"), "--quick", "--into", str(tmp_path)]
+    subprocess.run([sys.executable, *command], check=True, capture_output=True, timeout=300)
+    results = pl.read_csv(tmp_path / "results.csv")
+    assert results["method"].n_unique() == 10
+    assert results["recall"].is_between(0, 1).all()
+    table = (tmp_path / "table.md").read_text()
+    assert "| 200 | embeddings + judge |" in table
+    assert "negation" in table
+    for figure in ("curves-200.png", "growth.png"):
+        assert (tmp_path / figure).stat().st_size > 5_000
+
+
 def test_earlier_timings_fit_is_least_squares() -> None:
     """Set-up and slope come from the sequential column alone: by hand 25.49 s and 1.4085 s per session."""
     path = Path(__file__).parent.parent / "experiments" / "earlier_timings" / "run.py"

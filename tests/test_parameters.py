@@ -19,6 +19,7 @@ from autoanalyze.llm.tokens import TokenCounter, load_counter
 BASE = ("data.count=40", "data.population=80", "baseline=none", "resamples=20", "parallel.streams=4")
 FAULTY = ("faults.rate=0.5", "faults.kinds=[busy,server_error,missing_key]")
 FIXED = ("discovery=fixed", "discovery.min_sessions=5")
+PAIRS = ("resolution.shown_together=0", "noise.reuse=0.3")
 MANY_NAMES = ("noise.reuse=0.3", "resolution.every_labels=5")
 
 #: Per parameter, another value, and what must be so for it to matter.
@@ -56,8 +57,27 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "parallel.taper": ("4.0", ()),
     "parallel.smallest_call": ("5", ()),
     "resolution.mode": ("none", ()),
-    "resolution.labels_per_call": ("3", ()),
-    "resolution.opinions": ("5", ()),
+    "resolution.shown_together": ("0", ()),
+    "resolution.first_candidates": ("1", PAIRS),
+    "resolution.nearest_groups": ("1", PAIRS),
+    "resolution.questions_per_call": ("1", PAIRS),
+    "resolution.example_notes": ("0", PAIRS),
+    "resolution.largest_group": ("2", MANY_NAMES),
+    "resolution.merge_above": ("0.3", ("resolution=embeddings",)),
+    "resolution.labels_per_call": ("3", ("resolution=llm",)),
+    "resolution.opinions": ("5", ("resolution=llm",)),
+    "embeddings.source": ("offline", PAIRS),
+    "embeddings.model": ("other", PAIRS),
+    "embeddings.dimensions": ("64", PAIRS),
+    "embeddings.price": ("900.0", PAIRS),
+    "embeddings.texts_per_call": ("2", PAIRS),
+    "embeddings.field": ("true", PAIRS),
+    "embeddings.notes": ("2", PAIRS),
+    "embeddings.threshold": ("0.9", (*PAIRS, "resolution.first_candidates=1")),
+    "embeddings.likely": ("0.0", PAIRS),
+    "embeddings.neighbours": ("2", PAIRS),
+    "embeddings.strict": ("true", (*PAIRS, "faults.rate=1.0", "faults.kinds=[embedding_missing]")),
+    "vocabulary.from_run": ("nowhere", ()),
     "resolution.every_rounds": ("1", ()),
     "resolution.every_labels": ("5", ()),
     "vocabulary.allowance_tokens": ("5", ()),
@@ -112,6 +132,9 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 #: Parameters that no run folder shows, with the tests below that do.
 ELSEWHERE = {"confirm_above_usd", "token_counter", "parallel.debug", "model.source"}
+#: Those that these small runs give no occasion to matter, with the tests that do in test_carrying and
+#: phases/test_pairwise.
+ELSEWHERE |= {"vocabulary.fixed", "resolution.guards"}
 
 
 @cache

@@ -114,8 +114,25 @@ def test_section_on_trouble_is_true(
     assert set(shown(resumed).splitlines()[1:]) <= set(output)
 
 
+def test_section_on_merges_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run, the list for review, an undone merge and the accepted list say what the README shows; and
+    the next run carries on from there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    first, *others = [line for line in CONSOLE if "week1" in line]
+    assert run(first, monkeypatch) == 0
+    capsys.readouterr()
+    for line in others:
+        assert run(line, monkeypatch) == 0
+        assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown(line).splitlines()
+    (carrying,) = re.findall(r"`(autoanalyze run vocabulary\.from=[^`]+)`", README)
+    assert run(carrying, monkeypatch, "data.count=40", "baseline=none") == 0
+
+
 def test_other_commands_on_trouble_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Status, cancel and verify of the README are commands; without the run they say so."""
     monkeypatch.chdir(tmp_path)
-    for line in CONSOLE[4:]:
+    for line in [line for line in CONSOLE[4:] if "week1" not in line]:
         assert run(line, monkeypatch) in (1, 2)

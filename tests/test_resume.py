@@ -40,8 +40,9 @@ TABLES = ("sessions", "labels", "merges", "rounds", "truth")
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    """A small run without a baseline."""
-    return small_config(baseline="none", resamples="10")
+    """A small run without a baseline; its labels are embedded and asked about in questions."""
+    asking = {"resolution.shown_together": "0", "resolution.every_labels": "30"}
+    return small_config(baseline="none", resamples="10", **asking)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def events(folder: Path, kind: str) -> list[str]:
 
 
 @settings(deadline=None, max_examples=8)
-@given(stop=st.integers(0, 22), again=st.integers(0, 22))
+@given(stop=st.integers(0, 40), again=st.integers(0, 40))
 def test_stopped_twice_and_resumed_is_as_if_undisturbed(
     calm: Run, config: Config, stop: int, again: int
 ) -> None:
@@ -138,10 +139,12 @@ def test_replay_gives_the_same_without_an_endpoint(tmp_path: Path, config: Confi
         build_analysis(replace(replayed, seed=8)).run_sync(tmp_path / "other")
 
 
-def test_sweep_pays_for_identical_calls_once(tmp_path: Path, config: Config, calm: Run) -> None:
+def test_sweep_pays_for_identical_calls_once(tmp_path: Path) -> None:
     """Another judge shares the labelling: its answers are taken over, and only the rest is paid."""
+    config = small_config(baseline="none", resamples="10", resolution="llm")
+    first = build_analysis(config).run_sync(tmp_path / "first")
     resolution = replace(config.resolution, opinions=5)
-    other = replace(config, resolution=resolution, journal=JournalConfig("record", [str(calm.path)]))
+    other = replace(config, resolution=resolution, journal=JournalConfig("record", [str(first.path)]))
     run = build_analysis(other).run_sync(tmp_path / "run")
     assert 0 < run.record["paid"]["calls"] <= 6
     alone = build_analysis(replace(config, resolution=resolution)).run_sync(tmp_path / "alone")
@@ -295,10 +298,11 @@ def test_cancel_takes_effect_within_a_second(tmp_path: Path, config: Config) -> 
         load_run(folder)
 
 
-def test_plan_is_near_what_happens_and_bounds_it(config: Config, calm: Run) -> None:
+def test_plan_is_near_what_happens_and_bounds_it(tmp_path: Path) -> None:
     """Calls are those of the run, cost and time are in its region, and the upper bound holds."""
+    config = small_config(baseline="none", resamples="10")
     plan = build_plan(config)
-    record = calm.record
+    record = build_analysis(config).run_sync(tmp_path / "run").record
     assert plan.sessions == 60
     assert record["calls"] == pytest.approx(
         plan.calls, rel=0.25

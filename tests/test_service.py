@@ -60,7 +60,7 @@ def test_every_sampled_session_has_one_row(run: Run) -> None:
 def test_final_labels_are_first_labels_redirected(run: Run) -> None:
     """Merges turn first into final labels, the first are kept, and no canonical is an alias."""
     for field in ("general_intent", "transfer_reason", "drop_off_location"):
-        merges = run.merges.filter(pl.col("field") == field)
+        merges = run.merges.filter((pl.col("field") == field) & pl.col("merged"))
         redirects = dict(zip(merges["alias"], merges["canonical"], strict=True))
         assert not set(redirects) & set(redirects.values())
         expected = [redirects.get(label, label) for label in run.sessions[f"{field}_first"]]
@@ -80,10 +80,12 @@ def test_record_adds_up_to_the_journal(run: Run) -> None:
     """Calls, tokens, cost and time of the record are those of the journal."""
     calls, record = run.calls, run.record
     assert record["calls"] == len(calls)
-    assert record["tokens"] == {name: calls[name].sum() for name in ("prompt", "cached", "completion")}
+    assert record["tokens"] == {name: calls[name].sum() for name in record["tokens"]}
+    assert set(record["tokens"]) == {"prompt", "cached", "completion", "embedded"}
     assert record["model_seconds"] == pytest.approx(calls["end"].max(), abs=0.01)
     fresh = record["tokens"]["prompt"] - record["tokens"]["cached"]
     cost = (fresh * 0.15 + record["tokens"]["cached"] * 0.075 + record["tokens"]["completion"] * 0.6) / 1e6
+    cost += record["tokens"]["embedded"] * 0.02 / 1e6
     assert record["cost_usd"] == pytest.approx(cost, abs=1e-6)
     assert record["speedup"] == pytest.approx(
         record["baseline"]["model_seconds"] / record["model_seconds"], abs=1e-3

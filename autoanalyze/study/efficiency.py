@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-__all__ = ["collisions", "efficiency", "limit_use", "rate_limit_seconds", "staleness"]
+__all__ = ["collisions", "efficiency", "limit_use", "rate_limit_seconds"]
 
 MINUTE = 60.0
 MOST_STREAMS = 1_000
@@ -63,14 +63,6 @@ def limit_use(calls: pl.DataFrame, tokens_per_minute: int) -> float | None:
     used = later.filter(pl.col("start") < pl.col("start").max())
     tokens = int(used.select(pl.col("prompt") + pl.col("completion")).sum().item())
     return tokens / (tokens_per_minute * lasted / MINUTE)
-
-
-def staleness(rounds: pl.DataFrame) -> dict[str, float | None]:
-    """Means over the calls of a run: versions, and labels found by others, that a call did not see."""
-    return {
-        name: None if rounds.is_empty() else round(float(rounds[name].mean()), 4)  # type: ignore[arg-type]  # numbers
-        for name in ("staleness", "missed_labels")
-    }
 
 
 def collisions(

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-__all__ = ["Estimate", "paired_interval", "percentile_interval", "user_weights"]
+__all__ = ["Estimate", "paired_interval", "percentile_interval", "shown", "user_weights"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,15 @@ class Estimate:
         ends = {"value": self.value, "low": self.low, "high": self.high}
         # Adding nothing turns -0.0, which rounding leaves behind, into 0.0.
         return {name: None if end is None else round(end, 6) + 0.0 for name, end in ends.items()}
+
+
+def shown(estimate: Estimate, digits: int = 3) -> str:
+    """An estimate with its interval, for tables; a dash where nothing could be measured."""
+    if estimate.value is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.{digits}f}"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
 def user_weights(users: pl.Series, *, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

@@ -17,7 +17,12 @@ from autoanalyze.study.intervals import Estimate
 
 __all__ = [
     "BLUE",
+    "GREEN",
+    "GREY",
     "ORANGE",
+    "PURPLE",
+    "VERMILLION",
+    "arms",
     "consistency_bars",
     "new_axes",
     "pareto",

@@ -28,7 +28,7 @@ CALL_COLUMNS = {
     "end": pl.Float64,
     "finish_reason": pl.String,
 }
-COUNTED_COLUMNS = dict.fromkeys(("prompt", "cached", "completion", "sessions"), pl.Int64)
+COUNTED_COLUMNS = dict.fromkeys(("prompt", "cached", "completion", "embedded", "sessions"), pl.Int64)
 
 
 class Run:
@@ -50,8 +50,13 @@ class Run:
 
     @cached_property
     def merges(self) -> pl.DataFrame:
-        """A row per alias that was redirected."""
+        """The ledger: a row per pair of labels that was decided on; `merged` tells those that became one."""
         return self._table("merges")
+
+    @cached_property
+    def probes(self) -> pl.DataFrame | None:
+        """A row per session that was labelled twice: the second answer; null where none was."""
+        return self._table("probes") if (self.path / "probes.parquet").exists() else None
 
     @cached_property
     def rounds(self) -> pl.DataFrame:

@@ -81,7 +81,7 @@ def merges(folder: Path, sessions: pl.DataFrame) -> Iterator[str]:
     """The merged vocabulary has no cycle, and sessions carry canonical labels only."""
     table = pl.read_parquet(folder / "merges.parquet")
     for field in FIELDS:
-        own = table.filter(pl.col("field") == field)
+        own = table.filter((pl.col("field") == field) & pl.col("merged"))
         aliases = set(own["alias"])
         if aliases & set(own["canonical"]):
             yield f"{field}: a canonical label is an alias"

@@ -17,7 +17,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from autoanalyze.campaigns import Point, measure
-from autoanalyze.study.intervals import Estimate, paired_interval
+from autoanalyze.study.intervals import Estimate, paired_interval, shown
 from autoanalyze.study.plots import speed_and_consistency
 
 HERE = Path(__file__).resolve().parent
@@ -52,7 +52,10 @@ LEVERS = {
     "no merging on the way": ("resolution.every_labels=null",),
     "merging every 30 labels": ("resolution.every_labels=30",),
     "merging every 30, aliases stay": ("resolution.every_labels=30", "vocabulary.withdraw_aliases=false"),
-    "one look of the judge": ("resolution.opinions=1",),
+    "judge sees all labels at once": ("resolution=llm",),
+    "judge sees all labels, once": ("resolution=llm", "resolution.opinions=1"),
+    "offline embeddings": ("embeddings=offline",),
+    "embeddings decide, no judge": ("resolution=embeddings",),
     "nothing shared, no discovery": ("sync=none", "discovery=none"),
     "sequential": ("sync=sequential",),
 }
@@ -94,15 +97,6 @@ def baseline_of(setting: str) -> str:
     """The sequential run with the same reply form."""
     labels = setting in ("design", "design, one stream", "original prompt", "labels spelled out")
     return "sequential, labels" if labels else "sequential"
-
-
-def shown(estimate: Estimate, digits: int = 3) -> str:
-    """An estimate with its interval."""
-    if estimate.value is None:
-        return "-"
-    if estimate.low is None:
-        return f"{estimate.value:.{digits}f}"
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
 def targets(frame: pl.DataFrame, workloads: Sequence[str]) -> str:

@@ -20,7 +20,8 @@ from autoanalyze.data.migrations import steps
 from autoanalyze.data.store import AddResult, Store
 from autoanalyze.data.tables import SESSION_SCHEMA
 from autoanalyze.errors import ConfigurationError, ImportDataError
-from autoanalyze.records import Conversation, Message, TranscriptReader, Truth
+from autoanalyze.protocols import TranscriptReader
+from autoanalyze.records import Conversation, Message, Truth
 
 NOON = datetime(2024, 5, 1, 12)
 TALK = (
