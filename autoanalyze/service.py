@@ -14,8 +14,9 @@ from autoanalyze.data.store import Store
 from autoanalyze.errors import RunFolderError
 from autoanalyze.job import Engine, Job
 from autoanalyze.progress import Progress, ProgressTracker
-from autoanalyze.results import PhaseResults, write_tables
+from autoanalyze.results import PhaseResults
 from autoanalyze.run_folder import RunFolder, new_path
+from autoanalyze.run_tables import write_tables
 from autoanalyze.study.runs import Run, load_run
 
 __all__ = ["ParallelAutoAnalyze"]
