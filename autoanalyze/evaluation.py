@@ -30,7 +30,7 @@ from autoanalyze.llm.tokens import load_counter
 from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.groups import grouped
 from autoanalyze.phases.normal_forms import normal_form
-from autoanalyze.phases.opinions import Opinions, Pair, pair_of
+from autoanalyze.phases.opinions import Opinions, Pair, Source, pair_of
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.records import LabelSchema, Usage
 from autoanalyze.run_tables import ledger_table
@@ -203,12 +203,12 @@ def detect_fuzzily(planted: PlantedLabels, alike: float) -> dict[str, str]:
     """The baseline of spelling: labels whose words, in any order, are `alike` (0 to 100, rapidfuzz) become
     one. The canonical label of each."""
     labels = sorted(planted.counts, key=lambda label: -planted.counts[label])
-    opinions = Opinions()
+    opinions, source = Opinions(), Source("rapidfuzz", "spelling")
     likeness = process.cdist(
         labels, labels, scorer=fuzz.token_sort_ratio, processor=default_process, score_cutoff=alike
     )
     for one, other in zip(*np.nonzero(np.triu(likeness, 1)), strict=True):
-        opinions.settle(pair_of(labels[one], labels[other]), "same", "", "rapidfuzz")
+        opinions.settle(pair_of(labels[one], labels[other]), "same", "", source)
     groups = grouped(labels, {}, opinions, largest=len(labels))
     return {label: canonical for canonical, members in groups.items() for label in members}
 

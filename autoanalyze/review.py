@@ -60,10 +60,11 @@ def accept(folder: Path, reviewed: Path | pl.DataFrame) -> Run:
         }
         pair = pl.struct("field", "alias", "canonical")
         present = {tuple(row.values()) for row in merges.select(pair.alias("p"))["p"]}
+        first_new = max(merges["merge"], default=0) + 1
         added = [
             {
                 **dict.fromkeys(MERGES_SCHEMA),
-                "merge": len(merges) + number,
+                "merge": number,
                 "field": field,
                 "alias": alias,
                 "canonical": canonical,
@@ -77,7 +78,7 @@ def accept(folder: Path, reviewed: Path | pl.DataFrame) -> Run:
                 "round": 0,
             }
             for number, (field, alias, canonical) in enumerate(
-                (key for key, merged in wanted.items() if merged and key not in present), start=1
+                (key for key, merged in wanted.items() if merged and key not in present), start=first_new
             )
         ]
         longer = pl.concat([merges, pl.DataFrame(added, schema=MERGES_SCHEMA)])

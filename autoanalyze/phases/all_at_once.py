@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from autoanalyze.config import ResolutionConfig
 from autoanalyze.phases.judge import Judge, Looks, Took
 from autoanalyze.phases.ledger import FieldLedger
-from autoanalyze.phases.opinions import pair_of
+from autoanalyze.phases.opinions import Source, pair_of
 from autoanalyze.phases.redirects import agreed, grouping
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.records import Usage
@@ -60,10 +60,11 @@ class AllAtOnce:
             canonicals += [label for label in chunk if label not in redirects]
         # Settled only now: a failure in between leaves all of it to a later step.
         ledger.redirect(placed, redirects, use.counts, self._judge.name, step)
+        source = Source(self._judge.name, "judge", step)
         for pair in disputed.items():
-            ledger.opinions.look(pair_of(*pair), True, "", self._judge.name, step)
+            ledger.opinions.look(pair_of(*pair), True, "", source)
             reason = "too few looks held them to be the same"
-            ledger.opinions.settle(pair_of(*pair), "different", reason, self._judge.name, step)
+            ledger.opinions.settle(pair_of(*pair), "different", reason, source)
         return took
 
     async def _opinions(self, labels: Sequence[str], step: int) -> Looks:

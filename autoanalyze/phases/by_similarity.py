@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autoanalyze.config import EmbeddingsConfig, ResolutionConfig
 from autoanalyze.phases.candidates import LabelSpace
 from autoanalyze.phases.groups import grouped
 from autoanalyze.phases.guards import objection
 from autoanalyze.phases.judge import Took
 from autoanalyze.phases.ledger import FieldLedger
+from autoanalyze.phases.opinions import Source
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Embedder
 from autoanalyze.records import CallContext, LabelField
@@ -40,14 +43,15 @@ class BySimilarity:
         given = self._config.merge_above
         near = await self._space.neighbours([*unseen, *fresh], use.notes, context, threshold=given)
         needed = near.likely if given is None else given
+        source = Source("similarity", "embeddings", step)
         for pair, similarity in near.candidates.items():
             reason = objection(*pair) if self._config.guards else None
             if reason is not None:
-                ledger.opinions.settle(pair, "different", reason, "guard", step)
+                ledger.opinions.settle(pair, "different", reason, replace(source, judge="guard"))
             elif similarity >= needed:
-                ledger.opinions.settle(pair, "same", f"at least as alike as {needed}", "similarity", step)
+                ledger.opinions.settle(pair, "same", f"at least as alike as {needed}", source)
             else:
-                ledger.opinions.settle(pair, "different", f"less alike than {needed}", "similarity", step)
+                ledger.opinions.settle(pair, "different", f"less alike than {needed}", source)
         groups = grouped(fresh, ledger.groups, ledger.opinions, largest=self._config.largest_group)
         ledger.similarity |= near.candidates
         ledger.regroup(groups, spelled, use.counts, step)

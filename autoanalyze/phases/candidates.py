@@ -60,7 +60,7 @@ class LabelSpace:
         Of each fresh label only its nearest neighbours count, so that the number of pairs grows with
         the number of labels and not with its square.
         """
-        usage = await self._add(fresh, notes, context)
+        usage = await self._add([label for label in fresh if label not in self], notes, context)
         assert self._embedded is not None, "labels were just embedded"
         embedded = self._embedded
         least = embedded.threshold if threshold is None else threshold
@@ -83,6 +83,8 @@ class LabelSpace:
         self, fresh: Sequence[str], notes: Mapping[str, Sequence[str]], context: CallContext
     ) -> Usage:
         """Embed `fresh` beside what is embedded already; all anew if vectors now come from elsewhere."""
+        if not fresh:
+            return Usage()
         texts = [self._text(label, notes.get(label, ())) for label in fresh]
         embedded = await self._embedder.embed(texts, context)
         usage, before = embedded.usage, self._embedded

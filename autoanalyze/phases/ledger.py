@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from autoanalyze.phases.groups import Groups
 from autoanalyze.phases.normal_forms import normal_form
-from autoanalyze.phases.opinions import Opinions, Pair, pair_of
+from autoanalyze.phases.opinions import Opinions, Pair, Source, pair_of
 from autoanalyze.verdicts import Carried, LedgerEntry
 
 __all__ = ["FieldLedger"]
@@ -93,8 +93,8 @@ class FieldLedger:
                         label,
                         canonical,
                         counts,
-                        self._proposer(pair),
-                        known.judge,
+                        known.proposed_by,
+                        known.source.judge,
                         known.reason,
                         step,
                         similarity=self.similarity.get(pair),
@@ -105,13 +105,6 @@ class FieldLedger:
             canonical, words = home[first], f"spells {first!r}"
             self._merge(label, canonical, counts, "normal form", "normal form", words, step)
             self.groups[canonical].append(label)
-
-    def _proposer(self, pair: Pair) -> str:
-        """What brought two labels together: their likeness, that of others in their groups, or the judge
-        who saw all labels."""
-        if pair in self.similarity:
-            return "embeddings"
-        return "groups" if self.similarity else "judge"
 
     @property
     def conflicts(self) -> int:
@@ -135,12 +128,12 @@ class FieldLedger:
                     canonical,
                     known.verdict,
                     merged=False,
-                    proposed_by=EARLIER_RUN if known.judge == EARLIER_RUN else self._proposer(pair),
-                    judge=known.judge,
+                    proposed_by=known.proposed_by,
+                    judge=known.source.judge,
                     reason=known.reason,
                     similarity=self.similarity.get(pair),
                     opinions=len(known.looks),
-                    round=known.step,
+                    round=known.source.step,
                 )
             )
         return (*self._merged.values(), *apart)
@@ -152,7 +145,7 @@ class FieldLedger:
             self._merged[entry.alias] = replace(entry, proposed_by=EARLIER_RUN, round=0)
         elif not entry.merged:
             pair = pair_of(entry.alias, entry.canonical)
-            self.opinions.settle(pair, entry.verdict, entry.reason, EARLIER_RUN)
+            self.opinions.settle(pair, entry.verdict, entry.reason, Source(entry.judge, EARLIER_RUN))
 
     def _merge(
         self,

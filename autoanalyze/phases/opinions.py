@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from autoanalyze.verdicts import Verdict
 
-__all__ = ["MOST_OPINIONS", "Known", "Opinions", "Pair", "pair_of"]
+__all__ = ["MOST_OPINIONS", "Known", "Opinions", "Pair", "Source", "pair_of"]
 
 MOST_OPINIONS = 3
 """Looks at one pair: the second may differ from the first, the third decides."""
@@ -21,15 +21,25 @@ def pair_of(first: str, second: str) -> Pair:
     return (first, second) if first <= second else (second, first)
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who says something of a pair, what brought its labels together, and at which merge on the way."""
+
+    judge: str
+    proposed_by: str
+    step: int = 0
+
+
 @dataclass
 class Known:
-    """What is known of one pair. `judge` is who said so; `settled` tells that nobody is asked any more."""
+    """What is known of one pair, from whom it was last heard, and what brought its labels together first;
+    `settled` tells that nobody is asked any more."""
 
+    source: Source
+    proposed_by: str
     looks: list[bool] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
-    judge: str = ""
     settled: Verdict | None = None
-    step: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -57,19 +67,17 @@ class Opinions:
         self._known: dict[Pair, Known] = {}
         self._same: dict[str, set[str]] = defaultdict(set)
 
-    def look(self, pair: Pair, same: bool, reason: str, judge: str, step: int = 0) -> None:
-        """Add what the judge said of a pair, at a merge on the way or at the end."""
-        known = self._known.setdefault(pair, Known())
+    def look(self, pair: Pair, same: bool, reason: str, source: Source) -> None:
+        """Add what the judge said of a pair."""
+        known = self._heard_of(pair, source)
         known.looks.append(same)
         known.reasons.append(reason)
-        known.judge, known.step = judge, step
         self._index(pair)
 
-    def settle(self, pair: Pair, verdict: Verdict, reason: str, judge: str, step: int = 0) -> None:
+    def settle(self, pair: Pair, verdict: Verdict, reason: str, source: Source) -> None:
         """Decide a pair for good: a guard objects, nobody could be understood, or it was decided before."""
-        known = self._known.setdefault(pair, Known())
-        known.settled, known.judge, known.step = verdict, judge, step
-        known.reasons = [reason]
+        known = self._heard_of(pair, source)
+        known.settled, known.reasons = verdict, [reason]
         self._index(pair)
 
     def verdict(self, first: str, second: str) -> Verdict | None:
@@ -98,6 +106,11 @@ class Opinions:
     def pairs(self) -> list[Pair]:
         """All pairs that anything is known of, in the order in which it became known."""
         return list(self._known)
+
+    def _heard_of(self, pair: Pair, source: Source) -> Known:
+        known = self._known.setdefault(pair, Known(source, source.proposed_by))
+        known.source = source
+        return known
 
     def _index(self, pair: Pair) -> None:
         first, second = pair

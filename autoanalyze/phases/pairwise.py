@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from autoanalyze.config import EmbeddingsConfig, ResolutionConfig
@@ -13,7 +14,7 @@ from autoanalyze.phases.groups import Groups, grouped
 from autoanalyze.phases.guards import objection
 from autoanalyze.phases.judge import Judge, Took
 from autoanalyze.phases.ledger import FieldLedger
-from autoanalyze.phases.opinions import MOST_OPINIONS, Opinions, Pair, pair_of
+from autoanalyze.phases.opinions import MOST_OPINIONS, Opinions, Pair, Source, pair_of
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Embedder
 from autoanalyze.records import LabelField
@@ -70,12 +71,12 @@ class PairwiseJudging:
         looks = await self._judge.looks(shown, range(MOST_OPINIONS), step)
         opinions, new = ledger.opinions, set(fresh)
         pairs = [pair_of(*two) for two in combinations(shown, 2) if new & set(two)]
+        source = Source(self._judge.name, "judge", step)
         for pair in pairs:
             said = [look.get(pair[0], pair[0]) == look.get(pair[1], pair[1]) for look in looks.redirects]
-            if any(said) and list(self._unobjected([pair], opinions, step)):
+            if any(said) and not self._objected(pair, opinions, source):
                 for same in said:
-                    reason = "same meaning" if same else "not the same"
-                    opinions.look(pair, same, reason, self._judge.name, step)
+                    opinions.look(pair, same, "same meaning" if same else "not the same", source)
         groups = grouped(fresh, standing, opinions, largest=self._config.largest_group)
         return groups, Took(looks.usage, list(looks.errors), len(pairs))
 
@@ -96,11 +97,11 @@ class PairwiseJudging:
         took, new = Took(near.usage, list(near.warnings)), set(fresh)
         candidates = {pair: alike for pair, alike in near.candidates.items() if new & set(pair)}
         ledger.similarity |= candidates
-        groups, wanted = standing, self._first(candidates)
+        # What a step that failed was told already is not asked again.
+        wanted = [pair for pair in self._first(candidates) if opinions.verdict(*pair) is None]
+        groups = standing
         for _ in range(MOST_WAVES):
-            unobjected = list(self._unobjected(wanted, opinions, step))
-            if unobjected:
-                await self._ask(unobjected, opinions, use.notes, step, took)
+            await self._ask(wanted, ledger, use.notes, step, took)
             groups = grouped(fresh, standing, opinions, largest=self._config.largest_group)
             wanted = doubts(
                 groups,
@@ -125,27 +126,29 @@ class PairwiseJudging:
                     taken[label] += 1
         return chosen
 
-    def _unobjected(self, pairs: Iterable[Pair], opinions: Opinions, step: int) -> Iterator[Pair]:
-        """The pairs that no guard objects to; the objections are remembered."""
-        for pair in pairs:
-            reason = objection(*pair) if self._config.guards else None
-            if reason is None:
-                yield pair
-            else:
-                opinions.settle(pair, "different", reason, "guard", step)
+    def _objected(self, pair: Pair, opinions: Opinions, source: Source) -> bool:
+        """Whether a guard objects to a pair; the objection is remembered."""
+        reason = objection(*pair) if self._config.guards else None
+        if reason is not None:
+            opinions.settle(pair, "different", reason, replace(source, judge="guard"))
+        return reason is not None
 
     async def _ask(
         self,
-        pairs: Sequence[Pair],
-        opinions: Opinions,
+        wanted: Sequence[Pair],
+        ledger: FieldLedger,
         notes: Mapping[str, Sequence[str]],
         step: int,
         took: Took,
     ) -> None:
-        """One wave of questions, all at once."""
+        """One wave of questions, all at once, on the pairs that no guard objects to."""
+        opinions = ledger.opinions
+        proposed = {pair: "embeddings" if pair in ledger.similarity else "groups" for pair in wanted}
+        sources = {pair: Source(self._judge.name, by, step) for pair, by in proposed.items()}
         by_look: dict[int, list[Pair]] = defaultdict(list)
-        for pair in pairs:
-            by_look[opinions.looks(*pair)].append(pair)
+        for pair in wanted:
+            if not self._objected(pair, opinions, sources[pair]):
+                by_look[opinions.looks(*pair)].append(pair)
         questions = [
             (look, question)
             for look, same_look in sorted(by_look.items())
@@ -160,10 +163,9 @@ class PairwiseJudging:
                 pair = pair_of(question.label, candidate)
                 took.pairs += opinions.verdict(*pair) is None
                 if answer is None:
-                    opinions.settle(pair, "undecided", "no answer could be used", self._judge.name, step)
+                    opinions.settle(pair, "undecided", "no answer could be used", sources[pair])
                 else:
-                    same = candidate in answer.same
-                    opinions.look(pair, same, answer.reason, self._judge.name, step)
+                    opinions.look(pair, candidate in answer.same, answer.reason, sources[pair])
 
 
 def asked(pairs: Sequence[Pair], look: int) -> Iterator[Question]:

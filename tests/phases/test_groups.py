@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoanalyze.phases.groups import Groups, grouped
-from autoanalyze.phases.opinions import Opinions, pair_of
+from autoanalyze.phases.opinions import Opinions, Source, pair_of
 
 LABELS = tuple("ABCDEFGH")
+SOURCE = Source("test", "test")
 PAIRS = list(combinations(LABELS, 2))
 
 
@@ -18,7 +19,7 @@ def opinions(**verdicts: str) -> Opinions:
     """Opinions from names of pairs to what is said of them: opinions(AB="same")."""
     known = Opinions()
     for pair, verdict in verdicts.items():
-        known.look(pair_of(pair[0], pair[1]), verdict == "same", "", "test")
+        known.look(pair_of(pair[0], pair[1]), verdict == "same", "", SOURCE)
     return known
 
 
@@ -54,7 +55,7 @@ def test_full_groups_take_nobody() -> None:
 def test_even_opinions_decide_nothing() -> None:
     """One look for and one against leave two labels apart."""
     known = opinions(AB="same")
-    known.look(("A", "B"), False, "", "test")
+    known.look(("A", "B"), False, "", SOURCE)
     assert known.verdict("A", "B") == "undecided"
     assert groups_of(known) == ["A", "B", "C", "D"]
 
@@ -70,7 +71,7 @@ def test_groups_are_a_partition_whose_members_match_their_canonical(
     canonical, no group beyond the cap."""
     known = Opinions()
     for pair, same in said:
-        known.look(pair, same, "", "test")
+        known.look(pair, same, "", SOURCE)
     fixed: Groups = {label: [label] for label in labels[:standing]}
     groups = grouped(labels[standing:], fixed, known, largest=largest)
     assert sorted(label for members in groups.values() for label in members) == sorted(LABELS)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.config import RetryConfig
+from autoanalyze.errors import EndpointGoneError, TransientEndpointError
 from autoanalyze.phases.conflicts import ResolutionResult
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.records import CallContext, LabelField, Usage
@@ -255,6 +256,31 @@ def test_questions_grow_with_labels_not_with_their_square(virtually: Virtually) 
 
     few, many = asked(15), asked(60)
     assert 0 < many < 6 * few
+
+
+def test_a_step_that_failed_is_taken_up_again(virtually: Virtually) -> None:
+    """What was embedded and answered before the endpoint went away is used in the next step, and every label
+    ends where it would have."""
+
+    class Leaving(ScriptedModel):
+        left = 3
+
+        async def judge_pairs(self, *arguments: Any) -> Answers:
+            self.left -= 1
+            if self.left == 0:
+                raise TransientEndpointError("gone")
+            return await super().judge_pairs(*arguments)
+
+    counts = {f"{verb} {thing}": 1 for thing in ("Claim", "Card", "Bill") for verb in ("Check", "New", "Any")}
+    model = Leaving(groups=by_thing)
+    phase = make_conflicts(model, shown_together=0, questions_per_call=2)
+    with pytest.raises(EndpointGoneError):
+        virtually(phase.resolve_conflicts(used(**{FIELD: counts}), step=1))
+    assert phase.redirects() == {}
+    result = virtually(phase.resolve_conflicts(used(**{FIELD: counts})))
+    calm = resolved(virtually, ScriptedModel(groups=by_thing), counts)
+    assert result.redirects() == calm.redirects()
+    assert all(entry.alias != entry.canonical for entry in result.ledger)
 
 
 def test_same_seed_same_questions(virtually: Virtually) -> None:
