@@ -57,6 +57,7 @@ def test_names_and_merges_are_carried_on(first: Run, tmp_path: Path) -> None:
     assert first_prompt > first.calls.filter(pl.col("kind") == "analyze").row(0, named=True)["prompt"]
 
 
+@pytest.mark.slow
 def test_a_third_week_carries_on_from_the_second(first: Run, tmp_path: Path) -> None:
     """What the second run brought is carried on with what it was given."""
     second = next_week(first, tmp_path / "second")

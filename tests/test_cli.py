@@ -40,6 +40,7 @@ def only_run(folder: Path) -> Path:
     return record.parent
 
 
+@pytest.mark.slow
 def test_default_command_runs_and_reports(tmp_path: Path) -> None:
     """Without a subcommand an analysis runs: a bar per phase, the figures, and where the folder lies."""
     code, output, errors = command(*QUICK, folder=tmp_path)
@@ -232,6 +233,7 @@ def test_live_run_differs_only_in_where_requests_go(tmp_path: Path, server: str)
     assert b"sk-secret-live" not in everything + output.encode() + errors.encode()
 
 
+@pytest.mark.slow
 def test_embeddings_that_fail_are_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

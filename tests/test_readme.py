@@ -65,6 +65,7 @@ def test_import_command_works(sessions_file: Path, monkeypatch: pytest.MonkeyPat
     assert json.loads(record.read_text())["sessions"]["labelled"] == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in ANALYSES if "data=store" not in line])
 def test_simulated_commands_work(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every other analysis of the README runs, on few sessions."""
@@ -98,6 +99,7 @@ def shown(command: str) -> str:
     return str(text.partition(f"$ {command}\n")[2].partition("\n\n$ ")[0])
 
 
+@pytest.mark.slow
 def test_section_on_trouble_is_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +116,7 @@ def test_section_on_trouble_is_true(
     assert set(shown(resumed).splitlines()[1:]) <= set(output)
 
 
+@pytest.mark.slow
 def test_section_on_merges_is_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,6 +61,7 @@ def events(folder: Path, kind: str) -> list[str]:
     return [event["request"] for event in map(json.loads, lines) if event["event"] == kind]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(stop=st.integers(0, 40), again=st.integers(0, 40))
 def test_stopped_twice_and_resumed_is_as_if_undisturbed(
@@ -139,6 +140,7 @@ def test_replay_gives_the_same_without_an_endpoint(tmp_path: Path, config: Confi
         build_analysis(replace(replayed, seed=8)).run_sync(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_sweep_pays_for_identical_calls_once(tmp_path: Path) -> None:
     """Another judge shares the labelling: its answers are taken over, and only the rest is paid."""
     config = small_config(baseline="none", resamples="10", resolution="llm")
@@ -179,6 +181,7 @@ def test_live_run_without_barrier_is_taken_up_as_it_was(tmp_path: Path) -> None:
     assert replayed.record["paid"]["calls"] == 0
 
 
+@pytest.mark.slow
 def test_replay_replays_repetitions_and_baseline(tmp_path: Path, config: Config) -> None:
     """Runs inside a run are replayed from those inside the recorded one: nothing is asked for again."""
     config = replace(config, repeat=2, baseline="run")

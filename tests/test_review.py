@@ -89,6 +89,7 @@ def test_undo_and_accept_restore_the_exact_bytes(
     assert contents(load_run(run.path)) == before
 
 
+@pytest.mark.slow
 def test_undoing_everything_is_as_if_nothing_had_been_merged(run: Run, tmp_path: Path) -> None:
     """Without merges on the way, a run whose merges are all undone has the sessions of one that had none."""
     changes = {"noise.reuse": "0.3", "baseline": "none", "resolution.every_labels": "null"}

@@ -188,6 +188,7 @@ def test_folder_of_another_run_is_not_touched(run: Run) -> None:
         build_analysis(small_config()).start_analysis(run.path)
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_process_do_not_disturb_each_other(tmp_path: Path, run: Run) -> None:
     """Started side by side, each gives what it gives alone."""
     analysis = build_analysis(small_config())

@@ -491,6 +491,7 @@ sessions = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sessions, st.sampled_from([".csv", ".jsonl", ".parquet", "by-message.csv"]))
 def test_what_is_written_is_read_again(tmp_path: Path, data: list[dict[str, Any]], kind: str) -> None:
