@@ -51,6 +51,15 @@ CURVES: dict[str, tuple[str, ...]] = {
     "offline embeddings alone": ("resolution=embeddings", "embeddings=offline"),
 }
 THRESHOLDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(14))
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "field embedded too": (QUESTIONS, "embeddings.field=true"),
+    "two notes embedded too": (QUESTIONS, "embeddings.notes=2"),
+    "field and two notes embedded too": (QUESTIONS, "embeddings.field=true", "embeddings.notes=2"),
+    "half the candidates at first": (QUESTIONS, "resolution.first_candidates=2"),
+    "half the groups compared": (QUESTIONS, "resolution.nearest_groups=3"),
+}
+VARIED = 200
+"""The size on which the defaults are varied."""
 FUZZY = "fuzzy spelling (rapidfuzz)"
 COMPARED = ("exact", "LLM only", "offline embeddings + judge", "embeddings + judge")
 """Methods without a threshold that stand beside the curves."""
@@ -80,6 +89,8 @@ def trials(
             together = overrides == () and size > 60  # the default then is the first method
             if not together and not (method.startswith("LLM") and size > LARGEST_FOR_LLM):
                 chosen.append((size, method, None, overrides))
+        if size == VARIED:
+            chosen += [(size, variant, None, overrides) for variant, overrides in VARIANTS.items()]
         if size in curved:
             for method, overrides in CURVES.items():
                 chosen += [(size, method, t, (*overrides, f"resolution.merge_above={t}")) for t in thresholds]
@@ -153,7 +164,7 @@ def table(frame: pl.DataFrame) -> str:
     ]
     lines = [f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}"]
     for labels in sorted(set(frame["labels"])):
-        for method in (*METHODS, *CURVES, FUZZY):
+        for method in (*METHODS, *VARIANTS, *CURVES, FUZZY):
             own = frame.filter((pl.col("labels") == labels) & (pl.col("method") == method))
             if own.is_empty():
                 continue
