@@ -59,7 +59,7 @@ def test_duplicates_experiment_writes_its_results(tmp_path: Path, repository: Pa
     command = [str(repository / "experiments/duplicates/run.py"), "--quick", "--into", str(tmp_path)]
     subprocess.run([sys.executable, *command], check=True, capture_output=True, timeout=300)
     results = pl.read_csv(tmp_path / "results.csv")
-    assert results["method"].n_unique() == 15
+    assert results["method"].n_unique() == 17
     assert results["recall"].is_between(0, 1).all()
     table = (tmp_path / "table.md").read_text()
     assert "| 200 | embeddings + judge |" in table

@@ -57,6 +57,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "field and two notes embedded too": (QUESTIONS, "embeddings.field=true", "embeddings.notes=2"),
     "half the candidates at first": (QUESTIONS, "resolution.first_candidates=2"),
     "half the groups compared": (QUESTIONS, "resolution.nearest_groups=3"),
+    "poor judge": (QUESTIONS, "noise.judge_false_merge=0.2"),
+    "poor judge, no guards": (QUESTIONS, "noise.judge_false_merge=0.2", "resolution.guards=false"),
 }
 VARIED = 200
 """The size on which the defaults are varied."""
@@ -179,7 +181,9 @@ def table(frame: pl.DataFrame) -> str:
             )
             costs = [whole(means["calls"]), tokens, fixed(means["cost_usd"], 4)]
             pairs = fixed(means["pairs_judged"], 2, labels)
-            used = [fixed(means["processor_seconds"], 1), fixed(means["peak_memory_gb"], 2)]
+            # Only large sets have a process, and so a peak, of their own.
+            memory = means["peak_memory_gb"] if labels >= SIZES[-1] else None
+            used = [fixed(means["processor_seconds"], 1), fixed(memory, 2)]
             cells = [f"{labels:,}", name, *quality, pairs, *costs, *used]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", *by_class(frame)]) + "\n"
@@ -201,8 +205,10 @@ def by_class(frame: pl.DataFrame) -> list[str]:
     lines = [f"| labels | method | {' | '.join(name.removeprefix('hard_') for name in classes)} |"]
     lines.append(f"| --- | --- |{' --- |' * len(classes)}")
     for labels in sorted(set(frame["labels"])):
-        for method in list(METHODS)[:2]:
+        for method in (*list(METHODS)[:2], *(name for name in VARIANTS if name.startswith("poor"))):
             own = frame.filter((pl.col("labels") == labels) & (pl.col("method") == method))
+            if own.is_empty():
+                continue
             cells = [shown(paired_interval(own[name].drop_nulls().to_list()), 4) for name in classes]
             lines.append(f"| {labels:,} | {method} | {' | '.join(cells)} |")
     return lines
