@@ -207,6 +207,7 @@ def speed_and_consistency(
                 color=colour,
                 elinewidth=1,
                 label=f"{number}  {name}",
+                zorder=5 if number == 1 else 3,  # the first is what the others are compared with
             )
             ax.annotate(
                 str(number),
@@ -215,6 +216,7 @@ def speed_and_consistency(
                 va="center",
                 color="white",
                 fontsize=8,
+                zorder=6 if number == 1 else 4,
             )
         ax.axhline(TARGET, color=VERMILLION, linestyle="--", linewidth=1, label=f"target {TARGET:.0%}")
         ax.set_xlabel("speedup over the sequential run, times")
