@@ -118,8 +118,7 @@ class Workshop:
         if not self.simulated:
             # Looked at now, so that a missing key is said before a run folder is made.
             _ = self._network
-        # Likewise, so that an earlier run that cannot be carried on from is said at once.
-        _ = carried_over(config)
+        self._carried = carried_over(config)
         self.store = self._open_store()
         self.endpoints: list[SimulatedEndpoint] = []
         """The simulated endpoints that runs were given, newest last."""
@@ -140,6 +139,7 @@ class Workshop:
             connect=self._simulate if self.simulated else lambda _sessions: self._network,
             finish=finish,
             relive=self.simulated,
+            carried=self._carried,
         )
 
     def _open_store(self) -> Store:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from autoanalyze import provenance
-from autoanalyze.carrying import carried_over
 from autoanalyze.config import Config, rate_limits
 from autoanalyze.data.sampling import SessionSampling
 from autoanalyze.data.store import Store
@@ -29,6 +28,7 @@ from autoanalyze.records import Session
 from autoanalyze.results import Outcome, PhaseResults, totals
 from autoanalyze.run_folder import RunFolder, shown
 from autoanalyze.run_tables import merges_recorded, merges_table, write_tables
+from autoanalyze.verdicts import Carried
 
 __all__ = ["Engine", "Job", "sampled", "token_management"]
 
@@ -49,6 +49,8 @@ class Engine:
     connect: Callable[[Sequence[Session]], Endpoint]
     finish: Callable[[RunFolder, Outcome, ProgressTracker], dict[str, Any]]
     relive: bool
+    carried: Carried
+    """What is settled before the run begins."""
 
 
 class Job:
@@ -159,7 +161,7 @@ class Job:
                 tokens,
                 self._tracker,
                 order=journal,
-                carried=carried_over(config),
+                carried=self._engine.carried,
             )
             try:
                 phases, stopped = await self._watched(pipeline, sessions)

@@ -78,15 +78,18 @@ class EndpointEmbedder:
         self._config = config
         self._sender = sender
         self._counter = counter
+        self._dimensions = config.dimensions
 
     async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
         """Vectors of `texts`; see `protocols.Embedder`."""
         size = self._config.texts_per_call
         batches = [texts[start : start + size] for start in range(0, len(texts), size)]
         answers = await together(self._batch(batch, context) for batch in batches)
-        dimensions = {vectors.shape[1] for vectors, _ in answers}
+        dimensions = {vectors.shape[1] for vectors, _ in answers} | {self._dimensions} - {None}
         if len(dimensions) != 1:
-            raise ReplyError(f"embeddings of one run have {sorted(dimensions)} dimensions")
+            raise ReplyError(f"embeddings of one run have {sorted(map(str, dimensions))} dimensions")
+        # Where none were asked for, later ones must be as the first.
+        (self._dimensions,) = dimensions
         usage = sum((used for _, used in answers), Usage())
         threshold, likely = similarities_of(self._config, "endpoint")
         vectors = np.vstack([vectors for vectors, _ in answers])

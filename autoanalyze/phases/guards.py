@@ -43,7 +43,7 @@ SHORTEST_STEM = 5
 NUMBER_WORDS = {
     word: str(number)
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905  # likewise
     )
 }
 

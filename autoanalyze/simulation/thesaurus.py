@@ -26,7 +26,8 @@ def thesaurus() -> dict[str, Any]:
 def matter_of() -> dict[str, str]:
     """The matter that each known word belongs to. Says nothing of whether two words mean the same.
 
-    A word of several matters belongs to the first.
+    A matter that has a word of an earlier one counts as the same: "travel document" brings passports near
+    to flights.
     """
     matters = [[term for meaning in matter for term in meaning] for matter in groups()]
     # What the synthetic sessions' paraphrases put for each other belongs together too.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 
 __all__ = [
@@ -33,10 +33,6 @@ class PairScores:
     hard_merged: float
     hard_merged_by_class: Mapping[str, float]
 
-    def as_dict(self) -> dict[str, object]:
-        """The scores by name."""
-        return asdict(self)
-
 
 def pair_scores(
     final: Mapping[str, str], concepts: Mapping[str, str], twins: Mapping[frozenset[str], str]
@@ -53,11 +49,14 @@ def pair_scores(
     for twin, kind in twins.items():
         one, other = sorted(twin)
         hard[kind] += sizes[one] * sizes[other]
-    for canonical in set(final.values()):
-        inside = {concept: n for (name, concept), n in cells.items() if name == canonical} if merged else {}
-        for one, other in combinations(sorted(inside), 2):
-            kind = twins.get(frozenset((one, other)), "")
-            wrong[kind] += inside[one] * inside[other] if kind else 0
+    groups: dict[str, dict[str, int]] = {}
+    for (canonical, concept), size in cells.items():
+        groups.setdefault(canonical, {})[concept] = size
+    for inside in groups.values():
+        for one, other in combinations(inside, 2):
+            twin = frozenset((one, other))
+            if twin in twins:
+                wrong[twins[twin]] += inside[one] * inside[other]
     return PairScores(
         right / merged if merged else 1.0,
         right / planted if planted else 1.0,

@@ -19,8 +19,10 @@ from autoanalyze.composition import compose
 from autoanalyze.config import EmbeddingsConfig
 from autoanalyze.errors import ConfigurationError, EndpointGoneError, ReplyError
 from autoanalyze.evaluation import detect_duplicates
-from autoanalyze.llm.embeddings import OfflineEmbedder, SentenceTransformerEmbedder, parsed
-from autoanalyze.records import CallContext
+from autoanalyze.llm.calls import Call, Completion, Endpoint
+from autoanalyze.llm.embeddings import EndpointEmbedder, OfflineEmbedder, SentenceTransformerEmbedder, parsed
+from autoanalyze.llm.tokens import Estimate
+from autoanalyze.records import CallContext, Usage
 
 Virtually = Callable[[Any], Any]
 CONTEXT = CallContext("resolution")
@@ -55,6 +57,23 @@ def test_bad_vectors_are_refused(text: str, complaint: str) -> None:
     """Too few, other dimensions, no numbers, no length: each is said."""
     with pytest.raises(ReplyError, match=complaint):
         parsed(text, 2, 2)
+
+
+def test_dimensions_stay_those_of_the_first_answer(virtually: Virtually) -> None:
+    """Where none are asked for, an endpoint that changes them between two calls is refused."""
+    answers = iter([answer([1, 2]), answer([1, 2, 3])])
+
+    class Changing:
+        endpoint = Endpoint("changing", None, "x")
+
+        async def send(self, calls: dict[str, Call]) -> tuple[str, Completion]:
+            return "base64", Completion(next(answers), Usage(embedded=1), "stop", 0.1)
+
+    sender: Any = Changing()
+    embedder = EndpointEmbedder(EmbeddingsConfig(dimensions=None), sender, Estimate())
+    assert virtually(embedder.embed(["a"], CONTEXT)).vectors.shape == (1, 2)
+    with pytest.raises(ReplyError, match="dimensions"):
+        virtually(embedder.embed(["b"], CONTEXT))
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
