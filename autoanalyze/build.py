@@ -24,12 +24,12 @@ from autoanalyze.data.importers import ImportReport, import_file
 from autoanalyze.data.store import Store
 from autoanalyze.data.synthetic import generate
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.identity import digest
 from autoanalyze.job import Engine
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.tokens import TokenCounter, load_counter
 from autoanalyze.planning import Plan, plan_run
 from autoanalyze.progress import Progress, ProgressTracker
-from autoanalyze.provenance import digest
 from autoanalyze.records import Session, Truth, transcript
 from autoanalyze.results import Outcome
 from autoanalyze.run_folder import RunFolder
@@ -151,6 +151,11 @@ class Workshop:
                     "`autoanalyze import FILE --into sessions.duckdb`"
                 )
             return Store.open(data.path, read_only=True)
+        if data.source == "labels":
+            raise ConfigurationError(
+                "data=labels has no sessions to analyse: `autoanalyze run data=labels` measures duplicate "
+                "detection on it; choose data=synthetic or data=store for anything else"
+            )
         store = Store.in_memory()
         population = data.population or round(POPULATION_SHARE * data.count)
         store.add(

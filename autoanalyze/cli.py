@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import hydra
 import typer
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -42,24 +44,17 @@ HYDRA_FLAGS = ("--yes", "-m", "--multirun", "--cfg", "-c")
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def run(context: typer.Context) -> None:
-    """Run an analysis: `autoanalyze run [key=value ...] [-m]`; `autoanalyze run --help` is Hydra's."""
-    from autoanalyze.composition import configuration_folder, explained, from_hydra, spelled
+    """Run an analysis, or a sweep: `autoanalyze run [key=value ...] [-m]`; `run --help` is Hydra's."""
+    through_hydra(context.args)
 
-    arguments = [spelled(argument) for argument in context.args if argument != "--yes"]
-    agreed = len(arguments) < len(context.args)
-    codes: list[int] = []
 
-    def job(composed: DictConfig) -> None:
-        try:
-            analyse(composed)
-        except AutoAnalyzeError as error:  # one point of a sweep; the others go on
-            codes.append(report(error))
+def through_hydra(given: Sequence[str]) -> None:
+    """Let Hydra compose a configuration, or many, and call `job` with each."""
+    from autoanalyze.composition import configuration_folder, explained, spelled
 
-    def analyse(composed: DictConfig) -> None:
-        config = from_hydra(composed)
-        if config.endpoint != "simulated" and not agreed:
-            confirm(config)
-        work(config, Path(HydraConfig.get().runtime.output_dir), resume=False)
+    arguments = [spelled(argument) for argument in given if argument != "--yes"]
+    if len(arguments) < len(given):
+        arguments.append("confirm_above_usd=inf")
 
     # Hydra then raises its errors instead of printing tracebacks, so that each becomes one line here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -73,7 +68,31 @@ def run(context: typer.Context) -> None:
         raise RunFolderError(
             f"the run folder cannot be written ({error}): choose another with hydra.run.dir=..."
         ) from None
-    raise typer.Exit(max(codes, default=0))
+
+
+def job(composed: DictConfig) -> object:
+    """What Hydra calls: one run, or one point of a sweep, wherever its launcher works on it."""
+    from autoanalyze.composition import from_hydra
+
+    hydra_config = cast("DictConfig", HydraConfig.get())
+    folder = Path(hydra_config.runtime.output_dir)
+    if hydra_config.mode == RunMode.MULTIRUN:
+        from autoanalyze.laboratory.points import end_point
+
+        return end_point(composed, hydra_config, folder)
+    config = from_hydra(composed)
+    if config.endpoint != "simulated":
+        confirm(config)
+    if config.data.source == "labels":
+        from autoanalyze.evaluation import run_detection
+        from autoanalyze.study.runs import load_run
+        from autoanalyze.terminal import detection_table
+
+        run_detection(config, folder)
+        Console().print(detection_table(load_run(folder)), soft_wrap=True)
+    else:
+        work(config, folder, resume=False)
+    return None
 
 
 def work(config: Config, folder: Path, *, resume: bool) -> None:
@@ -102,6 +121,21 @@ def confirm(config: Config) -> None:
         )
     if not typer.confirm(question):
         raise typer.Exit(0)
+
+
+@app.command("frontier", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def frontier_command(
+    context: typer.Context,
+    target: Annotated[float, typer.Option(help="What consistency and guard must hold, 0 to 1.")] = 0.95,
+    confidence: Annotated[float, typer.Option(help="How surely, 0.5 to 1.")] = 0.95,
+) -> None:
+    """Find the cheapest and the fastest settings that stay consistent: `frontier [key=value ...]`.
+
+    Races the settings of configs/experiment/frontier.yaml, or those given as lists
+    (parallel.streams=4,8,16): settings that cannot win are given no more seeds.
+    """
+    race = ["experiment=frontier", f"hydra.sweeper.target={target}", f"hydra.sweeper.confidence={confidence}"]
+    through_hydra([*race, *context.args])
 
 
 @app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

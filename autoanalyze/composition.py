@@ -19,11 +19,25 @@ from omegaconf.errors import OmegaConfBaseException
 
 from autoanalyze.config import ENVIRONMENT, Config
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.identity import point_folder
 from autoanalyze.ranges import checked
 
 __all__ = ["compose", "configuration_folder", "explained", "from_hydra", "restored", "spelled"]
 
 ConfigStore.instance().store(name="schema_check", node=Config)
+
+
+def folder_of_point(*, _root_: DictConfig) -> str:
+    """The resolver behind `hydra.sweep.subdir`; it sees the whole configuration."""
+    overrides = OmegaConf.to_container(_root_.hydra.overrides.task)
+    assert isinstance(overrides, list)
+    settings = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
+    config = OmegaConf.to_container(settings, resolve=True)
+    assert isinstance(config, dict)
+    return point_folder({str(key): value for key, value in config.items()}, [str(o) for o in overrides])
+
+
+OmegaConf.register_new_resolver("point_folder", folder_of_point, replace=True)
 
 
 def configuration_folder() -> Path:

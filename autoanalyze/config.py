@@ -13,8 +13,12 @@ from dataclasses import dataclass, field, replace
 from omegaconf import MISSING
 
 from autoanalyze.records import LabelField, LabelSchema
+from autoanalyze.report_config import JobsConfig, ReportConfig
 
-__all__ = ["ENVIRONMENT", "FAULTS", "Config", "rate_limits", "sequential"]
+__all__ = ["AROUND", "ENVIRONMENT", "FAULTS", "Config", "rate_limits", "sequential"]
+
+AROUND = frozenset({"case", "quick", "report", "jobs", "confirm_above_usd"})
+"""Keys that stand around a run and change nothing of it: two runs that differ in these are identical."""
 
 ENVIRONMENT = {
     "parallel.streams": "PARALLEL_STREAM_COUNT",
@@ -266,6 +270,10 @@ class Config:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     faults: FaultsConfig = field(default_factory=FaultsConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)
+    jobs: JobsConfig = field(default_factory=JobsConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    case: str | None = None
+    quick: bool = False
     endpoint: str = "simulated"
     sync: str = "continuous"
     reply: str = "numbers"

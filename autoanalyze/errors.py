@@ -12,6 +12,7 @@ AutoAnalyzeError
 │   └── FatalEndpointError        no retry can help: bad key, unknown model
 ├── ReplyError            the endpoint answered something that is not a reply
 ├── JournalError          a journal is damaged, or lacks a call that a replay needs
+├── SweepError            points of a sweep failed; the others are done
 └── StoppedRunError       the run stopped with what it has; it can go on later    (exit code 3)
     ├── CancelledRunError         a person asked for it
     ├── BudgetExceededError       the next call does not fit into the budget
@@ -41,6 +42,7 @@ __all__ = [
     "RequestTooLongError",
     "RunFolderError",
     "StoppedRunError",
+    "SweepError",
     "TransientEndpointError",
 ]
 
@@ -102,6 +104,10 @@ class ReplyError(AutoAnalyzeError, ValueError):
 
 class JournalError(AutoAnalyzeError):
     """A journal is damaged, or lacks a call that a strict replay needs."""
+
+
+class SweepError(AutoAnalyzeError):
+    """Points of a sweep failed. The others are done, and kept when the sweep is started again."""
 
 
 class StoppedRunError(AutoAnalyzeError):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,8 +17,10 @@ import polars as pl
 from rapidfuzz import fuzz, process
 from rapidfuzz.utils import default_process
 
+from autoanalyze import provenance
 from autoanalyze.config import Config
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.identity import digest
 from autoanalyze.job import token_management
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.client import OpenAIAnalysis
@@ -33,6 +36,7 @@ from autoanalyze.phases.normal_forms import normal_form
 from autoanalyze.phases.opinions import Opinions, Pair, Source, pair_of
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.records import LabelSchema, Usage
+from autoanalyze.run_folder import RunFolder
 from autoanalyze.run_tables import ledger_table
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
@@ -46,7 +50,7 @@ from autoanalyze.study.duplicates import (
     pair_scores,
 )
 
-__all__ = ["Detection", "detect_duplicates", "detect_fuzzily", "similarities"]
+__all__ = ["Detection", "detect_duplicates", "detect_fuzzily", "run_detection", "similarities"]
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,43 @@ def detect_duplicates(config: Config, count: int, *, seed: int, folder: Path | N
         path.parent.mkdir(parents=True, exist_ok=True)
         started = time.process_time()
         return virtually(detected(config, planted, path, seed, started))
+
+
+def run_detection(config: Config, folder: Path) -> None:
+    """Detect the duplicates of one planted label set (`data=labels`), and leave a run folder.
+
+    run.json has the figures under `detection`; labels.parquet has a row per label with its concept and
+    canonical label, merges.parquet the ledger. Raises RunFolderError if a finished run is there.
+    """
+    run_folder = RunFolder.create(folder)
+    with run_folder.locked():
+        started = datetime.now(UTC)
+        run_folder.journal.unlink(missing_ok=True)  # of a run that was killed
+        run_folder.write_json("progress.json", {"status": "running"})
+        found = detect_duplicates(config, config.data.count, seed=config.seed, folder=folder)
+        planted = found.planted
+        rows = [(p.label, p.concept, found.final[p.label], p.sessions) for p in planted.labels]
+        columns = ["label", "concept", "canonical", "sessions"]
+        run_folder.write_table("labels", pl.DataFrame(rows, schema=columns, orient="row"))
+        run_folder.write_table("merges", found.ledger)
+        figures = found.figures
+        processor_seconds = figures.pop("processor_seconds")
+        record = {
+            "id": digest([str(folder), started.isoformat()])[:12],
+            "kind": "detection",
+            "status": "done",
+            **provenance.record(
+                config,
+                endpoint="simulated",
+                dataset_fingerprint=digest(rows),
+                instructions="",
+                token_counter="estimate",
+            ),
+            "detection": {"labels": len(rows), **figures},
+            "wall": {**provenance.wall(started), "processor_seconds": processor_seconds},
+        }
+        run_folder.write_json("run.json", record)
+        run_folder.write_json("progress.json", {"status": "done"})
 
 
 def virtually(work: Coroutine[Any, Any, Detection]) -> Detection:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import subprocess
 from dataclasses import asdict
@@ -13,16 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from autoanalyze.config import Config
+from autoanalyze.identity import code_digest, configuration_digest, digest
 
-__all__ = ["digest", "record", "wall"]
+__all__ = ["PACKAGES", "git_state", "record", "wall"]
 
 PACKAGES = ("autoanalyze", "openai", "polars", "duckdb", "scikit-learn", "numpy", "tiktoken")
-
-
-def digest(content: object) -> str:
-    """SHA-256 of the canonical JSON of `content`."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def record(
@@ -35,7 +28,8 @@ def record(
         "model": config.model.name,
         "endpoint": endpoint,
         "config": asdict(config),
-        "config_hash": digest(asdict(config)),
+        "config_hash": configuration_digest(asdict(config)),
+        "code": code_digest(),
         "dataset_fingerprint": dataset_fingerprint,
         "prompt_hash": digest(instructions),
         "token_counter": token_counter,
@@ -56,7 +50,10 @@ def wall(started: datetime) -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit and dirty flag of the repository that holds this package; null when installed elsewhere."""
+    """Commit of the repository that holds this package, and whether package or configuration differ from it.
+
+    Null when installed elsewhere.
+    """
     folder = Path(__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return None
@@ -70,5 +67,5 @@ def git_state() -> dict[str, Any] | None:
             return None
         return done.stdout.strip()
 
-    changes = git("status", "--porcelain")
+    changes = git("status", "--porcelain", "--", "autoanalyze", "configs")
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}

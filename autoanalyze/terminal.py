@@ -123,6 +123,25 @@ def totals_table(run: Run) -> Table:
     return table
 
 
+def detection_table(run: Run) -> Table:
+    """What duplicate detection made of a planted label set."""
+    figures = run.record["detection"]
+    table = pairs_table(
+        f"\n{figures['labels']:,} planted labels, judged by {run.record['model']} (simulated)"
+    )
+    table.add_row("precision of merged pairs", f"{figures['precision']:.4f}")
+    table.add_row("recall of duplicate pairs", f"{figures['recall']:.4f}")
+    table.add_row("hard negatives merged", f"{figures['hard_merged']:.4f}")
+    if figures["candidate_recall"] is not None:
+        table.add_row("duplicates that embeddings proposed", f"{figures['candidate_recall']:.4f}")
+    table.add_row("pairs judged (of all)", f"{figures['pairs_judged']:,} ({figures['judged_share']:.2%})")
+    table.add_row("calls", f"{figures['calls']:,}")
+    table.add_row("model time", duration(figures["model_seconds"]))
+    table.add_row("cost", f"{figures['cost_usd']:.4f} USD")
+    table.add_row("run folder", str(shown(run.path)))
+    return table
+
+
 def agreements(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """What a run says of agreement without truth: estimates per field, of probes and of repetitions."""
     found = dict(record["agreement"])

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-__all__ = ["Estimate", "paired_interval", "percentile_interval", "shown", "user_weights"]
+__all__ = ["Estimate", "paired_interval", "percentile_interval", "shown", "shown_briefly", "user_weights"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,13 @@ def shown(estimate: Estimate, digits: int = 3) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.{digits}f}"
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def shown_briefly(estimate: Estimate, digits: int = 3) -> str:
+    """An estimate with half the width of its interval, for narrow tables."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return shown(estimate, digits)
+    return f"{estimate.value:.{digits}f} ±{(estimate.high - estimate.low) / 2:.{digits}f}"
 
 
 def user_weights(users: pl.Series, *, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

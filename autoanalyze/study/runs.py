@@ -17,6 +17,8 @@ __all__ = ["Run", "load_run"]
 
 TABLES = ("sessions", "labels", "merges", "rounds")
 FILES = (*(f"{name}.parquet" for name in TABLES), "calls.jsonl")
+DETECTION_FILES = ("labels.parquet", "merges.parquet", "calls.jsonl")
+"""What a run on a planted label set leaves: it has no sessions."""
 CALL_COLUMNS = {
     "call": pl.Int64,
     "kind": pl.String,
@@ -127,7 +129,8 @@ def load_run(path: Path | str) -> Run:
     if not isinstance(record, dict) or record.get("status") != "done":
         status = record.get("status") if isinstance(record, dict) else "unknown"
         raise RunFolderError(f"the run in {path} has no results: its status is {status}")
-    missing = [name for name in FILES if not (path / name).exists()]
+    wanted = DETECTION_FILES if record.get("kind") == "detection" else FILES
+    missing = [name for name in wanted if not (path / name).exists()]
     if missing:
         raise RunFolderError(f"{path} lacks {', '.join(missing)}")
     return Run(path, record)

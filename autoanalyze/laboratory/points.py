@@ -1,0 +1,129 @@
+"""One point of a sweep: worked on once, kept when it is there already, taken up again when it is not done."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from autoanalyze.build import build_analysis
+from autoanalyze.composition import from_hydra
+from autoanalyze.config import AROUND, Config
+from autoanalyze.errors import CancelledRunError
+from autoanalyze.evaluation import run_detection
+from autoanalyze.run_folder import RunFolder
+
+__all__ = ["OUTCOMES", "Outcome", "end_point", "outcomes", "work_on"]
+
+OUTCOMES = ".points"
+"""Where a sweep's folder says how its points ended: a file per point, so that any number of processes on
+any number of machines can write at once."""
+
+LOG = logging.getLogger(__name__)
+POLL_SECONDS = 0.5
+NO_SETTINGS = frozenset({"field", "experiment", *AROUND} - {"case"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a point of a sweep ended. `settings` are the values that tell it from others, by key; `status` is
+    done, kept (its folder held a finished, identical run) or failed."""
+
+    number: int
+    settings: Mapping[str, Any]
+    folder: str
+    status: str
+    error: str | None = None
+
+    def write(self, sweep: Path) -> None:
+        """Leave word in the folder of the sweep, as a whole."""
+        path = sweep / OUTCOMES / f"{self.number}.json"
+        path.parent.mkdir(exist_ok=True)
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
+        draft.replace(path)
+
+
+def outcomes(sweep: Path) -> list[Outcome]:
+    """The outcomes that a sweep's folder knows of, in the order of the points."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in (sweep / OUTCOMES).glob("*.json")]
+    return sorted((Outcome(**outcome) for outcome in found), key=lambda outcome: outcome.number)
+
+
+def end_point(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> Outcome:
+    """Work on one point of a sweep and leave word of how it ended, also when it failed."""
+    number, sweep = int(hydra_config.job.num), Path(hydra_config.sweep.dir)
+    settings = settings_of(composed, hydra_config)
+    try:
+        status, error = work_on(from_hydra(composed), folder), None
+    except Exception as reason:  # recorded: the other points go on, and the sweep lists it at its end
+        status, error = "failed", str(reason) or type(reason).__name__
+        LOG.exception("point %d failed", number)
+    outcome = Outcome(number, settings, str(folder), status, error)
+    outcome.write(sweep)
+    return outcome
+
+
+def settings_of(composed: DictConfig, hydra_config: DictConfig) -> dict[str, Any]:
+    """The values that tell a point from others: what was set for it, and what its report asks for.
+
+    A chosen file of a group stands under the group's name.
+    """
+    report = composed.report
+    told = [str(override).partition("=")[0].lstrip("+~") for override in hydra_config.overrides.task]
+    asked = [*report.rows, *report.paired_by, report.across, report.lines]
+    keys = dict.fromkeys(
+        key
+        for key in (*told, *asked)
+        if key is not None and key not in NO_SETTINGS and not key.startswith(("report.", "jobs.", "hydra"))
+    )
+    choices, found = hydra_config.runtime.choices, {}
+    for key in keys:
+        value = choices[key] if key in choices else OmegaConf.select(composed, key)
+        found[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return found
+
+
+def work_on(config: Config, folder: Path) -> str:
+    """Bring the run in `folder` to its end; `kept` if it was finished before, `done` otherwise.
+
+    A folder's name says configuration and code, so that a finished run in it is an identical one. One that
+    failed, stopped or was interrupted goes on with what its journal has; one that another process works
+    on is waited for. Raises what ends the run, and KeyboardInterrupt when a person stopped it here.
+    """
+    run_folder = RunFolder(folder)
+    if (folder / "progress.json").exists():
+        while run_folder.busy:
+            time.sleep(POLL_SECONDS)
+        if run_folder.status() == "done":
+            return "kept"
+        if "config" not in unfinished(folder):
+            # It failed, or was killed, before it had done anything.
+            (folder / "run.json").unlink(missing_ok=True)
+    if config.data.source == "labels":
+        (folder / "run.json").unlink(missing_ok=True)
+        run_detection(config, folder)
+        return "done"
+    analysis = build_analysis(config)
+    try:
+        analysis.run_sync(folder, resume=(folder / "run.json").exists())
+    except CancelledRunError as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    return "done"
+
+
+def unfinished(folder: Path) -> dict[str, Any]:
+    """The record of a run that did not finish; empty if it had not written any."""
+    try:
+        record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record

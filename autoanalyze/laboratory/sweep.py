@@ -1,0 +1,179 @@
+"""A sweep: many points in one folder, watched while they are worked on, and summed up when they are done."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from autoanalyze.build import build_plan
+from autoanalyze.config import Config
+from autoanalyze.errors import ConfigurationError, SweepError
+from autoanalyze.laboratory.points import OUTCOMES, Outcome, outcomes
+from autoanalyze.laboratory.report import Report
+from autoanalyze.report_config import ReportConfig
+from autoanalyze.run_folder import RunFolder, shown
+
+__all__ = ["Sweep", "confirmed"]
+
+LOOK_EVERY_SECONDS = 1.0
+LISTED = 10
+"""Failed points that are listed by name; the folder tells the rest."""
+
+
+class Sweep:
+    """The folder of a sweep, held while its points are worked on.
+
+    Points may be worked on by any launcher, in this process or on other machines: how they end is read
+    from the folder.
+    """
+
+    def __init__(self, folder: Path, report: ReportConfig) -> None:
+        self.folder = folder
+        self.config = report
+        self._started = time.time()
+        self._stack = ExitStack()
+        self._bar: _Bar | None = None
+
+    def __enter__(self) -> Sweep:
+        """Take the folder. Raises RunFolderError if another sweep is working in it."""
+        self._stack.enter_context(RunFolder(self.folder).locked())
+        shutil.rmtree(self.folder / OUTCOMES, ignore_errors=True)
+        self._bar = self._stack.enter_context(_Bar(self.folder))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the folder."""
+        self._stack.close()
+
+    def expect(self, points: int) -> None:
+        """Say that so many more points will be worked on."""
+        assert self._bar is not None, "a sweep is entered before it is told of points"
+        self._bar.expect(points)
+
+    def lost(self, number: int, overrides: Sequence[str], error: object) -> None:
+        """Record a point that could not leave word itself, since its worker died."""
+        settings = dict(override.partition("=")[::2] for override in overrides)
+        reason = f"its worker was lost ({error})"
+        Outcome(number, settings, "", "failed", reason).write(self.folder)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """How the points ended that have ended so far."""
+        return outcomes(self.folder)
+
+    def conclude(self, report: Report) -> list[Outcome]:
+        """Write and show the results. Raises SweepError, naming them, if points failed."""
+        self._stack.close()
+        console, ended = Console(), self.outcomes
+        if not report.results.is_empty():
+            into = Path(self.config.into) if self.config.into else self.folder
+            report.write(into, seconds=time.time() - self._started)
+            table = report.shown(console.width)
+            # Cut-off cells help nobody: what does not fit is wrapped by the terminal.
+            wide = Console(width=max(console.width, console.measure(table).maximum))
+            wide.print(table)
+            console.print(f"\nresults, table and figure: {shown(into)}\nrun folders: {shown(self.folder)}")
+        kept = sum(outcome.status == "kept" for outcome in ended)
+        failed = [outcome for outcome in ended if outcome.status == "failed"]
+        done = len(ended) - kept - len(failed)
+        console.print(f"{len(ended):,} points: {done:,} done, {kept:,} there already, {len(failed):,} failed")
+        if failed:
+            raise SweepError(failure(failed))
+        return ended
+
+
+def failure(failed: Sequence[Outcome]) -> str:
+    """What is said of failed points, with the remedy."""
+    lines = [
+        f"  {' '.join(f'{key}={value}' for key, value in outcome.settings.items())}: {outcome.error}"
+        for outcome in failed[:LISTED]
+    ]
+    more = [f"  ... and {len(failed) - LISTED:,} more"] if len(failed) > LISTED else []
+    head = f"{len(failed):,} of the points failed; start the same sweep again to retry them:"
+    return "\n".join([head, *lines, *more])
+
+
+def confirmed(distinct: Sequence[Config], points: int) -> None:
+    """Ask before a sweep of live runs that may cost more than `confirm_above_usd`.
+
+    Raises ConfigurationError where nobody can be asked; `--yes` raises the limit for the whole sweep.
+    """
+    live = [config for config in distinct if config.endpoint != "simulated"]
+    if not live:
+        return
+    each = [min(build_plan(c).cost_upper_usd, c.budget_usd or float("inf")) for c in live]
+    most = sum(each) / len(live) * points * len(live) / len(distinct)
+    if most <= max(config.confirm_above_usd for config in live):
+        return
+    question = f"These {points:,} runs may cost up to {most:.2f} USD together. Go on?"
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"{question} Give --yes, a budget_usd=..., or a higher confirm_above_usd=..."
+        )
+    if not typer.confirm(question):
+        raise typer.Exit(0)
+
+
+class _Bar:
+    """A progress bar that looks into the folder of a sweep now and then, in a thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self._folder = folder
+        self._progress = Progress(*columns, console=Console(stderr=True))
+        self._task = self._progress.add_task("Points", total=0)
+        self._total = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._look()
+        self._progress.stop()
+
+    def expect(self, points: int) -> None:
+        """So many more."""
+        self._total += points
+        self._progress.update(self._task, total=self._total)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(LOOK_EVERY_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        ended = outcomes(self._folder)
+        failed = sum(outcome.status == "failed" for outcome in ended)
+        told = f"Points ({failed:,} failed)" if failed else "Points"
+        self._progress.update(self._task, completed=len(ended), description=told)

@@ -1,0 +1,80 @@
+"""Points of a sweep on a Dask cluster: on this machine, or at an address. Survives workers that die."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+
+class DaskLauncher(Launcher):
+    """Works on points on the cluster at `address` (null: one of `workers` processes on this machine).
+
+    A point whose worker died is given to another one, three times at most; since its run folder has all
+    that was answered, it goes on where it was.
+    """
+
+    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        self.address, self.workers = address, workers
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's call before the launch."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Work on all points; how each ended, in their order. One that cannot be worked on has failed."""
+        from autoanalyze.cluster import connected
+
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        # Workers have working folders of their own; what they share is this path.
+        with open_dict(self.config):
+            self.config.hydra.sweep.dir = str(Path(str(self.config.hydra.sweep.dir)).absolute())
+        with connected(self.address, workers=self.workers, setting="hydra.launcher.address") as client:
+            # Sent with each point: what is kept on workers is lost with them.
+            shared = (self.hydra_context, self.config, self.task_function, Singleton.get_state())
+            points = [
+                client.submit(work_on_point, initial_job_idx + number, list(overrides), shared, pure=False)
+                for number, overrides in enumerate(job_overrides)
+            ]
+            client.gather(points, errors="skip")
+            ended = [ending(point) for point in points]
+            if self.address is None:
+                client.cluster.close()
+        return ended
+
+
+def work_on_point(number: int, overrides: Sequence[str], shared: tuple[Any, ...]) -> JobReturn:
+    """One point, in a worker, as Hydra's own launchers do it."""
+    hydra_context, config, task_function, state = shared
+    setup_globals()
+    Singleton.set_state(state)
+    composed = hydra_context.config_loader.load_sweep_config(config, list(overrides))
+    with open_dict(composed):
+        composed.hydra.job.id = f"{composed.hydra.job.name}_{number}"
+        composed.hydra.job.num = number
+    HydraConfig.instance().set_config(composed)
+    return run_job(
+        hydra_context=hydra_context,
+        config=composed,
+        task_function=task_function,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+
+
+def ending(point: Any) -> JobReturn:
+    """What a point returned; one that was lost with its workers has failed."""
+    if point.status == "finished":
+        done: JobReturn = point.result()
+        return done
+    lost = JobReturn()
+    lost.status, lost.return_value = JobStatus.FAILED, point.exception()
+    return lost

@@ -1,0 +1,173 @@
+"""Sweeps over every combination of some settings, for each of several named cases."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from autoanalyze.composition import from_hydra, suggestion
+from autoanalyze.config import Config
+from autoanalyze.errors import CancelledRunError, ConfigurationError, SweepError
+from autoanalyze.report_config import ReportConfig
+
+if TYPE_CHECKING:
+    from autoanalyze.laboratory.report import Report
+    from autoanalyze.laboratory.sweep import Sweep
+
+Point = tuple[str, ...]
+"""The overrides of one point."""
+
+
+class PointsSweeper(Sweeper):
+    """All combinations of `params`, for each of `cases`.
+
+    `params` maps settings to Hydra's lists (`1,2,4`, `range(1,21)`); `cases` maps names to overrides, which
+    stand before those of `params` and may be lists themselves; `quick` replaces some of `params` when
+    `quick=true`. What the command line says of a setting stands before all of them, and `case=...` there
+    chooses among the cases.
+    """
+
+    config: DictConfig
+    hydra_context: HydraContext
+    launcher: Launcher
+
+    def __init__(
+        self,
+        params: Mapping[str, str] | None = None,
+        cases: Mapping[str, Sequence[str]] | None = None,
+        quick: Mapping[str, str] | None = None,
+    ) -> None:
+        self.params = dict(params or {})
+        self.cases = {str(name): list(overrides) for name, overrides in (cases or {}).items()}
+        self.quick = dict(quick or {})
+        self.worked_on = 0
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's call before the sweep."""
+        self.config, self.hydra_context = config, hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Work on all points, report what came out, and raise SweepError if any of them failed."""
+        # Imported here: Hydra looks into this module at every start, and a single run needs no laboratory.
+        from autoanalyze.laboratory.sweep import Sweep, confirmed
+
+        points = self.points(arguments)
+        confirmed(self.composed(points), len(points))
+        folder = Path(str(self.config.hydra.sweep.dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        report = cast("ReportConfig", OmegaConf.to_object(self.config.report))
+        with Sweep(folder, report) as sweep:
+            return sweep.conclude(self.run(points, sweep))
+
+    def run(self, points: Sequence[Point], sweep: Sweep) -> Report:
+        """Have all points worked on, and say what came out."""
+        from autoanalyze.laboratory.report import Report
+
+        self.work(points, sweep)
+        return Report(sweep.config, sweep.outcomes)
+
+    def work(self, points: Sequence[Point], sweep: Sweep) -> None:
+        """Have the launcher work on points, after those that it has worked on before.
+
+        Raises CancelledRunError when a person interrupts it, and SweepError when the launcher gives up.
+        """
+        first = self.worked_on
+        self.worked_on += len(points)
+        sweep.expect(len(points))
+        try:
+            ended = self.launcher.launch(points, initial_job_idx=first)
+        except KeyboardInterrupt:
+            raise CancelledRunError(
+                f"the sweep was interrupted after {len(sweep.outcomes):,} of {self.worked_on:,} points; "
+                "start it again to go on"
+            ) from None
+        except BrokenProcessPool as error:
+            raise SweepError(
+                f"a worker died ({error}); {len(sweep.outcomes):,} of {self.worked_on:,} points have ended "
+                "and are kept; start the same sweep again to go on"
+            ) from None
+        for number, (point, job) in enumerate(zip(points, ended, strict=True), start=first):
+            if job.status != JobStatus.COMPLETED:
+                sweep.lost(number, point, job._return_value)
+
+    def points(self, arguments: Sequence[str]) -> list[Point]:
+        """The points, case by case, in the order of the settings' values."""
+        params = {**self.params, **(self.quick if self.config.quick else {})}
+        given = self.parsed(arguments)
+        chosen = self.chosen_cases(given.pop("case", None))
+        points: list[Point] = []
+        for name, overrides in chosen.items():
+            case = {} if name is None else {"case": [f"case={quoted(name)}"]}
+            swept = self.parsed(f"{key}={value}" for key, value in params.items())
+            everything = {**case, **swept, **self.parsed(overrides), **given}
+            points += itertools.product(*everything.values())
+        return points
+
+    def parsed(self, overrides: Any) -> dict[str, list[str]]:
+        """Per setting, the overrides that give it each of its values."""
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        return {
+            override.get_key_element(): values_of(override)
+            for override in parser.parse_overrides(list(overrides))
+        }
+
+    def chosen_cases(self, given: Sequence[str] | None) -> dict[str | None, list[str]]:
+        """The cases that the command line asks for, or all of them. Raises ConfigurationError."""
+        if not self.cases:
+            return {None: []}
+        if given is None:
+            return {name: self.cases[name] for name in self.cases}
+        names = [override.partition("=")[2].strip("'\"") for override in given]
+        for name in names:
+            if name not in self.cases:
+                raise ConfigurationError(
+                    f"there is no case {name!r}{suggestion(name, list(self.cases))} "
+                    f"(cases: {', '.join(self.cases)})"
+                )
+        return {name: self.cases[name] for name in names}
+
+    def composed(self, points: Sequence[Point]) -> list[Config]:
+        """The configurations of the points, each once for all its seeds: mistakes are said at once."""
+        distinct = {tuple(o for o in point if not o.startswith("seed=")): point for point in points}
+        loader = self.hydra_context.config_loader
+        found = []
+        for point in distinct.values():
+            composed = loader.load_sweep_config(self.config, list(point))
+            with flag_override(composed, ["struct", "readonly"], False):
+                del composed["hydra"]
+            found.append(from_hydra(composed))
+        return found
+
+
+def values_of(override: Override) -> list[str]:
+    """An override for each value of a list, or the override itself."""
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [f"{key}={override.get_value_element_as_str()}"]
+    if not override.is_discrete_sweep():
+        raise ConfigurationError(
+            f"{override.input_line}: give a list of values (a,b,c or range(1,21)), not an interval"
+        )
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+def quoted(name: str) -> str:
+    """A name as a value of an override."""
+    escaped = name.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
