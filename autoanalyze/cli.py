@@ -138,6 +138,22 @@ def frontier_command(
     through_hydra([*race, *context.args])
 
 
+@app.command("replay")
+def replay_command(
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT", help="A folder of the lab book, or of one finished run.")
+    ],
+) -> None:
+    """Carry out archived runs again from their journals, offline, and compare the numbers."""
+    from autoanalyze.laboratory.archive import replay
+    from autoanalyze.terminal import replay_table
+
+    runs = list(replay(experiment))
+    Console().print(replay_table(runs))
+    if any(run.differing for run in runs):
+        raise typer.Exit(1)
+
+
 @app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def plan_command(context: typer.Context) -> None:
     """Say what a run would take (calls, tokens, cost, time), without contacting anything."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from autoanalyze.laboratory.archive import Replayed
 from autoanalyze.planning import Plan
 from autoanalyze.progress import Progress
 from autoanalyze.run_folder import shown
@@ -139,6 +140,27 @@ def detection_table(run: Run) -> Table:
     table.add_row("model time", duration(figures["model_seconds"]))
     table.add_row("cost", f"{figures['cost_usd']:.4f} USD")
     table.add_row("run folder", str(shown(run.path)))
+    return table
+
+
+def replay_table(runs: Sequence[Replayed]) -> Table:
+    """Archived runs beside their replays."""
+    table = Table(title="\narchived > replayed", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("run", "calls", "model time", "consistency", "guard", "result"):
+        table.add_column(heading, justify="left" if heading in ("run", "result") else "right")
+    for run in runs:
+        before, after = run.archived.record, run.record
+        field = next(iter(before["metrics"]), None)
+        scores = [
+            "-"
+            if field is None
+            else " > ".join(f"{r['metrics'][field][m]['value']:.4f}" for r in (before, after))
+            for m in ("consistency", "precision")
+        ]
+        seconds = " > ".join(f"{record['model_seconds']:.1f} s" for record in (before, after))
+        calls = " > ".join(f"{record['calls']:,}" for record in (before, after))
+        result = f"differs: {', '.join(run.differing)}" if run.differing else "the same"
+        table.add_row(run.name, calls, seconds, *scores, result)
     return table
 
 

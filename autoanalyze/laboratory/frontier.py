@@ -143,7 +143,8 @@ class Frontier(Report):
     def figure(self) -> Figure:
         """Time against consistency, coloured by cost."""
         best = [standing.setting for standing in self.best]
-        return frontier(self.race, rows=self.rows, best=best, title=self._config.question)
+        told = {"title": self._config.question, "note": self.measured_on()}
+        return frontier(self.race, rows=self.rows, best=best, **told)
 
 
 def written(value: Any) -> str:

@@ -120,7 +120,7 @@ class Report:
         """The measures over the settings; null where there is nothing to tell apart."""
         frame, wanted = self.shown_results, self._config.figure or self._config.measures
         measures = [measure for measure in wanted if measure in self.measures or measure in frame.columns]
-        across, title = self._config.across, self._config.question
+        across, told = self._config.across, {"title": self._config.question, "note": self.measured_on()}
         if across is not None and frame[across].dtype.is_numeric():
             return curves(
                 frame,
@@ -128,12 +128,21 @@ class Report:
                 across=across,
                 lines=self._config.lines,
                 logarithmic=self._config.logarithmic,
-                title=title,
+                **told,
             )
         rows = across or next((key for key in self.rows if key != self._config.lines), None)
         if rows is None:
             return None
-        return rungs(frame, measures, rows=rows, lines=self._config.lines, title=title)
+        return rungs(frame, measures, rows=rows, lines=self._config.lines, **told)
+
+    def measured_on(self) -> str:
+        """What the figures were measured on, in a line."""
+        runs = [load_run(outcome.folder).record for outcome in self._ended]
+        models = sorted({run["model"] for run in runs})
+        simulated = all(run["endpoint"].startswith("simulated") for run in runs)
+        seeds = self.shown_results["seed"].n_unique()
+        named = ", ".join(models) if len(models) <= 3 else f"{len(models)} models"
+        return f"{'simulated ' if simulated else ''}{named}; {seeds} seeds; means with 95 % intervals"
 
     def write(self, into: Path, *, seconds: float) -> None:
         """Write results.csv, table.md, figure.png, provenance.json, and the table in a README with marks."""

@@ -33,6 +33,8 @@ from autoanalyze.run_folder import RunFolder, shown
 __all__ = ["Sweep", "confirmed"]
 
 LOOK_EVERY_SECONDS = 1.0
+WIDEST = 300
+"""Characters that a table may take."""
 LISTED = 10
 """Failed points that are listed by name; the folder tells the rest."""
 
@@ -89,8 +91,8 @@ class Sweep:
             report.write(into, seconds=time.time() - self._started)
             table = report.shown(console.width)
             # Cut-off cells help nobody: what does not fit is wrapped by the terminal.
-            wide = Console(width=max(console.width, console.measure(table).maximum))
-            wide.print(table)
+            natural = Console(width=WIDEST).measure(table).maximum
+            Console(width=max(console.width, natural)).print(table)
             console.print(f"\nresults, table and figure: {shown(into)}\nrun folders: {shown(self.folder)}")
         kept = sum(outcome.status == "kept" for outcome in ended)
         failed = [outcome for outcome in ended if outcome.status == "failed"]

@@ -32,6 +32,7 @@ def curves(
     lines: str | None = None,
     logarithmic: bool = False,
     title: str = "",
+    note: str = "",
 ) -> Figure:
     """A panel per measure above each other, a setting across, a line per value of another one.
 
@@ -51,7 +52,7 @@ def curves(
                 draw_line(panel, part, across, places, number, str(name))
             finish_panel(panel, measure)
         name_axis(panels[-1], across, places, logarithmic)
-        panels[0].set_title(title)
+        head(figure, title, note)
         if lines is not None:
             handles, labels = panels[0].get_legend_handles_labels()
             figure.legend(handles, labels, title=plain(lines), loc="outside right upper", frameon=False)
@@ -59,7 +60,13 @@ def curves(
 
 
 def rungs(
-    results: pl.DataFrame, measures: Sequence[str], *, rows: str, lines: str | None = None, title: str = ""
+    results: pl.DataFrame,
+    measures: Sequence[str],
+    *,
+    rows: str,
+    lines: str | None = None,
+    title: str = "",
+    note: str = "",
 ) -> Figure:
     """A panel per measure side by side, a rung per value of a setting: for settings that have names."""
     with_lines = results if lines is not None else results.with_columns(pl.lit("").alias("_line"))
@@ -85,7 +92,7 @@ def rungs(
             panel.grid(axis="x", alpha=0.3)
         panels[0].set_yticks(range(len(names)), [str(name) for name in names])
         panels[0].set_ylim(len(names) - 0.5, -0.5)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        head(figure, title, note)
         if lines is not None:
             handles, labels = unique_handles(panels)
             figure.legend(
@@ -95,7 +102,12 @@ def rungs(
 
 
 def frontier(
-    results: pl.DataFrame, *, rows: Sequence[str], best: Sequence[tuple[Any, ...]], title: str = ""
+    results: pl.DataFrame,
+    *,
+    rows: Sequence[str],
+    best: Sequence[tuple[Any, ...]],
+    title: str = "",
+    note: str = "",
 ) -> Figure:
     """Speed against consistency, coloured by cost; settings on the frontier are joined and named.
 
@@ -149,9 +161,16 @@ def frontier(
         panel.set_xscale("log")
         panel.set_xlabel(MEASURES["model_seconds"].label)
         panel.set_ylabel(MEASURES["consistency"].label)
-        panel.set_title(title)
         panel.legend(loc="lower right", frameon=False, fontsize=8)
+        head(figure, title, note)
     return figure
+
+
+def head(figure: Figure, title: str, note: str) -> None:
+    """The question, and below it in grey what the answer was measured on."""
+    figure.suptitle(f"{title}\n" if note else title, x=0.01, ha="left", fontsize=11)
+    if note:
+        figure.text(0.01, 1 - 0.36 / figure.get_figheight(), note, ha="left", fontsize=8, color="#666666")
 
 
 def draw_line(

@@ -1,0 +1,106 @@
+"""Run experiments and write them into the lab book.
+
+    .venv/bin/python experiments/run.py [NAME ...] [--quick] [--data FOLDER]
+
+Without names: all but the fault campaign (experiments/faults/campaign.py). Points that are there already
+are kept, so that an interrupted command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from autoanalyze.laboratory.archive import archive
+from autoanalyze.laboratory.points import outcomes
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+SHARED = ROOT.parent / "shared" / "data"
+STORES = Path("outputs") / "stores"
+REAL_DATA = ("star", "taubench")
+#: The runs of `streams` that are kept with their journals for `autoanalyze replay`.
+ARCHIVED = {"data.count": 100, "seed": 1}
+
+
+def names() -> list[str]:
+    """All experiments, those of README's table of findings first."""
+    return sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
+
+
+def autoanalyze(*arguments: str) -> int:
+    """Exit code of a command of this package."""
+    return subprocess.run([sys.executable, "-m", "autoanalyze", *arguments], check=False).returncode
+
+
+def import_real_data(folder: Path) -> None:
+    """Make the session stores of the data sets that are there and not imported yet."""
+    for name in REAL_DATA:
+        file, store = folder / f"{name}.parquet", STORES / f"{name}.duckdb"
+        if file.exists() and not store.exists():
+            autoanalyze("import", str(file), "--into", str(store))
+
+
+def run(name: str, data: Path, *, quick: bool) -> bool:
+    """One experiment; whether it succeeded, or there was nothing to run it on."""
+    book = [] if quick else [f"report.into={(HERE / name).relative_to(Path.cwd())}"]
+    if name == "real_data":
+        import_real_data(data)
+        stores = [str(path) for n in REAL_DATA if (path := STORES / f"{n}.duckdb").exists()]
+        if not stores:
+            print(
+                f"real_data: left out, since {data} has no {' or '.join(REAL_DATA)}.parquet (--data FOLDER)"
+            )
+            return True
+        book.append(f"data.path={','.join(stores)}")
+    form = [f"hydra.sweep.dir=outputs/experiments/quick/{name}", "quick=true"] if quick else []
+    command = ["frontier"] if name == "frontier" else ["run", f"experiment={name}"]
+    done = autoanalyze(*command, *form, *book) == 0
+    if done and not quick:
+        follow_up(name)
+    return done
+
+
+def follow_up(name: str) -> None:
+    """What an experiment leaves in the lab book besides its report."""
+    if name == "streams":
+        for outcome in outcomes(Path("outputs/experiments/streams")):
+            settings = outcome.settings
+            if all(settings[key] == value for key, value in ARCHIVED.items()):
+                kept = f"{settings['case']}-{settings['parallel.streams']}-streams"
+                archive(Path(outcome.folder), HERE / name, kept)
+    if name == "earlier_timings":
+        subprocess.run([sys.executable, str(HERE / name / "fit.py")], check=True)
+
+
+def main() -> None:
+    """Run what was asked for, and say how long each took."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names()))
+    parser.add_argument("--quick", action="store_true", help="seconds each; the lab book stays as it is")
+    parser.add_argument(
+        "--data", type=Path, default=SHARED, help="folder of star.parquet and taubench.parquet"
+    )
+    arguments = parser.parse_args()
+    chosen = arguments.names or names()
+    if unknown := sorted(set(chosen) - set(names())):
+        parser.error(f"there is no experiment {unknown[0]!r}; there are {', '.join(names())}")
+    failed, started = [], time.monotonic()
+    for name in chosen:
+        began = time.monotonic()
+        print(f"\n== {name}", flush=True)
+        if not run(name, arguments.data, quick=arguments.quick):
+            failed.append(name)
+        print(f"== {name} took {time.monotonic() - began:.0f} s", flush=True)
+    print(f"\n{len(chosen)} experiments in {(time.monotonic() - started) / 60:.1f} min")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; the same command goes on where it was")
+
+
+if __name__ == "__main__":
+    main()
