@@ -77,9 +77,9 @@ def job(composed: DictConfig) -> object:
     hydra_config = cast("DictConfig", HydraConfig.get())
     folder = Path(hydra_config.runtime.output_dir)
     if hydra_config.mode == RunMode.MULTIRUN:
-        from autoanalyze.laboratory.points import end_point
+        from autoanalyze.laboratory.points import end_points
 
-        return end_point(composed, hydra_config, folder)
+        return end_points(composed, hydra_config, folder)
     config = from_hydra(composed)
     if config.endpoint != "simulated":
         confirm(config)

@@ -17,7 +17,7 @@ from autoanalyze.report_config import JobsConfig, ReportConfig
 
 __all__ = ["AROUND", "ENVIRONMENT", "FAULTS", "Config", "rate_limits", "sequential"]
 
-AROUND = frozenset({"case", "quick", "report", "jobs", "confirm_above_usd"})
+AROUND = frozenset({"case", "quick", "report", "jobs", "seeds", "confirm_above_usd"})
 """Keys that stand around a run and change nothing of it: two runs that differ in these are identical."""
 
 ENVIRONMENT = {
@@ -273,6 +273,7 @@ class Config:
     jobs: JobsConfig = field(default_factory=JobsConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     case: str | None = None
+    seeds: list[int] = field(default_factory=list)
     quick: bool = False
     endpoint: str = "simulated"
     sync: str = "continuous"

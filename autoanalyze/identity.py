@@ -17,7 +17,7 @@ __all__ = ["code_digest", "configuration_digest", "digest", "point_folder"]
 LONGEST_NAME = 90
 """Characters of a point's settings that stand in the name of its folder, which may have 255 bytes."""
 
-UNTOLD = ("experiment=", "quick=", "report.", "jobs.", "confirm_above_usd=")
+UNTOLD = ("experiment=", "quick=", "report.", "jobs.", "seeds=", "confirm_above_usd=")
 """Overrides that do not stand in the names of folders: all points of a sweep share them."""
 
 

@@ -17,9 +17,10 @@ from autoanalyze.composition import from_hydra
 from autoanalyze.config import AROUND, Config
 from autoanalyze.errors import CancelledRunError
 from autoanalyze.evaluation import run_detection
+from autoanalyze.identity import point_folder
 from autoanalyze.run_folder import RunFolder
 
-__all__ = ["OUTCOMES", "Outcome", "end_point", "outcomes", "work_on"]
+__all__ = ["OUTCOMES", "Outcome", "end_points", "outcomes", "work_on"]
 
 OUTCOMES = ".points"
 """Where a sweep's folder says how its points ended: a file per point, so that any number of processes on
@@ -32,10 +33,14 @@ NO_SETTINGS = frozenset({"field", "experiment", *AROUND} - {"case"})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a point of a sweep ended. `settings` are the values that tell it from others, by key; `status` is
-    done, kept (its folder held a finished, identical run) or failed."""
+    """How a point of a sweep ended: the point at a `position` in the seeds of a `job`.
 
-    number: int
+    `settings` are the values that tell it from others, by key; `status` is done, kept (its folder held a
+    finished, identical run) or failed.
+    """
+
+    job: int
+    position: int
     settings: Mapping[str, Any]
     folder: str
     status: str
@@ -43,7 +48,7 @@ class Outcome:
 
     def write(self, sweep: Path) -> None:
         """Leave word in the folder of the sweep, as a whole."""
-        path = sweep / OUTCOMES / f"{self.number}.json"
+        path = sweep / OUTCOMES / f"{self.job}-{self.position}.json"
         path.parent.mkdir(exist_ok=True)
         draft = path.with_suffix(".draft")
         draft.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
@@ -53,21 +58,43 @@ class Outcome:
 def outcomes(sweep: Path) -> list[Outcome]:
     """The outcomes that a sweep's folder knows of, in the order of the points."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in (sweep / OUTCOMES).glob("*.json")]
-    return sorted((Outcome(**outcome) for outcome in found), key=lambda outcome: outcome.number)
+    return sorted(
+        (Outcome(**outcome) for outcome in found), key=lambda outcome: (outcome.job, outcome.position)
+    )
 
 
-def end_point(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> Outcome:
-    """Work on one point of a sweep and leave word of how it ended, also when it failed."""
-    number, sweep = int(hydra_config.job.num), Path(hydra_config.sweep.dir)
-    settings = settings_of(composed, hydra_config)
-    try:
-        status, error = work_on(from_hydra(composed), folder), None
-    except Exception as reason:  # recorded: the other points go on, and the sweep lists it at its end
-        status, error = "failed", str(reason) or type(reason).__name__
-        LOG.exception("point %d failed", number)
-    outcome = Outcome(number, settings, str(folder), status, error)
-    outcome.write(sweep)
-    return outcome
+def end_points(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> list[Outcome]:
+    """Work on the points of one job of a sweep, and leave word of how each ended, also when it failed.
+
+    `folder` is Hydra's, and that of the first point; points with further seeds lie beside it.
+    """
+    sweep, ended = Path(hydra_config.sweep.dir), []
+    for position, seed in enumerate(composed.seeds or [composed.seed]):
+        if position:
+            folder = another_seed(composed, hydra_config, seed, folder.parent)
+        settings = settings_of(composed, hydra_config)
+        try:
+            status, error = work_on(from_hydra(composed), folder), None
+        except Exception as reason:  # recorded: the other points go on, and the sweep lists it at its end
+            status, error = "failed", str(reason) or type(reason).__name__
+            LOG.exception("a point of the sweep failed")
+        outcome = Outcome(int(hydra_config.job.num), position, settings, str(folder), status, error)
+        outcome.write(sweep)
+        ended.append(outcome)
+    return ended
+
+
+def another_seed(composed: DictConfig, hydra_config: DictConfig, seed: int, sweep: Path) -> Path:
+    """Set another seed; the folder of its point, with what Hydra would have left there."""
+    composed.seed = seed
+    told = [f"seed={seed}" if o.startswith("seed=") else str(o) for o in hydra_config.overrides.task]
+    content = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(content, dict)
+    folder = sweep / point_folder({str(key): value for key, value in content.items()}, told)
+    (folder / ".hydra").mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(composed, folder / ".hydra" / "config.yaml")
+    OmegaConf.save(told, folder / ".hydra" / "overrides.yaml")
+    return folder
 
 
 def settings_of(composed: DictConfig, hydra_config: DictConfig) -> dict[str, Any]:

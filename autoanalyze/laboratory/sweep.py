@@ -49,6 +49,7 @@ class Sweep:
     def __init__(self, folder: Path, report: ReportConfig) -> None:
         self.folder = folder
         self.config = report
+        self.expected = 0
         self._started = time.time()
         self._stack = ExitStack()
         self._bar: _Bar | None = None
@@ -69,13 +70,18 @@ class Sweep:
     def expect(self, points: int) -> None:
         """Say that so many more points will be worked on."""
         assert self._bar is not None, "a sweep is entered before it is told of points"
-        self._bar.expect(points)
+        self.expected += points
+        self._bar.expect(self.expected)
 
-    def lost(self, number: int, overrides: Sequence[str], error: object) -> None:
-        """Record a point that could not leave word itself, since its worker died."""
-        settings = dict(override.partition("=")[::2] for override in overrides)
-        reason = f"its worker was lost ({error})"
-        Outcome(number, settings, "", "failed", reason).write(self.folder)
+    def lost(self, job: int, overrides: Sequence[str], error: object) -> None:
+        """Record the points of a job that could not leave word themselves, since their worker died."""
+        told = {outcome.position for outcome in self.outcomes if outcome.job == job}
+        settings: dict[str, str] = dict(override.split("=", 1) for override in overrides)
+        seeds = settings.pop("seeds", settings.get("seed", "")).strip("[]").split(",")
+        for position, seed in enumerate(seeds):
+            if position not in told:
+                reason = f"its worker was lost ({error})"
+                Outcome(job, position, {**settings, "seed": seed}, "", "failed", reason).write(self.folder)
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -150,7 +156,6 @@ class _Bar:
         self._folder = folder
         self._progress = Progress(*columns, console=Console(stderr=True))
         self._task = self._progress.add_task("Points", total=0)
-        self._total = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -166,9 +171,8 @@ class _Bar:
         self._progress.stop()
 
     def expect(self, points: int) -> None:
-        """So many more."""
-        self._total += points
-        self._progress.update(self._task, total=self._total)
+        """There are so many by now."""
+        self._progress.update(self._task, total=points)
 
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_EVERY_SECONDS):

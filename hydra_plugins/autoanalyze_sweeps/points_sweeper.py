@@ -35,8 +35,8 @@ class PointsSweeper(Sweeper):
 
     `params` maps settings to Hydra's lists (`1,2,4`, `range(1,21)`); `cases` maps names to overrides, which
     stand before those of `params` and may be lists themselves; `quick` replaces some of `params` when
-    `quick=true`. What the command line says of a setting stands before all of them, and `case=...` there
-    chooses among the cases.
+    `quick=true`. Up to `bundle` points that differ in their seed alone go to one job. What the command line
+    says of a setting stands before all of them, and `case=...` there chooses among the cases.
     """
 
     config: DictConfig
@@ -48,11 +48,13 @@ class PointsSweeper(Sweeper):
         params: Mapping[str, str] | None = None,
         cases: Mapping[str, Sequence[str]] | None = None,
         quick: Mapping[str, str] | None = None,
+        bundle: int = 1,
     ) -> None:
+        self.bundle = bundle
         self.params = dict(params or {})
         self.cases = {str(name): list(overrides) for name, overrides in (cases or {}).items()}
         self.quick = dict(quick or {})
-        self.worked_on = 0
+        self.jobs = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before the sweep."""
@@ -87,24 +89,24 @@ class PointsSweeper(Sweeper):
 
         Raises CancelledRunError when a person interrupts it, and SweepError when the launcher gives up.
         """
-        first = self.worked_on
-        self.worked_on += len(points)
         sweep.expect(len(points))
+        jobs = bundled(points, self.bundle)
+        first, self.jobs = self.jobs, self.jobs + len(jobs)
         try:
-            ended = self.launcher.launch(points, initial_job_idx=first)
+            ended = self.launcher.launch(jobs, initial_job_idx=first)
         except KeyboardInterrupt:
             raise CancelledRunError(
-                f"the sweep was interrupted after {len(sweep.outcomes):,} of {self.worked_on:,} points; "
+                f"the sweep was interrupted after {len(sweep.outcomes):,} of {sweep.expected:,} points; "
                 "start it again to go on"
             ) from None
         except BrokenProcessPool as error:
             raise SweepError(
-                f"a worker died ({error}); {len(sweep.outcomes):,} of {self.worked_on:,} points have ended "
+                f"a worker died ({error}); {len(sweep.outcomes):,} of {sweep.expected:,} points have ended "
                 "and are kept; start the same sweep again to go on"
             ) from None
-        for number, (point, job) in enumerate(zip(points, ended, strict=True), start=first):
-            if job.status != JobStatus.COMPLETED:
-                sweep.lost(number, point, job._return_value)
+        for number, (job, result) in enumerate(zip(jobs, ended, strict=True), start=first):
+            if result.status != JobStatus.COMPLETED:
+                sweep.lost(number, job, result._return_value)
 
     def points(self, arguments: Sequence[str]) -> list[Point]:
         """The points, case by case, in the order of the settings' values."""
@@ -153,6 +155,24 @@ class PointsSweeper(Sweeper):
                 del composed["hydra"]
             found.append(from_hydra(composed))
         return found
+
+
+def bundled(points: Sequence[Point], largest: int) -> list[Point]:
+    """Jobs: points that differ in their seed alone become one, with up to `largest` seeds."""
+    seeds: dict[Point, list[str]] = {}
+    for point in points:
+        without = tuple(override for override in point if not override.startswith("seed="))
+        seeds.setdefault(without, []).extend(o.partition("=")[2] for o in point if o.startswith("seed="))
+    jobs: list[Point] = []
+    for setting, own in seeds.items():
+        for start in range(0, len(own), largest):
+            some = own[start : start + largest]
+            jobs.append(
+                (*setting, f"seed={some[0]}", *([f"seeds=[{','.join(some)}]"] if len(some) > 1 else []))
+            )
+        if not own:
+            jobs.append(setting)
+    return jobs
 
 
 def values_of(override: Override) -> list[str]:

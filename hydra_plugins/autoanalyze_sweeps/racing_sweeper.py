@@ -30,12 +30,13 @@ class RacingSweeper(PointsSweeper):
         params: Mapping[str, str] | None = None,
         cases: Mapping[str, Sequence[str]] | None = None,
         quick: Mapping[str, str] | None = None,
+        bundle: int = 1,
         heats: Sequence[int] = (5, 10, 20),
         confirmation: int = 20,
         target: float = 0.95,
         confidence: float = 0.95,
     ) -> None:
-        super().__init__(params, cases, quick)
+        super().__init__(params, cases, quick, bundle)
         self.heats, self.confirmation = sorted(heats), confirmation
         self.target, self.confidence = target, confidence
 
