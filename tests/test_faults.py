@@ -1,4 +1,4 @@
-"""The fault campaign in a form of seconds; experiments/faults/run.py is the long one."""
+"""The fault campaign in a form of seconds; experiments/faults/campaign.py is the long one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "experiments" / "faults"))
 
-import run as campaign  # type: ignore[import-not-found]  # lies beside the experiment
+import campaign  # type: ignore[import-not-found]  # lies beside the experiment
 
 
 @pytest.mark.parametrize("seed", range(5_000, 5_012))
 def test_no_invariant_breaks_under_faults(seed: int) -> None:
     """Whatever the endpoint does at this seed, what must hold of a run folder holds."""
     verdict = campaign.fault_run(seed)
-    assert not verdict.problems, f".venv/bin/python experiments/faults/run.py --seed {seed}"
+    assert not verdict.problems, f".venv/bin/python experiments/faults/campaign.py --seed {seed}"
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def test_no_invariant_breaks_under_faults(seed: int) -> None:
 def test_killed_runs_end_as_if_undisturbed(seed: int) -> None:
     """A process killed at random moments and resumed leaves the bytes of an undisturbed run."""
     verdict = campaign.kill_run(seed)
-    assert not verdict.problems, f".venv/bin/python experiments/faults/run.py --kill-seed {seed}"
+    assert not verdict.problems, f".venv/bin/python experiments/faults/campaign.py --kill-seed {seed}"
 
 
 def test_a_broken_promise_is_found(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from rich.table import Table
 from autoanalyze.laboratory.points import Outcome
 from autoanalyze.laboratory.report import Report
 from autoanalyze.report_config import ReportConfig
-from autoanalyze.study.comparison import estimate
 from autoanalyze.study.intervals import Estimate, shown
 from autoanalyze.study.measures import MEASURES
+from autoanalyze.study.paired import estimate
 from autoanalyze.study.panels import frontier, plain
 from autoanalyze.study.racing import Standing, frontier_of, standings, survivors
 

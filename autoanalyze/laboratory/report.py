@@ -23,9 +23,9 @@ from autoanalyze.identity import code_digest
 from autoanalyze.laboratory.points import Outcome
 from autoanalyze.provenance import PACKAGES, git_state
 from autoanalyze.report_config import ReportConfig
-from autoanalyze.study.comparison import against_baseline, estimate
 from autoanalyze.study.intervals import Estimate, shown, shown_briefly
 from autoanalyze.study.measures import MEASURES, rows_of
+from autoanalyze.study.paired import against_baseline, estimate
 from autoanalyze.study.panels import curves, plain, rungs
 from autoanalyze.study.runs import load_run
 
@@ -145,9 +145,9 @@ class Report:
         return f"{'simulated ' if simulated else ''}{named}; {seeds} seeds; means with 95 % intervals"
 
     def write(self, into: Path, *, seconds: float) -> None:
-        """Write results.csv, table.md, figure.png, provenance.json, and the table in a README with marks."""
+        """Write results.parquet, table.md, figure.png, provenance.json, and the table of a README."""
         into.mkdir(parents=True, exist_ok=True)
-        self.results.write_csv(into / "results.csv", float_precision=6)
+        self.results.write_parquet(into / "results.parquet")
         (into / "table.md").write_text(self.markdown(), encoding="utf-8")
         figure = self.figure()
         if figure is not None:
@@ -185,7 +185,7 @@ class Report:
         block = (
             f"`{told['command']}`: {told['runs']:,} runs in {told['seconds'] / 60:.1f} min on "
             f"{told['cores']} cores{kept}, commit {commit}. Means over seeds with 95 % intervals (Student's "
-            "t); a row per run and label field is in [results.csv](results.csv).\n\n"
+            "t); a row per run and label field is in [results.parquet](results.parquet).\n\n"
             f"{self.markdown()}\n![{told['question']}](figure.png)\n"
         )
         text = path.read_text(encoding="utf-8")

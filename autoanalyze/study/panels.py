@@ -11,9 +11,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from autoanalyze.study.comparison import estimates
 from autoanalyze.study.intervals import Estimate
 from autoanalyze.study.measures import MEASURES
+from autoanalyze.study.paired import estimates
 from autoanalyze.study.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, arms, style
 
 __all__ = ["curves", "frontier", "rungs"]

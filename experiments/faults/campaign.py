@@ -1,13 +1,13 @@
 """Does a run survive whatever an endpoint, or a kill -9, does to it?
 
-    .venv/bin/python experiments/faults/run.py [--runs 2000] [--kills 100] [--into FOLDER]
+    .venv/bin/python experiments/faults/campaign.py [--runs 2000] [--kills 100] [--into FOLDER]
 
 Thousands of small runs in virtual time, each at its own seed with faults at rates up to 30 %; then
 real processes, killed at random moments and resumed. Invariants are checked after every run. Writes
-table.md beside itself. A failing seed prints the command that repeats it:
+campaign.md beside itself. A failing seed prints the command that repeats it:
 
-    .venv/bin/python experiments/faults/run.py --seed 123
-    .venv/bin/python experiments/faults/run.py --kill-seed 123
+    .venv/bin/python experiments/faults/campaign.py --seed 123
+    .venv/bin/python experiments/faults/campaign.py --kill-seed 123
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def report(verdicts: Sequence[Verdict], option: str) -> int:
     """Print the failing seeds with the command that repeats each; how many there were."""
     failing = [verdict for verdict in verdicts if verdict.problems]
     for verdict in failing:
-        print(f".venv/bin/python experiments/faults/run.py {option} {verdict.seed}")
+        print(f".venv/bin/python experiments/faults/campaign.py {option} {verdict.seed}")
         print(*(f"    {problem}" for problem in verdict.problems), sep="\n")
     return len(failing)
 
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, help="repeat one fault run")
     parser.add_argument("--kill-seed", type=int, help="repeat one kill run")
-    parser.add_argument("--into", type=Path, default=HERE, help="where table.md goes")
+    parser.add_argument("--into", type=Path, default=HERE, help="where campaign.md goes")
     arguments = parser.parse_args()
     if arguments.seed is not None or arguments.kill_seed is not None:
         single = fault_run(arguments.seed) if arguments.seed is not None else kill_run(arguments.kill_seed)
@@ -220,7 +220,7 @@ def main() -> None:
         faulty = list(track(faults, "fault runs", total=arguments.runs))
         killed = list(track(pool.map(kill_run, range(arguments.kills)), "kills", total=arguments.kills))
     arguments.into.mkdir(parents=True, exist_ok=True)
-    (arguments.into / "table.md").write_text(table(faulty, killed), encoding="utf-8")
+    (arguments.into / "campaign.md").write_text(table(faulty, killed), encoding="utf-8")
     print(table(faulty, killed))
     raise SystemExit(min(1, report(faulty, "--seed") + report(killed, "--kill-seed")))
 

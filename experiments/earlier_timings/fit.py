@@ -1,8 +1,9 @@
 """Is the simulated model fair to the implementation before this one? Its timings, predicted.
 
-    .venv/bin/python experiments/earlier_timings/run.py [--seeds 20] [--into FOLDER]
+    .venv/bin/autoanalyze run experiment=earlier_timings report.into=experiments/earlier_timings
+    .venv/bin/python experiments/earlier_timings/fit.py [--from FOLDER] [--into FOLDER]
 
-Writes beside itself table.md and timings.png.
+Reads results.parquet of the sweep; writes prediction.md and prediction.png beside it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from autoanalyze.campaigns import Point, measure
 from autoanalyze.study.intervals import Estimate, paired_interval
 from autoanalyze.study.plots import BLUE, ORANGE, new_axes, style
 
@@ -22,10 +22,6 @@ HERE = Path(__file__).resolve().parent
 
 #: Sessions, sequential and parallel seconds, as measured once each on a live endpoint (issue 4).
 MEASURED = {10: (41.9, 38.3), 20: (50.5, 48.2), 50: (96.8, 80.5), 100: (166.3, 107.7)}
-SETTINGS = {
-    "sequential": ("preset=original", "sync=sequential"),
-    "parallel": ("preset=original",),
-}
 WITHIN = 0.25
 """How far the prediction for 100 sessions may be off."""
 
@@ -37,34 +33,20 @@ def fitted() -> tuple[float, float]:
     return float(setup), float(slope)
 
 
-def simulated(seeds: int) -> pl.DataFrame:
-    """Model seconds per setting, size and seed."""
-    points = [
-        Point(
-            (("setting", setting), ("sessions", size)),
-            (*overrides, f"data.count={size}", "resamples=2"),
-            seed,
-        )
-        for setting, overrides in SETTINGS.items()
-        for size in MEASURED
-        for seed in range(1, seeds + 1)
-    ]
-    return measure(points, "Runs").unique(["setting", "sessions", "seed"], maintain_order=True)
-
-
-def predicted(runs: pl.DataFrame) -> dict[tuple[str, int], Estimate]:
+def predicted(results: pl.DataFrame) -> dict[tuple[str, int], Estimate]:
     """Set-up plus simulated seconds, at the speed of the endpoint that was measured.
 
     The speed is the only thing that is scaled, and the sequential column alone says how much: so that
     a simulated session takes, in sequence, what the fit says.
     """
+    runs = results.unique(["case", "data.count", "seed"], maintain_order=True)
     setup, slope = fitted()
-    alone = runs.filter(setting="sequential")
-    simulated_slope = float(np.polyfit(alone["sessions"], alone["model_seconds"], 1)[0])
+    alone = runs.filter(case="sequential")
+    simulated_slope = float(np.polyfit(alone["data.count"], alone["model_seconds"], 1)[0])
     found = {}
-    for (setting, size), group in runs.group_by(["setting", "sessions"], maintain_order=True):
+    for (case, size), group in runs.group_by(["case", "data.count"], maintain_order=True):
         seconds = setup + group["model_seconds"] * slope / simulated_slope
-        found[str(setting), int(str(size))] = paired_interval(seconds.to_list())
+        found[str(case), int(str(size))] = paired_interval(seconds.to_list())
     return found
 
 
@@ -102,21 +84,20 @@ def draw(found: dict[tuple[str, int], Estimate], into: Path) -> None:
         ax.set_title("The earlier implementation, measured and simulated")
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     assert isinstance(ax.figure, Figure)
-    ax.figure.savefig(into / "timings.png")
+    ax.figure.savefig(into / "prediction.png")
 
 
 def main() -> None:
-    """Run everything and write the results."""
+    """Compare, and write what came out."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--into", type=Path, default=HERE, help="where the results go")
+    parser.add_argument("--from", dest="source", type=Path, default=HERE, help="where results.parquet is")
+    parser.add_argument("--into", type=Path, default=HERE, help="where table and figure go")
     arguments = parser.parse_args()
-    arguments.into.mkdir(parents=True, exist_ok=True)
-    found = predicted(simulated(arguments.seeds))
+    found = predicted(pl.read_parquet(arguments.source / "results.parquet"))
     text = table(found)
-    (arguments.into / "table.md").write_text(text, encoding="utf-8")
+    (arguments.into / "prediction.md").write_text(text, encoding="utf-8")
     draw(found, arguments.into)
     print(text)
     guess = found["parallel", 100].value
