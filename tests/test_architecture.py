@@ -11,13 +11,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "autoanalyze"
 
 #: Floors from the ground up. Rooms on one floor do not know each other.
 FLOORS = (
-    {"records", "verdicts", "protocols", "together", "errors", "config", "ranges", "composition"},
+    {"records", "verdicts", "protocols", "together", "errors", "config", "report_config"}
+    | {"identity", "ranges", "composition"},
     {"data", "llm", "study"},
     {"phases", "simulation"},
     {"service", "job", "carrying", "review", "reviewed_lists", "pipeline", "planning"}
     | {"scoring", "results", "run_tables", "progress", "run_folder", "provenance"},
-    {"build", "evaluation"},
-    {"cli", "terminal", "campaigns", "__main__"},
+    {"cluster", "build", "evaluation"},
+    {"cli", "terminal", "laboratory", "__main__"},
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 #: Floors whose modules belong to one another: the ground, the service and the doors.

@@ -1,0 +1,84 @@
+"""Experiments as files: each composes, runs in its quick form, and says what it asks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from autoanalyze.composition import known_keys
+from autoanalyze.config import Config
+from autoanalyze.study.measures import MEASURES
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXPERIMENTS = sorted((ROOT / "configs" / "experiment").glob("*.yaml"))
+WANTED = {
+    "streams",
+    "discovery",
+    "sync",
+    "batch_size",
+    "drift",
+    "limits",
+    "duplicates",
+    "faults",
+    "real_data",
+}
+
+
+def test_all_experiments_are_there() -> None:
+    """The experiments that the toolkit promises, each with its chapter of the lab book."""
+    names = {path.stem for path in EXPERIMENTS}
+    assert names >= WANTED
+    for name in names:
+        assert (ROOT / "experiments" / name / "README.md").exists(), name
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_experiment_says_what_it_asks_and_how_it_is_run(path: Path) -> None:
+    """A question, the command that opens the file, known settings and measures, 20 seeds, a quick form."""
+    text = path.read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    report, sweeper = content["report"], content["hydra"]["sweeper"]
+    assert content["hydra"]["mode"] == "MULTIRUN"
+    assert report["question"].endswith("?")
+    command = "autoanalyze frontier" if path.stem == "frontier" else f"autoanalyze run experiment={path.stem}"
+    assert command in text
+    keys = {*known_keys(), "case", "model", "limits", "field"}
+    for key in (*report["rows"], report.get("across"), report.get("lines"), *sweeper["params"]):
+        assert key is None or key in keys, key
+    assert set(report.get("measures", [])) | set(report.get("figure", [])) <= set(MEASURES)
+    assert report.get("baseline") is None or report["baseline"] in sweeper["cases"]
+    if path.stem != "frontier":
+        assert sweeper["params"]["seed"] == "range(1,21)"
+    assert sweeper["quick"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [p for p in EXPERIMENTS if p.stem != "real_data"], ids=lambda p: p.stem)
+def test_quick_form_runs(path: Path, tmp_path: Path) -> None:
+    """Every experiment, from its file to its figure, in seconds."""
+    command = ["frontier"] if path.stem == "frontier" else ["run", f"experiment={path.stem}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "autoanalyze", *command, "quick=true", "hydra/launcher=basic"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "outputs" / "experiments" / path.stem
+    results = pl.read_parquet(folder / "results.parquet")
+    assert results["seed"].n_unique() >= 2
+    assert (folder / "figure.png").stat().st_size > 5_000
+    assert (folder / "table.md").read_text().startswith("| ")
+
+
+def test_defaults_know_no_experiment() -> None:
+    """Without an experiment nothing is swept, named or reported."""
+    config = Config()
+    assert (config.case, config.quick, config.seeds, config.report.into) == (None, False, [], None)

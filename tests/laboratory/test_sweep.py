@@ -1,0 +1,204 @@
+"""Sweeps, as a person starts them: laid out, worked on once, taken up again, summed up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from autoanalyze.cli import main
+from autoanalyze.laboratory.points import outcomes
+from autoanalyze.study.runs import load_run
+
+SMALL = ("data.count=30", "data.population=60", "baseline=none", "resamples=2")
+HERE = "hydra.sweep.dir=sweep"
+Command = Callable[..., int]
+
+
+@pytest.fixture
+def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Runs `autoanalyze run -m ...` on few sessions in a folder of the test's own; the exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, first: Sequence[str] = ("run", "-m", *SMALL, HERE)) -> int:
+        monkeypatch.setattr("sys.argv", ["autoanalyze", *first, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    return run
+
+
+def statuses(folder: Path = Path("sweep")) -> list[str]:
+    return [outcome.status for outcome in outcomes(folder)]
+
+
+def test_every_combination_is_a_run_folder_of_its_own(sweep: Command) -> None:
+    """Two settings with two values each are four runs, named after what was set, each with Hydra's files."""
+    assert sweep("parallel.streams=2,4", "seed=1,2") == 0
+    folders = [Path(outcome.folder) for outcome in outcomes(Path("sweep"))]
+    assert len(set(folders)) == 4
+    for folder, outcome in zip(folders, outcomes(Path("sweep")), strict=True):
+        run = load_run(folder)
+        assert run.record["config"]["parallel"]["streams"] == outcome.settings["parallel.streams"]
+        assert run.record["seed"] == outcome.settings["seed"]
+        assert f"parallel.streams={outcome.settings['parallel.streams']}" in folder.name
+        overrides = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
+        assert f"seed={outcome.settings['seed']}" in overrides
+
+
+def test_results_have_a_row_per_run_and_field(sweep: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Table, figure and provenance lie in the sweep's folder, and the table is shown."""
+    assert sweep("parallel.streams=2,4", "seed=1,2") == 0
+    results = pl.read_parquet("sweep/results.parquet")
+    assert results.group_by("parallel.streams", "seed").len()["len"].to_list() == [3] * 4
+    assert set(results["field"]) == {"general_intent", "transfer_reason", "drop_off_location"}
+    told = json.loads(Path("sweep/provenance.json").read_text())
+    assert told["runs"] == 4
+    assert "parallel.streams=2,4" in told["command"]
+    table = Path("sweep/table.md").read_text()
+    assert table.count("\n| ") == 3  # the rule and two rows: seeds are averaged over
+    assert Path("sweep/figure.png").stat().st_size > 5_000
+    assert "4 points: 4 done, 0 there already, 0 failed" in capsys.readouterr().out
+
+
+def test_finished_points_are_skipped(sweep: Command) -> None:
+    """Started again in the same place, a sweep works only on what is new, and reports on all of it."""
+    assert sweep("parallel.streams=2,4") == 0
+    before = {path: path.read_bytes() for path in Path("sweep").glob("*/run.json")}
+    assert sweep("parallel.streams=2,4,8") == 0
+    assert statuses() == ["kept", "kept", "done"]
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert len(pl.read_parquet("sweep/results.parquet")) == 9
+
+
+def test_another_configuration_is_another_point(sweep: Command) -> None:
+    """What changes a run is never mistaken for one that is there; what only names or reports it is."""
+    assert sweep("seed=1", "noise.reuse=0.97,0.9") == 0
+    assert sweep("seed=1", "noise.reuse=0.8") == 0
+    assert statuses() == ["done"]
+    assert sweep("seed=1", "noise.reuse=0.97", "report.question=Why?", "confirm_above_usd=9") == 0
+    assert statuses() == ["kept"]
+
+
+def test_bundled_seeds_are_the_same_points(sweep: Command) -> None:
+    """Whether seeds share a job or have jobs of their own, their folders and results are the same."""
+    assert sweep("seed=1,2,3", "hydra.sweeper.bundle=2") == 0
+    first = pl.read_parquet("sweep/results.parquet")
+    assert [(o.job, o.position) for o in outcomes(Path("sweep"))] == [(0, 0), (0, 1), (1, 0)]
+    assert sweep("seed=1,2,3") == 0
+    assert statuses() == ["kept"] * 3
+    assert pl.read_parquet("sweep/results.parquet").equals(first)
+
+
+def test_a_failing_point_is_listed_and_retried(sweep: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """One point that cannot be worked on ends neither the sweep nor its report; later it is tried again."""
+    assert sweep("seed=1", "data.source=synthetic,store", "data.path=later.duckdb") == 1
+    assert statuses() == ["done", "failed"]
+    said = capsys.readouterr().err
+    assert "1 of the points failed" in said
+    assert "data.source=store" in said
+    assert "autoanalyze import" in said
+    assert len(pl.read_parquet("sweep/results.parquet")) == 3
+    write_store(Path("later.duckdb"), sweep)
+    assert sweep("seed=1", "data.source=synthetic,store", "data.path=later.duckdb") == 0
+
+
+def write_store(path: Path, sweep: Command) -> None:
+    rows = ["session_id,role,text,true_general_intent"]
+    for number in range(60):
+        kind = ("Billing Question", "Password Reset", "Order Status")[number % 3]
+        rows += [f"c{number},user,hello {number} my {kind.lower()},{kind}", f"c{number},bot,sure,{kind}"]
+    Path("sessions.csv").write_text("\n".join(rows) + "\n")
+    assert sweep("sessions.csv", "--into", str(path), first=("import",)) == 0
+
+
+def test_a_run_that_failed_half_way_goes_on(sweep: Command) -> None:
+    """A point whose endpoint went away is taken up from its journal, and ends as an undisturbed one."""
+    gone = ("seed=1", "faults.gone_after=4", "retry.call_attempts=1")
+    assert sweep(*gone) == 1
+    (outcome,) = outcomes(Path("sweep"))
+    assert outcome.status == "failed"
+    answered = (Path(outcome.folder) / "calls.jsonl").read_text().count('"event":"answered"')
+    assert sweep(*gone) == 1
+    assert (Path(outcome.folder) / "calls.jsonl").read_text().count('"event":"answered"') >= answered
+    assert json.loads((Path(outcome.folder) / "run.json").read_text())["resumed"] == 1
+
+
+def test_a_killed_run_is_taken_up(sweep: Command) -> None:
+    """A folder in which a process died is no obstacle, whatever it had written."""
+    assert sweep("seed=1,2") == 0
+    first, second = (Path(outcome.folder) for outcome in outcomes(Path("sweep")))
+    whole = (first / "sessions.parquet").read_bytes()
+    (first / "run.json").unlink()
+    for folder in (first, second):
+        (folder / "progress.json").write_text('{"status": "running"}')
+    record = json.loads((second / "run.json").read_text())
+    (second / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    assert sweep("seed=1,2") == 0
+    assert statuses() == ["done", "done"]
+    assert (first / "sessions.parquet").read_bytes() == whole
+
+
+def test_misspelt_keys_and_cases_are_said_before_anything_runs(
+    sweep: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sweep over a setting that there is not, or a value that makes no sense, starts no run."""
+    for arguments, message in (
+        (["parallel.steams=2,4"], "did you mean parallel.streams"),
+        (["parallel.streams=2,999"], "1 to 256"),
+        (["report.mesures=[consistency]"], "did you mean report.measures"),
+    ):
+        assert sweep(*arguments) == 2
+        assert message in capsys.readouterr().err
+    assert not Path("sweep").exists()
+
+
+def test_command_line_stands_before_the_file(sweep: Command) -> None:
+    """One value changed on the command line changes it in an experiment, and `case=` chooses among cases."""
+    experiment = ("run", "experiment=discovery", "quick=true", HERE, *SMALL, "hydra/launcher=basic")
+    assert sweep("case=adaptive,sequential", "seed=3", first=experiment) == 0
+    results = pl.read_parquet("sweep/results.parquet")
+    assert set(results["case"]) == {"adaptive", "sequential"}
+    assert set(results["seed"]) == {3}
+    assert results.filter(case="sequential")["speedup"].unique().to_list() == [1.0]
+
+
+def test_unknown_case_is_an_error_with_a_suggestion(
+    sweep: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A case that the experiment does not have."""
+    assert sweep("case=adaptve", first=("run", "experiment=discovery", HERE)) == 2
+    assert "did you mean adaptive" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_joblib_gives_what_the_basic_launcher_gives(sweep: Command) -> None:
+    """Processes side by side change neither results nor their order."""
+    arguments = ("parallel.streams=2,4", "seed=1,2")
+    assert sweep(*arguments) == 0
+    alone = pl.read_parquet("sweep/results.parquet")
+    shutil.rmtree("sweep")
+    assert sweep(*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2") == 0
+    assert pl.read_parquet("sweep/results.parquet").equals(alone)
+
+
+def test_live_sweep_asks_for_its_whole_cost(
+    sweep: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script must agree to what all runs of a live sweep may cost together, before any of them starts."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    live = (
+        "endpoint=http://127.0.0.1:9/v1",
+        "token_counter=estimate",
+        "seed=1,2,3",
+        "confirm_above_usd=0.0001",
+    )
+    assert sweep(*live) == 2
+    assert "These 3 runs may cost up to" in capsys.readouterr().err
+    assert not Path("sweep").exists()

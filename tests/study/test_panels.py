@@ -1,0 +1,69 @@
+"""Figures of experiments: what is measured is drawn, with names and units."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from autoanalyze.study.measures import MEASURES
+from autoanalyze.study.panels import curves, frontier, rungs
+
+RESULTS = pl.DataFrame(
+    [
+        {
+            "case": case,
+            "parallel.streams": streams,
+            "seed": seed,
+            "field": "general_intent",
+            "consistency": 0.9 + 0.01 * seed,
+            "model_seconds": 100 / streams + seed,
+            "cost_per_1000": 0.1 * streams + 0.001 * seed,
+        }
+        for case in ("one", "other")
+        for streams in (1, 4, 16)
+        for seed in (1, 2, 3)
+    ]
+)
+
+
+def test_curves_have_a_panel_per_measure_and_a_line_per_case() -> None:
+    """Means stand where they belong, on axes with names and units."""
+    figure = curves(
+        RESULTS, ["model_seconds", "consistency"], across="parallel.streams", lines="case", logarithmic=True
+    )
+    seconds, consistency = figure.axes
+    lines = {line.get_label(): line for line in seconds.get_lines()}
+    assert set(lines) == {"one", "other"}
+    assert np.asarray(lines["one"].get_xdata()).tolist() == [1, 4, 16]
+    assert np.asarray(lines["one"].get_ydata()).tolist() == pytest.approx([102, 27, 8.25])
+    assert seconds.get_ylabel() == "model time,\ns"
+    assert consistency.get_xlabel() == "streams"
+    assert any(line.get_label() == "_target" for line in consistency.get_lines())
+    assert len(consistency.collections) == 2  # the intervals
+
+
+def test_rungs_have_a_rung_per_name() -> None:
+    """Settings that have names stand below each other, in order of appearance."""
+    figure = rungs(RESULTS, ["consistency"], rows="case", lines="parallel.streams", title="Which?", note="n")
+    (panel,) = figure.axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["one", "other"]
+    assert len(panel.containers) == 6
+    assert {text.get_text().strip() for text in figure.texts} >= {"n"}
+
+
+def test_frontier_joins_and_numbers_the_best() -> None:
+    """The settings on the frontier are marked, and cost is a colour with a scale."""
+    figure = frontier(RESULTS, rows=["case", "parallel.streams"], best=[("one", 1), ("one", 16)])
+    panel, scale = figure.axes
+    assert [text.get_text() for text in panel.texts] == ["1", "2"]
+    assert panel.get_xlabel() == MEASURES["model_seconds"].label
+    assert scale.get_ylabel() == MEASURES["cost_per_1000"].label
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=list(MEASURES))
+def test_measures_have_names_and_units(measure: object) -> None:
+    """No axis without either."""
+    assert isinstance(measure, type(MEASURES["consistency"]))
+    assert measure.title
+    assert measure.unit
