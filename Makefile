@@ -1,7 +1,7 @@
 # A handful of targets; `make` lists them.
 PYTHON = .venv/bin/python
 
-.PHONY: help install test fast check notebooks lock
+.PHONY: help install test fast check notebooks experiments lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -28,3 +28,6 @@ notebooks:  ## execute the notebooks and keep their outputs
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	  --extra dev pyproject.toml --output-file requirements.lock
+
+experiments:  ## run all experiments but the fault campaign, and write them into the lab book
+	$(PYTHON) experiments/run.py

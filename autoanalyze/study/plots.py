@@ -24,6 +24,7 @@ __all__ = [
     "VERMILLION",
     "arms",
     "consistency_bars",
+    "containment_bars",
     "new_axes",
     "pareto",
     "speed_and_consistency",
@@ -223,6 +224,28 @@ def speed_and_consistency(
         ax.set_ylabel("consistency, 0 to 1")
         ax.set_title(title)
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, markerscale=0.4, fontsize=8)
+    return ax
+
+
+def containment_bars(shares: pl.DataFrame, *, top: int = 15, title: str = "", ax: Axes | None = None) -> Axes:
+    """The share of sessions that the bot contained, a bar per label with its 95 % interval.
+
+    `shares`: label, sessions, contained, low and high (0 to 1), as `containment.containment_by` gives.
+    """
+    shown = shares.head(top)
+    ax = ax or new_axes(1.2 + 0.28 * len(shown))
+    with style():
+        places = list(range(len(shown)))
+        values = shown["contained"] * 100
+        reach = [(values - shown["low"] * 100).to_list(), (shown["high"] * 100 - values).to_list()]
+        ax.barh(places, values, xerr=reach, color=BLUE, ecolor=GREY, capsize=2)
+        ax.set_yticks(
+            places, [f"{label} ({n:,})" for label, n in shown.select("label", "sessions").iter_rows()]
+        )
+        ax.invert_yaxis()
+        ax.set_xlim(0, 100)
+        ax.set_xlabel("sessions that the bot contained, %")
+        ax.set_title(title)
     return ax
 
 
