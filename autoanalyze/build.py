@@ -54,13 +54,16 @@ def build_analysis(
     *,
     executor: Executor | None = None,
     listener: Callable[[Progress], None] | None = None,
+    progress: bool = True,
 ) -> ParallelAutoAnalyze:
     """An analysis, ready to run, as the configuration describes it.
 
+    `listener` is called with every `Progress`, in the thread that works. Without one, Jupyter shows
+    live progress below the cell that starts a run, unless `progress` is false.
     Raises ConfigurationError when the configuration lacks something that the run needs.
     """
     effective = sequential(config) if config.sync == "sequential" else config
-    return Workshop(effective).analysis(executor=executor, listener=listener)
+    return Workshop(effective).analysis(executor=executor, listener=listener, progress=progress)
 
 
 def build_plan(config: Config) -> Plan:
@@ -125,11 +128,20 @@ class Workshop:
         self._truth: tuple[tuple[str, ...], PlantedTruth] | None = None
 
     def analysis(
-        self, *, executor: Executor | None = None, listener: Callable[[Progress], None] | None = None
+        self,
+        *,
+        executor: Executor | None = None,
+        listener: Callable[[Progress], None] | None = None,
+        progress: bool = True,
     ) -> ParallelAutoAnalyze:
         """The configured run, which scores itself and runs its baseline when it is done."""
         return ParallelAutoAnalyze(
-            self._config, self.store, self._engine(self._finish), executor=executor, listener=listener
+            self._config,
+            self.store,
+            self._engine(self._finish),
+            executor=executor,
+            listener=listener,
+            progress=progress,
         )
 
     def _engine(self, finish: Callable[[RunFolder, Outcome, ProgressTracker], dict[str, Any]]) -> Engine:
@@ -289,6 +301,7 @@ class Workshop:
         service = ParallelAutoAnalyze(config, self.store, self._engine(self._score), listener=follow)
         begun = (inner.path / "run.json").exists()
         if begun and inner.status() == "done":
+            tracker.update(step=before + tracker.current.sessions_total)
             return load_run(inner.path)
         return service.run_sync(inner.path, resume=begun)
 

@@ -15,7 +15,7 @@ FLOORS = (
     {"data", "llm", "study"},
     {"phases", "simulation"},
     {"service", "job", "carrying", "review", "reviewed_lists", "pipeline", "planning"}
-    | {"scoring", "results", "run_tables", "progress", "run_folder", "provenance"},
+    | {"scoring", "results", "run_tables", "progress", "notebook", "run_folder", "provenance"},
     {"build", "evaluation"},
     {"cli", "terminal", "campaigns", "__main__"},
 )
