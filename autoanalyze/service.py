@@ -23,6 +23,9 @@ from autoanalyze.study.runs import Run, load_run
 
 __all__ = ["ParallelAutoAnalyze"]
 
+WAKE_SECONDS = 0.25
+"""How long an interrupt of an awaited run may go unnoticed, in wall time."""
+
 
 class ParallelAutoAnalyze:
     """Analyses the sessions of one bot in one store.
@@ -100,7 +103,8 @@ class ParallelAutoAnalyze:
         interrupt: asyncio.CancelledError | None = None
         while not waiting.done():
             try:
-                await asyncio.wait({waiting})
+                # ipykernel's handler of the interrupt does not wake a loop that only waits.
+                await asyncio.wait({waiting}, timeout=WAKE_SECONDS)
             except asyncio.CancelledError as error:
                 interrupt = error
                 self.cancel_analysis(run_id)
