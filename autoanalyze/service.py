@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import html
+import signal
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,8 @@ class ParallelAutoAnalyze:
 
     Work is submitted to `executor`, by default a thread of this process with an event loop of
     its own; that is why both `await analysis.run(...)` and `analysis.run_sync(...)` work anywhere,
-    also inside Jupyter. State lives in the run folder, so that other processes can follow it.
+    also inside Jupyter. `listener` is called with every `Progress`, in that thread; without one, Jupyter
+    shows live progress below the cell that starts a run, unless `progress` is false. State lives in the run folder, so that other processes can follow it.
     """
 
     def __init__(
@@ -116,26 +120,29 @@ class ParallelAutoAnalyze:
     def run_sync(self, folder: Path | str | None = None, *, resume: bool = False) -> Run:
         """The same for callers without an event loop, or who would rather not await.
 
-        An interrupt cancels the run and waits for its end; so does every further one, as the folder is
-        free only then. Raises CancelledRunError, caused by the KeyboardInterrupt where there was one; a
-        run that was done before it noticed raises the KeyboardInterrupt.
+        An interrupt cancels the run and waits for its end, when the folder is free again; further ones
+        change nothing. Raises CancelledRunError, caused by a KeyboardInterrupt if there was one; a run
+        that was done before it noticed raises the KeyboardInterrupt.
         """
-        run_id = self._begin(folder, resume=resume)
-        future = self._job(run_id)[2]
-        interrupt: KeyboardInterrupt | None = None
-        while not future.done():
-            try:
-                if interrupt is not None:
-                    self.cancel_analysis(run_id)
-                future.exception()
-            except KeyboardInterrupt as error:
-                interrupt = error
-        ended = future.exception()
-        if interrupt is None:
-            return self.get_results(run_id)
+        started: list[str] = []
+        interrupts: list[KeyboardInterrupt] = []
+
+        def cancel() -> None:
+            interrupts.append(KeyboardInterrupt())
+            for run_id in started:
+                self.cancel_analysis(run_id)
+
+        with interrupts_calling(cancel):
+            started.append(self._begin(folder, resume=resume))
+            if interrupts:
+                self.cancel_analysis(started[0])
+            ended = self._job(started[0])[2].exception()
+        if not interrupts:
+            return self.get_results(started[0])
+        advice = self._advice(started[0], ended)
         if isinstance(ended, CancelledRunError):
-            raise CancelledRunError(self._advice(run_id, ended)) from interrupt
-        raise ended or KeyboardInterrupt(self._advice(run_id, ended)) from interrupt
+            raise CancelledRunError(advice) from interrupts[0]
+        raise ended or KeyboardInterrupt(advice) from interrupts[0]
 
     def _begin(self, folder: Path | str | None, *, resume: bool) -> str:
         if not resume:
@@ -177,6 +184,25 @@ class ParallelAutoAnalyze:
                 f"no run {run_id!r} was started here; known: {', '.join(self._jobs) or 'none'}"
             )
         return self._jobs[run_id]
+
+
+@contextmanager
+def interrupts_calling(act: Callable[[], None]) -> Iterator[None]:
+    """Let interrupts call `act` instead of raising KeyboardInterrupt between any two instructions.
+
+    Only the main thread gets interrupts. In a Jupyter cell that awaits something else they would not
+    even be raised, but wait for the event loop.
+    """
+    # Who ignores interrupts goes on ignoring them; a handler that is none of Python's could not be put back.
+    untouchable = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)
+    if untouchable or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def cancelled_wait(message: str) -> asyncio.CancelledError:
