@@ -36,7 +36,8 @@ class ParallelAutoAnalyze:
     Work is submitted to `executor`, by default a thread of this process with an event loop of
     its own; that is why both `await analysis.run(...)` and `analysis.run_sync(...)` work anywhere,
     also inside Jupyter. `listener` is called with every `Progress`, in that thread; without one, Jupyter
-    shows live progress below the cell that starts a run, unless `progress` is false. State lives in the run folder, so that other processes can follow it.
+    shows live progress below the cell that starts a run, unless `progress` is false. State lives in the
+    run folder, so that other processes can follow it.
     """
 
     def __init__(
