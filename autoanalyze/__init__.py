@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autoanalyze.build import build_analysis, import_sessions
+    from autoanalyze.build import build_analysis
     from autoanalyze.composition import compose
+    from autoanalyze.importing import import_sessions
     from autoanalyze.service import ParallelAutoAnalyze
     from autoanalyze.study.runs import Run, load_run
 
@@ -27,7 +28,7 @@ HOMES = {
     "Run": "study.runs",
     "build_analysis": "build",
     "compose": "composition",
-    "import_sessions": "build",
+    "import_sessions": "importing",
     "load_run": "study.runs",
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,30 +19,34 @@ from typing import Any
 import polars as pl
 
 from autoanalyze.carrying import carried_over
+from autoanalyze.cluster import connected
 from autoanalyze.config import Config, JournalConfig, sequential
-from autoanalyze.data.importers import ImportReport, import_file
 from autoanalyze.data.store import Store
 from autoanalyze.data.synthetic import generate
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.identity import digest
-from autoanalyze.job import Engine
+from autoanalyze.job import Engine, Job
 from autoanalyze.llm.calls import Endpoint
-from autoanalyze.llm.tokens import TokenCounter, load_counter
+from autoanalyze.llm.tokens import count_with, load_counter
 from autoanalyze.planning import Plan, plan_run
 from autoanalyze.progress import Progress, ProgressTracker
 from autoanalyze.records import Session, Truth, transcript
+from autoanalyze.report_config import JobsConfig
 from autoanalyze.results import Outcome
 from autoanalyze.run_folder import RunFolder
 from autoanalyze.run_tables import sessions_table
 from autoanalyze.scoring import measured, repeats_agreement
-from autoanalyze.service import ParallelAutoAnalyze
+from autoanalyze.service import ParallelAutoAnalyze, Submit
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
 from autoanalyze.study.metrics import speedup
 from autoanalyze.study.runs import Run, load_run
 
-__all__ = ["Workshop", "build_analysis", "build_endpoint", "build_plan", "import_sessions"]
+__all__ = ["Workshop", "build_analysis", "build_endpoint", "build_plan"]
+
+Finish = Callable[[RunFolder, Outcome, ProgressTracker], dict[str, Any]]
+"""What is done with a run when its phases have ended; what it adds to run.json."""
 
 OPENAI_URL = "https://api.openai.com/v1"
 POPULATION_SHARE = 1.5
@@ -54,13 +58,46 @@ def build_analysis(
     *,
     executor: Executor | None = None,
     listener: Callable[[Progress], None] | None = None,
+    progress: bool = True,
 ) -> ParallelAutoAnalyze:
     """An analysis, ready to run, as the configuration describes it.
 
+    `listener` is called with every `Progress`, in the thread that works. Without one, Jupyter shows
+    live progress below the cell that starts a run, unless `progress` is false.
     Raises ConfigurationError when the configuration lacks something that the run needs.
     """
     effective = sequential(config) if config.sync == "sequential" else config
-    return Workshop(effective).analysis(executor=executor, listener=listener)
+    if effective.jobs.address is not None:
+        return ParallelAutoAnalyze(effective, on_cluster(effective), listener=listener, progress=progress)
+    return Workshop(effective).analysis(executor=executor, listener=listener, progress=progress)
+
+
+def on_cluster(config: Config) -> Submit:
+    """Work on jobs at `jobs.address`. Run folder and session store must have the same paths there.
+
+    Raises ConfigurationError if nobody answers there.
+    """
+    executor = connected(config.jobs.address).get_executor()
+    path = config.data.path and str(Path(config.data.path).absolute())
+    there = replace(config, jobs=JobsConfig(), data=replace(config.data, path=path))
+
+    def submit(
+        run_id: str, folder: RunFolder, tracker: ProgressTracker, earlier: dict[str, Any] | None
+    ) -> Future[Path]:
+        future: Future[Path] = executor.submit(work_remotely, there, run_id, folder.path.absolute(), earlier)
+        tracker.follow(future)
+        return future
+
+    return submit
+
+
+def work_remotely(config: Config, run_id: str, path: Path, earlier: dict[str, Any] | None) -> Path:
+    """One job, in a worker of a cluster; taken up again where another worker died over it."""
+    folder = RunFolder(path)
+    if earlier is None and (path / "run.json").exists():
+        begun = folder.read_json("run.json")
+        earlier = begun if "planned_tokens_per_minute" in begun else None
+    return Workshop(config).work(run_id, folder, earlier)
 
 
 def build_plan(config: Config) -> Plan:
@@ -76,41 +113,17 @@ def build_endpoint(config: Config) -> SimulatedEndpoint:
     return workshop.simulated_endpoint(workshop.store.sessions(bot)["session_id"].to_list())
 
 
-def import_sessions(
-    path: Path,
-    into: Path,
-    *,
-    bot_id: str,
-    mapping: dict[str, str],
-    strict: bool,
-    progress: Callable[[int, int], None] | None = None,
-) -> ImportReport:
-    """Import a file of sessions into a store, counting tokens with o200k_base if that can be had."""
-    counter = load_counter("o200k_base", "tiktoken")
-    with Store.open(into) as store:
-        return import_file(
-            path,
-            store,
-            bot_id=bot_id,
-            mapping=mapping,
-            strict=strict,
-            count_tokens=count_with(counter),
-            token_encoding=counter.name,
-            progress=progress,
-        )
-
-
-def count_with(counter: TokenCounter) -> Callable[[Sequence[str]], list[int]]:
-    """A counter of many texts, as the store wants it."""
-    return lambda texts: [counter.count(text) for text in texts]
-
-
 class Workshop:
     """Everything that a run and its baseline share: store, token counter, planted truth."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self.simulated = config.endpoint == "simulated"
+        self.loop_factory: Callable[[], asyncio.AbstractEventLoop] = (
+            VirtualClockLoop if self.simulated else asyncio.new_event_loop
+        )
+        """Whose time passes in runs."""
+        self.relive = self.simulated
         mode = config.token_counter
         self.counter = load_counter(
             config.model.encoding, ("estimate" if self.simulated else "tiktoken") if mode == "auto" else mode
@@ -125,20 +138,41 @@ class Workshop:
         self._truth: tuple[tuple[str, ...], PlantedTruth] | None = None
 
     def analysis(
-        self, *, executor: Executor | None = None, listener: Callable[[Progress], None] | None = None
+        self,
+        *,
+        executor: Executor | None = None,
+        listener: Callable[[Progress], None] | None = None,
+        progress: bool = True,
     ) -> ParallelAutoAnalyze:
         """The configured run, which scores itself and runs its baseline when it is done."""
         return ParallelAutoAnalyze(
-            self._config, self.store, self._engine(self._finish), executor=executor, listener=listener
+            self._config, self._submit_to(executor, self._finish), listener=listener, progress=progress
         )
 
-    def _engine(self, finish: Callable[[RunFolder, Outcome, ProgressTracker], dict[str, Any]]) -> Engine:
+    def work(self, run_id: str, folder: RunFolder, earlier: dict[str, Any] | None) -> Path:
+        """One job of the configured run, here and now."""
+        engine, tracker = self._engine(self._finish), ProgressTracker(folder)
+        return Job(run_id, self._config, self.store, engine, folder, tracker).run(earlier)
+
+    def _submit_to(self, executor: Executor | None, finish: Finish, config: Config | None = None) -> Submit:
+        """Work on jobs in an executor of this process, by default a thread of its own."""
+        workers = executor or ThreadPoolExecutor(thread_name_prefix="autoanalyze")
+
+        def submit(
+            run_id: str, folder: RunFolder, tracker: ProgressTracker, earlier: dict[str, Any] | None
+        ) -> Future[Path]:
+            job = Job(run_id, config or self._config, self.store, self._engine(finish), folder, tracker)
+            return workers.submit(job.run, earlier)
+
+        return submit
+
+    def _engine(self, finish: Finish) -> Engine:
         return Engine(
-            loop_factory=VirtualClockLoop if self.simulated else asyncio.new_event_loop,
+            loop_factory=self.loop_factory,
             counter=self.counter,
             connect=self._simulate if self.simulated else lambda _sessions: self._network,
             finish=finish,
-            relive=self.simulated,
+            relive=self.relive,
             carried=self._carried,
         )
 
@@ -291,9 +325,10 @@ class Workshop:
             if folder.cancel_requested:
                 inner.request_cancel()
 
-        service = ParallelAutoAnalyze(config, self.store, self._engine(self._score), listener=follow)
+        service = ParallelAutoAnalyze(config, self._submit_to(None, self._score, config), listener=follow)
         begun = (inner.path / "run.json").exists()
         if begun and inner.status() == "done":
+            tracker.update(step=before + tracker.current.sessions_total)
             return load_run(inner.path)
         return service.run_sync(inner.path, resume=begun)
 

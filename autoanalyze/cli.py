@@ -302,7 +302,7 @@ def import_command(
     """Import sessions into a store. Importing the same file again adds nothing."""
     from rich.progress import Progress
 
-    from autoanalyze.build import import_sessions
+    from autoanalyze.importing import import_sessions
 
     mapping = {}
     for pair in map_ or []:

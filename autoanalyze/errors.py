@@ -115,6 +115,10 @@ class StoppedRunError(AutoAnalyzeError):
 
     exit_code = 3
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback: where in our code a run stopped helps nobody."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class CancelledRunError(StoppedRunError):
     """A person asked the run to stop."""

@@ -104,6 +104,13 @@ class Job:
             outcome, stopped = runner.run(self._analyze(endpoint, sessions, record))
         write_tables(self._folder, outcome.phases)
         record |= totals(outcome)
+        # From here on progress tells of judging and embedding too, as `run.json` does.
+        tokens = outcome.account.usage
+        self._tracker.update(
+            tokens=tokens.prompt + tokens.completion,
+            cost_usd=outcome.cost_usd,
+            seconds=outcome.model_seconds,
+        )
         if stopped is not None:
             raise stopped
         record |= self._engine.finish(self._folder, outcome, self._tracker)

@@ -87,9 +87,11 @@ class Pipeline:
             withdraw_aliases=config.vocabulary.withdraw_aliases,
         )
         self._ramp: Ramp | None = None
+        self._began = 0.0
 
     async def run(self, sessions: Sequence[Session]) -> PhaseResults:
         """Label `sessions`; results stand in the order given, one each."""
+        self._began = asyncio.get_running_loop().time()
         discovery = await self._discover(sessions)
         parallel = await self._process(discovery)
         if self._ramp is not None:
@@ -222,6 +224,6 @@ class Pipeline:
         self._tracker.batch_done(
             outcome,
             context,
-            seconds=asyncio.get_running_loop().time(),
+            seconds=asyncio.get_running_loop().time() - self._began,
             cost_usd=self._tokens.calculate_cost_estimate(outcome.usage),
         )

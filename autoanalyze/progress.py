@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,11 +14,24 @@ from autoanalyze.phases.streams import BatchOutcome
 from autoanalyze.records import CallContext
 from autoanalyze.run_folder import RunFolder
 
-__all__ = ["FINAL", "Progress", "ProgressTracker", "Status"]
+__all__ = ["FINAL", "PHASES", "Progress", "ProgressTracker", "Status", "phases_table"]
 
 Status = Literal["created", "running", "done", "failed", "stopped", "cancelled"]
 
 FINAL: frozenset[str] = frozenset({"done", "failed", "stopped", "cancelled"})
+
+PHASES = {
+    "discovery": "Discovery",
+    "parallel": "Parallel streams",
+    "probes": "Probe sessions",
+    "resolution": "Conflict resolution",
+    "repeats": "Repetitions",
+    "baseline": "Sequential baseline",
+}
+"""What people read for each phase that has steps, in the order in which they come."""
+
+FOLLOW_SECONDS = 0.3
+"""Wall time between two looks at the progress of a run that another process works on."""
 
 WRITE_EVERY_SECONDS = 0.1
 """Wall time between two writes of progress.json, so that fast simulated runs are not spent on files."""
@@ -45,6 +61,50 @@ class Progress:
     streams: dict[int, int] = field(default_factory=dict)
     error: str | None = None
 
+    def figures(self) -> str:
+        """What has been done so far and what it took, in one line."""
+        if not self.sessions_total:
+            return "choosing sessions"
+        running = self.status not in FINAL
+        streams = self.streams_active if running else sum(map(bool, self.streams.values()))
+        parts = [
+            f"{self.sessions_processed:,} of {self.sessions_total:,} sessions",
+            f"{self.rounds:,} rounds",
+            f"{streams:,} streams",
+            f"{self.tokens:,} tokens",
+            f"{self.cost_usd:.4f} USD",
+            f"{self.seconds:,.1f} s model time",
+        ]
+        if running and self.eta_seconds:
+            parts.append(f"about {self.eta_seconds:,.0f} s left")
+        return ", ".join(parts)
+
+    def _repr_html_(self) -> str:
+        return phases_table([self])
+
+
+def phases_table(moments: Sequence[Progress]) -> str:
+    """Moments of one run, the newest of each phase, as HTML.
+
+    A row per phase, with a bar while the run goes on; then a row for the run as a whole, as the
+    last moment tells it. Nothing in it depends on the hour or on how fast this computer is.
+    """
+    now = moments[-1]
+    rows = []
+    for moment in moments:
+        if moment.phase in PHASES:
+            unit = "label fields" if moment.phase == "resolution" else "sessions"
+            done = f"{moment.step:,} of {moment.steps:,} {unit}"
+            if now.status not in FINAL:
+                done += f" <progress value='{moment.step}' max='{max(moment.steps, 1)}'></progress>"
+            rows.append((PHASES[moment.phase], done))
+    rows.append((now.status, now.figures()))
+    if now.error is not None:
+        rows.append(("why", html.escape(now.error)))
+    left = "style='text-align:left'"
+    cells = "".join(f"<tr><th {left}>{name}</th><td {left}>{text}</td></tr>" for name, text in rows)
+    return f"<table>{cells}</table>"
+
 
 class ProgressTracker:
     """Keeps the newest `Progress`, writes it to the run folder and tells a listener.
@@ -70,6 +130,24 @@ class ProgressTracker:
             self._written = now
         if self._listener is not None:
             self._listener(self.current)
+
+    def follow(self, work: Future[Any]) -> None:
+        """Tell what the run folder says for as long as another process works on the run."""
+
+        def watch() -> None:
+            while not work.done():
+                wait([work], timeout=FOLLOW_SECONDS)
+                self._mirror()
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    def _mirror(self) -> None:
+        told = self._folder.read_json("progress.json")
+        if "phase" in told:
+            streams = {int(stream): sessions for stream, sessions in told["streams"].items()}
+            self.current = Progress(**{**told, "streams": streams})
+            if self._listener is not None:
+                self._listener(self.current)
 
     def batch_done(
         self, outcome: BatchOutcome, context: CallContext, *, seconds: float, cost_usd: float

@@ -14,20 +14,11 @@ from rich.text import Text
 
 from autoanalyze.laboratory.archive import Replayed
 from autoanalyze.planning import Plan
-from autoanalyze.progress import Progress
+from autoanalyze.progress import PHASES, Progress
 from autoanalyze.run_folder import shown
 from autoanalyze.study.runs import Run
 
 __all__ = ["ProgressBars", "summary"]
-
-PHASES = {
-    "discovery": "Discovery",
-    "parallel": "Parallel streams",
-    "probes": "Probe sessions",
-    "resolution": "Conflict resolution",
-    "repeats": "Repetitions",
-    "baseline": "Sequential baseline",
-}
 
 
 class ProgressBars:

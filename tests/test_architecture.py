@@ -16,8 +16,8 @@ FLOORS = (
     {"data", "llm", "study"},
     {"phases", "simulation"},
     {"service", "job", "carrying", "review", "reviewed_lists", "pipeline", "planning"}
-    | {"scoring", "results", "run_tables", "progress", "run_folder", "provenance"},
-    {"cluster", "build", "evaluation"},
+    | {"scoring", "results", "run_tables", "progress", "notebook", "run_folder", "provenance", "cluster"},
+    {"build", "importing", "evaluation"},
     {"cli", "terminal", "laboratory", "__main__"},
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

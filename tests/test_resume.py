@@ -18,7 +18,7 @@ from fakes import small_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.build import Workshop, build_analysis, build_plan, import_sessions
+from autoanalyze.build import Workshop, build_analysis, build_plan
 from autoanalyze.composition import compose, restored
 from autoanalyze.config import Config, FaultsConfig, JournalConfig
 from autoanalyze.errors import (
@@ -31,6 +31,7 @@ from autoanalyze.errors import (
     RunFolderError,
     StoppedRunError,
 )
+from autoanalyze.importing import import_sessions
 from autoanalyze.progress import Progress
 from autoanalyze.run_folder import RunFolder
 from autoanalyze.study.runs import Run, load_run
@@ -164,9 +165,9 @@ def test_live_run_without_barrier_is_taken_up_as_it_was(tmp_path: Path) -> None:
     )
 
     def live(config: Config, folder: Path, *, resume: bool = False) -> Run:
-        analysis = build_analysis(config)
-        analysis._engine = replace(analysis._engine, loop_factory=asyncio.new_event_loop, relive=False)
-        return analysis.run_sync(folder, resume=resume)
+        workshop = Workshop(config)
+        workshop.loop_factory, workshop.relive = asyncio.new_event_loop, False
+        return workshop.analysis().run_sync(folder, resume=resume)
 
     with pytest.raises(QuotaExceededError):
         live(replace(config, faults=FaultsConfig(quota_after=20)), tmp_path / "run")

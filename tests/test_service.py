@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -13,10 +14,11 @@ import polars as pl
 import pytest
 from fakes import small_config
 
-from autoanalyze.build import build_analysis
+from autoanalyze.build import Workshop, build_analysis
 from autoanalyze.errors import CancelledRunError, ConfigurationError, RunFolderError
 from autoanalyze.progress import Progress
 from autoanalyze.service import ParallelAutoAnalyze
+from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.study.runs import Run, load_run
 
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")
@@ -142,6 +144,61 @@ def test_start_returns_at_once_and_results_are_asked_for(tmp_path: Path) -> None
     assert analysis.get_progress(run_id).status == "done"
     with pytest.raises(RunFolderError, match="no run 'nobody'"):
         analysis.get_progress("nobody")
+
+
+def test_synchronous_door_works_inside_a_running_loop(tmp_path: Path) -> None:
+    """As in a notebook's cell that does not await."""
+
+    async def notebook_cell() -> Run:
+        return build_analysis(small_config(baseline="none")).run_sync(tmp_path / "inside")
+
+    assert asyncio.run(notebook_cell()).record["status"] == "done"
+
+
+def test_progress_is_had_while_a_run_goes_on(tmp_path: Path) -> None:
+    """Between start and end it can be asked for, and the analysis shows its runs as a table."""
+    halfway, go_on = threading.Event(), threading.Event()
+
+    def pause(progress: Progress) -> None:
+        if progress.sessions_processed >= 20:
+            halfway.set()
+            go_on.wait()
+
+    analysis = build_analysis(small_config(baseline="none"), listener=pause)
+    run_id = analysis.start_analysis(tmp_path / "started")
+    halfway.wait()
+    try:
+        progress = analysis.get_progress(run_id)
+        assert (progress.status, progress.phase) == ("running", "parallel")
+        assert 20 <= progress.sessions_processed <= 60
+        assert f"{progress.sessions_processed} of 60 sessions" in progress._repr_html_()
+        assert f"<td>{run_id}</td>" in analysis._repr_html_()
+    finally:
+        go_on.set()
+    assert analysis.get_results(run_id).record["status"] == "done"
+
+
+def test_clock_of_a_live_run_begins_with_the_run(tmp_path: Path) -> None:
+    """Progress counts from the run's start where the event loop's clock does not."""
+
+    class Late(VirtualClockLoop):
+        def time(self) -> float:
+            return super().time() + 1e6
+
+    seen: list[Progress] = []
+    workshop = Workshop(small_config(baseline="none"))
+    workshop.loop_factory = Late
+    run = workshop.analysis(listener=seen.append).run_sync(tmp_path / "late")
+    assert max(progress.seconds for progress in seen) == pytest.approx(run.record["model_seconds"], abs=0.01)
+
+
+def test_resuming_needs_a_folder() -> None:
+    """Through both doors."""
+    analysis = build_analysis(small_config())
+    with pytest.raises(RunFolderError, match="name the folder"):
+        analysis.run_sync(resume=True)
+    with pytest.raises(RunFolderError, match="name the folder"):
+        asyncio.run(analysis.run(resume=True))
 
 
 def test_cancelled_run_stops_and_says_so(tmp_path: Path) -> None:

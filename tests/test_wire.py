@@ -16,9 +16,10 @@ from fakes import small_config
 from jsonschema import Draft202012Validator
 
 from autoanalyze import build
-from autoanalyze.build import Workshop, build_endpoint, import_sessions
+from autoanalyze.build import Workshop, build_endpoint
 from autoanalyze.composition import compose
 from autoanalyze.config import FAULTS, FaultsConfig
+from autoanalyze.importing import import_sessions
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.study.runs import Run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,9 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from autoanalyze.build import build_analysis
+from autoanalyze.composition import compose
 from autoanalyze.laboratory.points import outcomes
+from autoanalyze.progress import Progress
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 
 PATIENCE_SECONDS = 120.0
 
@@ -47,6 +51,8 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
     try:
         yield address, workers
     finally:
+        with contextlib.suppress(ValueError):  # no job was sent from this process
+            distributed.default_client().close()
         for process in (*workers, scheduler):
             process.kill()
             process.wait()
@@ -109,3 +115,51 @@ def test_an_address_where_nobody_answers_is_an_error(tmp_path: Path) -> None:
         patch.setattr(cluster, "CONNECT_SECONDS", 1)
         with pytest.raises(ConfigurationError, match="dask scheduler"):
             cluster.connected("tcp://127.0.0.1:9", setting="hydra.launcher.address")
+
+
+@pytest.mark.slow
+def test_jobs_of_the_service_go_to_the_cluster(
+    tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
+) -> None:
+    """With jobs.address a run is made by a worker, followed from here, and ends as one made here."""
+    address, _ = cluster
+    small = ["data.count=300", "baseline=none", "resamples=2"]
+    seen: list[Progress] = []
+    there = build_analysis(compose([*small, f"jobs.address={address}"]), listener=seen.append)
+    run = there.run_sync(tmp_path / "there")
+    here = build_analysis(compose(small)).run_sync(tmp_path / "here")
+    assert seen[-1].status == "done"
+    assert seen[-1].sessions_processed == 300
+    for table in ("sessions", "labels", "merges", "rounds"):
+        assert (run.path / f"{table}.parquet").read_bytes() == (here.path / f"{table}.parquet").read_bytes()
+    assert run.record["config_hash"] == here.record["config_hash"]
+
+
+@pytest.mark.slow
+def test_a_job_whose_worker_is_killed_goes_on_with_another(
+    tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
+) -> None:
+    """What the first worker was answered is not asked for again, and the tables are as if undisturbed."""
+    address, workers = cluster
+    small = ["data.count=3000", "baseline=none", "resamples=2"]
+    analysis = build_analysis(compose([*small, f"jobs.address={address}"]))
+    run_id = analysis.start_analysis(tmp_path / "there")
+    wait_for("some answers", lambda: analysis.get_progress(run_id).sessions_processed > 300)
+    working = [worker for worker in workers if any("calls.jsonl" in path for path in open_files(worker.pid))]
+    for worker in working:
+        os.kill(worker.pid, signal.SIGKILL)
+    run = analysis.get_results(run_id)
+    assert len(working) == 1
+    here = build_analysis(compose(small)).run_sync(tmp_path / "here")
+    assert (run.path / "sessions.parquet").read_bytes() == (here.path / "sessions.parquet").read_bytes()
+    assert run.record["resumed"] == 1
+    assert run.record["paid"]["calls"] == here.record["paid"]["calls"]
+
+
+def open_files(pid: int) -> list[str]:
+    """What a process has open."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(str(link.readlink()))
+    return found
