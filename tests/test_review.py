@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from autoanalyze.build import build_analysis
 from autoanalyze.cli import main
 from autoanalyze.errors import InputError
+from autoanalyze.exports import unguarded
 from autoanalyze.llm.audit import verify
 from autoanalyze.review import accept, undo
-from autoanalyze.reviewed_lists import read_review, unguarded, write_review
+from autoanalyze.reviewed_lists import read_review, write_review
 from autoanalyze.study.runs import Run, load_run
 
 FILES = ("sessions.parquet", "labels.parquet", "merges.parquet", "probes.parquet", "run.json")
