@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import sys
 from pathlib import Path
@@ -68,6 +69,11 @@ def text_of(frame: pl.DataFrame, form: str) -> str:
     """
     if form == "jsonl":
         return frame.write_ndjson()
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+    if nested:
+        raise InputError(
+            f"the column {nested[0]!r} holds lists, which CSV cannot: unnest it, or leave it out"
+        )
     if form == "csv":
         return frame.write_csv(quote_style="non_numeric")
     return codecs.BOM_UTF8.decode() + guarded(frame).write_csv(quote_style="non_numeric")
@@ -79,9 +85,13 @@ def write_text(text: str, to: str, *, force: bool = False) -> None:
     Raises InputError for a file that exists, unless `force` is set, and for one that cannot be written.
     """
     if to == "-":
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode())
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            # Whoever reads has seen enough; nothing may be written to them when Python ends, either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     try:
         with Path(to).open("wb" if force else "xb") as file:

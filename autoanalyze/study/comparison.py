@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -141,20 +142,26 @@ def compared(runs: Named) -> pl.DataFrame:
 
 
 def plain(value: Any) -> str:
-    """A value as text, numbers to four digits after the point where they have more."""
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:.4f}"
-    return (
-        f"{value:.0f}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
-    )
+    """A value as text; numbers with at most four digits after the point, long hashes by their beginning."""
+    if isinstance(value, float):
+        return tidy(f"{value:.4f}")
+    if isinstance(value, str):
+        digest = value.removeprefix("sha256:")
+        return digest[:12] if re.fullmatch("[0-9a-f]{40,64}", digest) else value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def tidy(number: str) -> str:
+    """A decimal number without needless zeros."""
+    return number.rstrip("0").rstrip(".")
 
 
 def change(first: Any, second: Any) -> str | None:
     """How far the second figure is from the first; null unless both are there."""
     if first is None or second is None:
         return None
-    by = second - first
-    return f"{by:+.4f}" if isinstance(by, float) and not by.is_integer() else f"{by:+.0f}"
+    text = tidy(f"{second - first:+.4f}")
+    return "0" if text in ("+0", "-0") else text
 
 
 def listing_rows(runs: Named) -> list[list[str]]:
