@@ -53,7 +53,7 @@ def chosen_format(to: str | None, form: str | None) -> str:
         raise InputError(f"--format {form} is not known: it is one of {', '.join(FORMATS)}")
     ending = "" if to in (None, "-") else Path(str(to)).suffix.lower()
     if form is not None:
-        if ENDINGS.get(ending, form) != ("csv" if form == "excel" else form):
+        if ending in ENDINGS and ENDINGS[ending] != form.replace("excel", "csv"):
             raise InputError(f"{to} does not end as {form} does: name it otherwise, or leave --format away")
         return form
     if ending and ending not in ENDINGS:

@@ -212,7 +212,7 @@ def scan(table: str, found: Sequence[Found]) -> pl.LazyFrame:
     schemas = {path: file_schema(path) for path in files}
     united: dict[str, pl.DataType] = {}
     for schema in schemas.values():
-        united = {**schema, **united}
+        united |= {name: kind for name, kind in schema.items() if name not in united}
     kinds = {(name, kind) for schema in schemas.values() for name, kind in schema.items()}
     if len(kinds) == len(united):
         return scanned(files, united)
@@ -252,7 +252,9 @@ def free_name(name: str, taken: dict[str, pl.DataType]) -> str:
 def file_schema(path: str) -> dict[str, pl.DataType]:
     """Columns and types of a Parquet file. Raises RunFolderError for a damaged one."""
     try:
-        return dict(pl.read_parquet_schema(path))
+        # As an open file, because brackets and stars in a path would be taken for a pattern.
+        with Path(path).open("rb") as file:
+            return dict(pl.read_parquet_schema(file))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise RunFolderError(
             f"{path} is damaged ({first_line(error)}): restore it, or leave its run out"

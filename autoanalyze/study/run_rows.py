@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -112,7 +112,7 @@ def run_table(runs: Iterable[tuple[str, Record]]) -> pl.DataFrame:
         }
         for name, record in runs
     ]
-    return pl.DataFrame(rows, schema=COLUMNS, strict=False)
+    return typed(rows, COLUMNS)
 
 
 def score_table(runs: Iterable[tuple[str, Record]]) -> pl.DataFrame:
@@ -128,8 +128,16 @@ def score_table(runs: Iterable[tuple[str, Record]]) -> pl.DataFrame:
         for field, measures in (record.get("metrics") or {}).items()
         for measure, estimate in measures.items()
     ]
-    numbers = dict.fromkeys(("value", "low", "high"), NUMBER)
-    return pl.DataFrame(rows, schema={"run": TEXT, "field": TEXT, "measure": TEXT, **numbers}, strict=False)
+    texts = dict.fromkeys(("run", "field", "measure"), TEXT)
+    return typed(rows, texts | dict.fromkeys(("value", "low", "high"), NUMBER))
+
+
+def typed(rows: Sequence[Record], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Rows as a table; a value that is not of its column's type is null."""
+    columns = {name: [row[name] for row in rows] for name in schema}
+    return pl.DataFrame(
+        [pl.Series(name, values, dtype=schema[name], strict=False) for name, values in columns.items()]
+    )
 
 
 def first_scored(record: Record) -> dict[str, Any]:

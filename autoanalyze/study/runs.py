@@ -103,7 +103,8 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     def _table(self, name: str) -> pl.DataFrame:
-        return pl.read_parquet(self.path / f"{name}.parquet")
+        # Brackets and stars in a path are part of it.
+        return pl.read_parquet(self.path / f"{name}.parquet", glob=False)
 
     def _repr_html_(self) -> str:
         sessions, tokens = self.record["sessions"], self.record["tokens"]
