@@ -37,7 +37,7 @@ def test_texts_are_read_back_as_they_were(texts: list[str | None]) -> None:
     lines = text_of(frame, "jsonl").split("\n")[:-1]
     assert [json.loads(line)["label"] for line in lines] == texts
     assert [json.loads(line)["number"] for line in lines] == frame["number"].to_list()
-    schema = pl.Schema({"label": pl.String, "number": pl.Float64, "when": pl.Datetime("us")})
+    schema = frame.schema
     read = pl.read_csv(io.BytesIO(text_of(frame, "csv").encode()), schema=schema)
     assert read["label"].to_list() == texts
     assert read["number"].to_list() == frame["number"].to_list()
@@ -55,7 +55,7 @@ def test_no_cell_for_excel_is_a_formula(texts: list[str | None]) -> None:
             assert cell is None
         else:
             assert not cell.lstrip().lstrip("\ufeff\u200b").startswith(("=", "+", "-", "@"))
-            assert not cell.startswith(("\t", "\r")) or not cell.strip()
+            assert not cell.startswith(("\t", "\r"))
             assert unguarded(cell) == original
     assert read["number"].to_list() == ["-1.5"] * len(texts)
 
