@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from autoanalyze.errors import RunFolderError
 from autoanalyze.study.runs import FILES
@@ -68,7 +69,7 @@ class Search:
     def _look(self, folder: Path) -> None:
         try:
             status = folder.stat()
-            entries = sorted(os.scandir(folder), key=lambda entry: natural(entry.name))
+            entries = {entry.name: entry for entry in os.scandir(folder)}
         except OSError as error:
             self._skip(folder, f"it cannot be read ({error.strerror})")
             return
@@ -76,14 +77,13 @@ class Search:
         if (status.st_dev, status.st_ino) in self._seen:
             return
         self._seen.add((status.st_dev, status.st_ino))
-        names = {entry.name for entry in entries}
-        if self._is_run(folder, names):
+        if self._is_run(folder, entries.keys()):
             return
-        for entry in entries:
-            if not entry.name.startswith(".") and entry.is_dir():
-                self._look(folder / entry.name)
+        for name in sorted(entries, key=natural):
+            if not name.startswith(".") and entries[name].is_dir():
+                self._look(folder / name)
 
-    def _is_run(self, folder: Path, names: set[str]) -> bool:
+    def _is_run(self, folder: Path, names: Collection[str]) -> bool:
         """Whether a folder is that of a run, whose inside is its own; keeps it, or notes why not."""
         if "run.json" not in names:
             if "progress.json" not in names or not is_ours(progress := read_json(folder / "progress.json")):
@@ -95,7 +95,9 @@ class Search:
             what = "cannot be read as JSON" if record is None else "is not one of autoanalyze's"
             self._skip(folder, f"its run.json {what}")
             return "calls.jsonl" in names
-        reason = unfinished(folder, record["status"]) if record["status"] != "done" else unreadable(folder)
+        reason = (
+            unfinished(folder, record["status"]) if record["status"] != "done" else unreadable(folder, names)
+        )
         if reason:
             self._skip(folder, reason)
         else:
@@ -136,7 +138,8 @@ def holds_run(folder: Path) -> bool:
 def read_json(path: Path) -> Any:
     """What a JSON file holds; null where it cannot be read."""
     try:
-        return json.loads(path.read_bytes())
+        # Twice as fast as the json module, which counts with a thousand runs.
+        return from_json(path.read_bytes())
     except (OSError, ValueError):
         return None
 
@@ -153,18 +156,18 @@ def unfinished(folder: Path, status: str) -> str:
     return f"the run has not finished (its status is {status}): see `autoanalyze status {folder}`"
 
 
-def unreadable(folder: Path) -> str | None:
+def unreadable(folder: Path, names: Collection[str]) -> str | None:
     """What is wrong with the files of a finished run; null when nothing is."""
     try:
         str(folder).encode()
     except UnicodeEncodeError:
         return "its path is not valid UTF-8: rename it"
-    missing = [name for name in FILES if not (folder / name).is_file()]
+    missing = [name for name in FILES if name not in names]
     if missing:
         return f"it lacks {', '.join(missing)}"
     for name in FILES:
         try:
-            whole = is_whole(folder / name)
+            whole = is_whole(f"{folder}/{name}")
         except OSError as error:
             return f"{name} cannot be read ({error.strerror})"
         if not whole:
@@ -172,10 +175,10 @@ def unreadable(folder: Path) -> str | None:
     return None
 
 
-def is_whole(path: Path) -> bool:
+def is_whole(path: str) -> bool:
     """Whether a file can be opened and, if it is Parquet, ends as Parquet ends; its content is not read."""
-    with path.open("rb") as file:
-        if path.suffix != ".parquet":
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (thousands of files: Path takes as long again)
+        if not path.endswith(".parquet"):
             return True
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - len(PARQUET_MARK), 0))
