@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 def runs_command(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PATH ...]", help="Runs, folders of runs, or patterns: outputs, multirun."),
+        typer.Argument(
+            metavar="PATH", help="Runs, folders of runs, or patterns. By default outputs and multirun."
+        ),
     ] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Put the runs side by side: what differs, and all figures.")
