@@ -7,6 +7,9 @@ In a notebook:
     config = autoanalyze.compose(["data.count=200"])    # as on the command line
     run = await autoanalyze.build_analysis(config).run()
     run.sessions
+
+    runs = autoanalyze.runs("outputs", "multirun")      # all finished runs below these folders
+    runs.sql("SELECT streams, avg(consistency) FROM runs GROUP BY streams")
 """
 
 from __future__ import annotations
@@ -19,17 +22,29 @@ if TYPE_CHECKING:
     from autoanalyze.composition import compose
     from autoanalyze.importing import import_sessions
     from autoanalyze.service import ParallelAutoAnalyze
+    from autoanalyze.study.collection import Runs, runs
     from autoanalyze.study.runs import Run, load_run
 
-__all__ = ["ParallelAutoAnalyze", "Run", "build_analysis", "compose", "import_sessions", "load_run"]
+__all__ = [
+    "ParallelAutoAnalyze",
+    "Run",
+    "Runs",
+    "build_analysis",
+    "compose",
+    "import_sessions",
+    "load_run",
+    "runs",
+]
 
 HOMES = {
     "ParallelAutoAnalyze": "service",
     "Run": "study.runs",
+    "Runs": "study.collection",
     "build_analysis": "build",
     "compose": "composition",
     "import_sessions": "importing",
     "load_run": "study.runs",
+    "runs": "study.collection",
 }
 
 

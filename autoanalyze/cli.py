@@ -24,6 +24,7 @@ from rich.live import Live
 
 from autoanalyze.config import Config
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, InputError, JournalError, RunFolderError
+from autoanalyze.reading_commands import register
 from autoanalyze.run_folder import RunFolder
 
 __all__ = ["main"]
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+register(app)
 FOLLOW_SECONDS = 0.5
 HYDRA_FLAGS = ("--yes", "-m", "--multirun", "--cfg", "-c")
 

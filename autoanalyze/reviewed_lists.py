@@ -8,15 +8,12 @@ from typing import Any
 import polars as pl
 
 from autoanalyze.errors import InputError
+from autoanalyze.exports import guarded, unguarded
 from autoanalyze.study.runs import Run
 
 __all__ = ["is_yes", "read_review", "write_review"]
 
 REVIEWED = ("merge", "field", "alias", "canonical", "merged", "sessions", "similarity", "judge", "reason")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-GUARD = "'"
-"""Put before what a spreadsheet would take for a formula, and taken away again when a list is read."""
-
 YES, NO = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0", ""})
 
 
@@ -25,14 +22,7 @@ def write_review(run: Run, path: Path) -> int:
 
     Returns the number of entries.
     """
-    guarded = [
-        pl.when(pl.col(name).str.contains(r"^[=+\-@\t\r]"))
-        .then(GUARD + pl.col(name))
-        .otherwise(pl.col(name))
-        .alias(name)
-        for name in ("field", "alias", "canonical", "judge", "reason")
-    ]
-    table = run.merges.select(REVIEWED).with_columns(guarded)
+    table = guarded(run.merges.select(REVIEWED))
     table.write_csv(path)
     return len(table)
 
@@ -50,11 +40,6 @@ def read_review(path: Path) -> list[dict[str, Any]]:
             "review"
         )
     return [{name: unguarded(value) for name, value in row.items()} for row in frame.fill_null("").to_dicts()]
-
-
-def unguarded(text: str) -> str:
-    """A text as it was before `write_review` guarded it against spreadsheets."""
-    return text[1:] if text.startswith(GUARD) and text[1:].startswith(FORMULA_STARTS) else text
 
 
 def is_yes(said: object, line: int) -> bool:

@@ -173,7 +173,7 @@ def pairs_table(title: str) -> Table:
 
 def ledger_tables(run: Run, *, everything: bool) -> Group:
     """The merges of a run by number, a table per field; with `everything`, also pairs kept apart."""
-    merges = run.merges if everything else run.merges.filter("merged")
+    merges = run.merge_table(everything=everything).frame
     tables = []
     for (field,), rows in merges.group_by("field", maintain_order=True):
         table = Table(title=f"\n{field}", title_justify="left", box=None, padding=(0, 2, 0, 0))
@@ -183,16 +183,12 @@ def ledger_tables(run: Run, *, everything: bool) -> Group:
         table.add_column("decided by")
         for row in rows.iter_rows(named=True):
             sign = ">" if row["merged"] else "?" if row["verdict"] == "undecided" else "|"
-            judge = (
-                row["judge"] if row["review"] is None else f"{row['judge']}, {row['review']} by a reviewer"
-            )
-            reasons = "; ".join(filter(None, (row["reason"], row["chosen"])))
             table.add_row(
                 str(row["merge"]),
                 f"{row['sessions']:,}",
                 "" if row["similarity"] is None else f"{row['similarity']:.2f}",
                 Text(f"{row['alias']} {sign} {row['canonical']}"),
-                Text(f"{judge}: {reasons}"),
+                Text(f"{row['decided by']}: {row['why']}"),
             )
         tables.append(table)
     return Group(*tables, "\n> merged, | kept apart, ? undecided" if everything else "")

@@ -17,7 +17,7 @@ from autoanalyze.cli import main
 from autoanalyze.errors import InputError
 from autoanalyze.llm.audit import verify
 from autoanalyze.review import accept, undo
-from autoanalyze.reviewed_lists import read_review, unguarded, write_review
+from autoanalyze.reviewed_lists import read_review, write_review
 from autoanalyze.study.runs import Run, load_run
 
 FILES = ("sessions.parquet", "labels.parquet", "merges.parquet", "probes.parquet", "run.json")
@@ -191,14 +191,6 @@ def test_lists_are_safe_to_open_in_a_spreadsheet(run: Run, tmp_path: Path) -> No
     written = pl.read_csv(tmp_path / "list.csv", infer_schema=False)["alias"].to_list()
     assert written == ["'=1+1", "'+cmd", "'-2", "'@x", "'quoted", "plain"]
     assert [row["alias"] for row in read_review(tmp_path / "list.csv")] == names
-
-
-@given(st.text(max_size=20))
-def test_guarded_texts_are_read_as_they_were(text: str) -> None:
-    """Whatever a label is, a guard put before it is taken away, and nothing else."""
-    guarded = f"'{text}" if text[:1] in tuple("=+-@\t\r") and text else text
-    if not (text.startswith("'") and text[1:2] in tuple("=+-@\t\r") and len(text) > 1):
-        assert unguarded(guarded) == text
 
 
 def test_files_that_are_no_review_are_refused(run: Run, tmp_path: Path) -> None:

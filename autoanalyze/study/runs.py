@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import json
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import pandas as pd
 import polars as pl
 
 from autoanalyze.errors import RunFolderError
+from autoanalyze.study.intervals import Estimate, shown
+from autoanalyze.study.whole_tables import WholeTable, html_table
 
-__all__ = ["Run", "load_run"]
+__all__ = ["CALL_SCHEMA", "FILES", "Run", "answered_calls", "load_run"]
 
 TABLES = ("sessions", "labels", "merges", "rounds")
 FILES = (*(f"{name}.parquet" for name in TABLES), "calls.jsonl")
@@ -31,6 +33,14 @@ CALL_COLUMNS = {
     "finish_reason": pl.String,
 }
 COUNTED_COLUMNS = dict.fromkeys(("prompt", "cached", "completion", "embedded", "sessions"), pl.Int64)
+CALL_SCHEMA: dict[str, Any] = {
+    **CALL_COLUMNS,
+    **COUNTED_COLUMNS,
+    "model": pl.String,
+    "cost_usd": pl.Float64,
+    "reused": pl.Boolean,
+}
+"""The columns of a run's calls. `cost_usd` is what this run paid: nothing for a reused answer."""
 
 
 class Run:
@@ -73,17 +83,17 @@ class Run:
     @cached_property
     def calls(self) -> pl.DataFrame:
         """A row per answered call, from the journal; times in seconds on the run's clock."""
-        lines = (self.path / "calls.jsonl").read_text(encoding="utf-8").splitlines()
-        answered = [call for call in map(json.loads, lines) if call["event"] == "answered"]
-        rows = [
-            {
-                **{name: call[name] for name in CALL_COLUMNS},
-                **call["usage"],
-                "sessions": len(call["session_ids"]),
-            }
-            for call in answered
-        ]
-        return pl.DataFrame(rows, schema={**CALL_COLUMNS, **COUNTED_COLUMNS})
+        return pl.DataFrame(answered_calls(self.path), schema=CALL_SCHEMA)
+
+    def merge_table(self, *, everything: bool = False) -> WholeTable:
+        """Which labels became one, who decided and why: a row per merge, to be read and copied.
+
+        `everything` also lists the pairs that were looked at and kept apart. Columns: merge (its number,
+        as `autoanalyze merges --undo` takes it), field, sessions (that carry the alias), alias, verdict,
+        merged, canonical, similarity (cosine, 0 to 1), decided by, why. `.frame` is the Polars frame.
+        """
+        merges = self.merges if everything else self.merges.filter("merged")
+        return WholeTable(merges.select(*MERGE_COLUMNS, decided_by(), why()))
 
     def pandas(self, table: str) -> pd.DataFrame:
         """One of the tables (sessions, labels, merges, rounds, truth, calls) as a pandas frame."""
@@ -95,7 +105,8 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     def _table(self, name: str) -> pl.DataFrame:
-        return pl.read_parquet(self.path / f"{name}.parquet")
+        # Brackets and stars in a path are part of it.
+        return pl.read_parquet(self.path / f"{name}.parquet", glob=False)
 
     def _repr_html_(self) -> str:
         sessions, tokens = self.record["sessions"], self.record["tokens"]
@@ -109,11 +120,63 @@ class Run:
             "cost": f"{self.record['cost_usd']:.4f} USD",
             "run folder": str(self.path),
         }
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-            for name, value in rows.items()
-        )
-        return f"<table>{cells}</table>"
+        fields = list(field_rows(self.record))
+        return html_table(rows.items()) + (html_table(fields, FIELD_HEADINGS) if fields else "")
+
+
+FIELD_HEADINGS = ("field", "labels first > final", "planted", "consistency [95 %]", "guard [95 %]")
+MERGE_COLUMNS = ("merge", "field", "sessions", "alias", "verdict", "merged", "canonical", "similarity")
+
+
+def field_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """A row per label field: its labels as first given and after merging, and its scores."""
+    for field, counts in record.get("labels", {}).items():
+        measures = record.get("metrics", {}).get(field)
+        labels = f"{counts['first_given']:,} > {counts['final']:,}"
+        if measures is None:
+            yield field, labels, "unknown", "not scored", "not scored"
+        else:
+            planted = f"{measures['concept_count']['value']:,.0f}"
+            scores = (shown(Estimate(**measures[name])) for name in ("consistency", "precision"))
+            yield field, labels, planted, *scores
+
+
+def decided_by() -> pl.Expr:
+    """Who decided on a pair of labels, from the columns of a ledger."""
+    review = pl.format(", {} by a reviewer", "review").fill_null("")
+    return pl.format("{}{}", "judge", review).alias("decided by")
+
+
+def why() -> pl.Expr:
+    """Why two labels are one, and why the canonical one was chosen."""
+    return pl.concat_str("reason", "chosen", separator="; ", ignore_nulls=True).alias("why")
+
+
+def answered_calls(folder: Path) -> list[dict[str, Any]]:
+    """The answered calls of a journal, without the replies, by the columns of CALL_SCHEMA.
+
+    Raises RunFolderError for a journal that is damaged.
+    """
+    path = folder / "calls.jsonl"
+    try:
+        with path.open(encoding="utf-8") as lines:
+            # Not every line is worth parsing: `sent` and `failed` lines tell nothing of answers.
+            calls = (json.loads(line) for line in lines if '"answered"' in line)
+            return [answered_call(call) for call in calls if call["event"] == "answered"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{path} cannot be read ({error}): see `autoanalyze verify {folder}`") from None
+
+
+def answered_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    """An `answered` line of a journal by the columns of CALL_SCHEMA."""
+    return {
+        **{name: call[name] for name in CALL_COLUMNS},
+        **call["usage"],
+        "sessions": len(call["session_ids"]),
+        "model": call.get("model"),
+        "cost_usd": call.get("cost_usd"),
+        "reused": call.get("reused", False),
+    }
 
 
 def load_run(path: Path | str) -> Run:

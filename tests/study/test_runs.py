@@ -116,6 +116,59 @@ def test_summary_shows_figures_and_escapes_text(folder: Path) -> None:
     assert "<script>" not in summary
 
 
+def test_summary_shows_each_field_with_its_interval(folder: Path) -> None:
+    """Labels before and after merging stand beside consistency and guard; an unscored field says so."""
+    scores = {"value": 0.9, "low": 0.85, "high": 0.95}
+    metrics = {"concept_count": {"value": 7.0}, "consistency": scores, "precision": {**scores, "value": 1.0}}
+    labels = {"<b>intent": {"first_given": 12, "final": 8}, "reason": {"first_given": 3, "final": 3}}
+    write_record(folder, {**RECORD, "labels": labels, "metrics": {"<b>intent": metrics}})
+    summary = load_run(folder)._repr_html_()
+    for text in (
+        "12 &gt; 8",
+        "0.900 [0.850, 0.950]",
+        "1.000 [0.850, 0.950]",
+        "not scored",
+        "&lt;b&gt;intent",
+    ):
+        assert text in summary
+    assert "<b>" not in summary
+
+
+def test_merges_are_shown_whole_and_escaped(folder: Path) -> None:
+    """The table of merges names judge, review and reason; pairs kept apart are there if asked for."""
+    pl.DataFrame(
+        {
+            "merge": [1, 2],
+            "field": "intent",
+            "alias": ["<i>Claim " + "x" * 90, "b"],
+            "canonical": "Claims",
+            "verdict": ["same", "different"],
+            "merged": [True, False],
+            "sessions": [3, 1],
+            "judge": "a-model",
+            "reason": ["same meaning", None],
+            "chosen": ["more sessions", None],
+            "similarity": [0.9, None],
+            "review": ["accepted", None],
+        }
+    ).write_parquet(folder / "merges.parquet")
+    run = load_run(folder)
+    shown = run.merge_table()._repr_html_()
+    assert "x" * 90 in shown
+    assert "&lt;i&gt;Claim" in shown
+    (row,) = run.merge_table().frame.rows(named=True)
+    assert row["decided by"] == "a-model, accepted by a reviewer"
+    assert row["why"] == "same meaning; more sessions"
+    assert len(run.merge_table(everything=True)) == 2
+
+
+def test_torn_journal_is_named(folder: Path) -> None:
+    """A journal whose answers cannot be read is an error that says what to do."""
+    (folder / "calls.jsonl").write_text('{"event":"answered","call":', encoding="utf-8")
+    with pytest.raises(RunFolderError, match="autoanalyze verify"):
+        _ = load_run(folder).calls
+
+
 @pytest.mark.parametrize("name", ["sessions.parquet", "rounds.parquet", "calls.jsonl"])
 def test_missing_file_is_named(folder: Path, name: str) -> None:
     """A folder that lost a file is refused, and the message says which."""
