@@ -6,8 +6,10 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,8 +43,14 @@ def record(
         "token_counter": token_counter,
         "git": git_state(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": dict(packages()),
     }
+
+
+@cache
+def packages() -> Mapping[str, str]:
+    """The versions of the packages that a run depends on most."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def wall(started: datetime) -> dict[str, Any]:
