@@ -39,7 +39,8 @@ from autoanalyze.scoring import measured, repeats_agreement
 from autoanalyze.service import ParallelAutoAnalyze, Submit
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
-from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
+from autoanalyze.simulation.model import SimulatedModel
+from autoanalyze.simulation.truth import PlantedTruth
 from autoanalyze.study.metrics import speedup
 from autoanalyze.study.runs import Run, load_run
 

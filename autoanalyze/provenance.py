@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,14 @@ def record(
         "token_counter": token_counter,
         "git": git_state(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": dict(packages()),
     }
+
+
+@cache
+def packages() -> Mapping[str, str]:
+    """The versions of the packages that a run depends on most."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def wall(started: datetime) -> dict[str, Any]:

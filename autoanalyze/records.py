@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 __all__ = [
@@ -151,7 +152,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VocabularySnapshot:
     """The labels known at one moment. Never changes.
 
@@ -169,9 +170,27 @@ class VocabularySnapshot:
         """How many times something new was added."""
         return len(self.additions)
 
+    # What follows is asked for by every call, and a snapshot serves many: each is worked out once.
+    @cached_property
+    def content(self) -> tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]:
+        """The additions as something that can be hashed; equal only if fields come in the same order too."""
+        return tuple(tuple(addition.items()) for addition in self.additions)
+
+    @cached_property
+    def _labels(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        for addition in self.additions:
+            for field_name, labels in addition.items():
+                found.setdefault(field_name, []).extend(labels)
+        return {field_name: tuple(labels) for field_name, labels in found.items()}
+
+    @cached_property
+    def _shown(self) -> VocabularySnapshot:
+        return self.only(lambda field_name, label: (field_name, label) not in self.withdrawn)
+
     def labels(self, field_name: str) -> tuple[str, ...]:
         """The known labels of one field, in order of arrival."""
-        return tuple(label for addition in self.additions for label in addition.get(field_name, ()))
+        return self._labels.get(field_name, ())
 
     def extended(self, new: Mapping[str, Sequence[str]]) -> VocabularySnapshot:
         """A snapshot with one more version, or this one if `new` holds nothing unknown."""
@@ -185,7 +204,7 @@ class VocabularySnapshot:
 
     def shown(self) -> VocabularySnapshot:
         """What a prompt shows of it: everything but what was withdrawn, in as many versions."""
-        return self.only(lambda field_name, label: (field_name, label) not in self.withdrawn)
+        return self._shown
 
     def only(self, keep: Callable[[str, str], bool]) -> VocabularySnapshot:
         """The labels for which `keep` holds, given field and label, in as many versions."""

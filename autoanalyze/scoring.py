@@ -68,17 +68,16 @@ def repeats_agreement(config: Config, runs: Sequence[pl.DataFrame]) -> dict[str,
     `runs` are the sessions tables of all repetitions, the first one first. Per field, names of each
     further run are paired with those of the first, and all its sessions counted.
     """
-    found = {}
+    found: dict[str, dict[str, float | None]] = {}
     for name in config.schema.records().names:
         pairs = [
             both(other.select("session_id", "user_id", second=name), runs[0], name) for other in runs[1:]
         ]
         estimates = [matched(pair, seed=config.seed, resamples=config.resamples) for pair in pairs]
-        known = [e for e in estimates if e.value is not None]
-        found[name] = {
-            end: round(sum(getattr(e, end) for e in known) / len(known), 6) if known else None
-            for end in ("value", "low", "high")
-        }
+        found[name] = {}
+        for end in ("value", "low", "high"):
+            known = [getattr(e, end) for e in estimates if getattr(e, end) is not None]
+            found[name][end] = round(sum(known) / len(known), 6) if known else None
     return found
 
 

@@ -237,9 +237,11 @@ def status_table(progress: Mapping[str, Any], status: str) -> Table:
 
 
 def interval(estimate: Mapping[str, float | None]) -> str:
-    """A figure with its 95 % interval."""
+    """A figure with its 95 % interval, if it has one."""
     if estimate["value"] is None:
         return "not scored"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.3f}"
     return f"{estimate['value']:.3f} [{estimate['low']:.3f},{estimate['high']:.3f}]"
 
 

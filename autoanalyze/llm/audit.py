@@ -42,7 +42,7 @@ def verify(path: Path) -> Audit:
     chain = ""
     for number, line in enumerate(lines, start=1):
         content = {name: value for name, value in line.items() if name != "chain"}
-        chain = chained(chain, content)
+        chain = chained(chain, written(content))
         if line.get("chain") != chain:
             raise JournalError(f"{path}:{number}: this line, or one before it, is not as it was written")
     return audited(lines, torn=end < path.stat().st_size)
@@ -102,9 +102,9 @@ def split(content: bytes) -> Iterator[bytes]:
         start = end
 
 
-def chained(chain: str, line: Mapping[str, Any]) -> str:
-    """Hash over a line and, through `chain`, all before it."""
-    return hashlib.sha256((chain + written(line)).encode()).hexdigest()[:CHAIN_DIGITS]
+def chained(chain: str, text: str) -> str:
+    """Hash over the text of a line and, through `chain`, all before it."""
+    return hashlib.sha256((chain + text).encode()).hexdigest()[:CHAIN_DIGITS]
 
 
 def written(line: Mapping[str, Any]) -> str:

@@ -279,8 +279,10 @@ class Journal:
                 )
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        self._chain = chained(self._chain, line)
-        self._file.write(written({**line, "chain": self._chain}) + "\n")
+        text = written(line)
+        self._chain = chained(self._chain, text)
+        # As the line is with its chain as the last value, without spelling it a second time.
+        self._file.write(f'{text[:-1]},"chain":"{self._chain}"}}\n')
         self._file.flush()
 
 

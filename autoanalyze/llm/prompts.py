@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from autoanalyze.errors import ConfigurationError
@@ -104,17 +105,8 @@ class AnalysisPrompt:
         """The known labels as they stand in a prompt: a line per version, later ones only added."""
         if self.layout == "original":
             return [encode({name: sorted(vocabulary.labels(name)) for name in self.schema.names})]
-        numbers = {name: itertools.count(1) for name in self.schema.names}
-
-        def listed_labels(name: str, labels: Sequence[str]) -> Sequence[str] | dict[str, str]:
-            return labels if self.reply == "labels" else {str(next(numbers[name])): label for label in labels}
-
-        short = self.reply_names
-        return [
-            encode({short[name]: listed_labels(name, labels) for name, labels in addition.items()})
-            for addition in vocabulary.additions
-            if addition
-        ]
+        names = tuple((name, self.reply_names[name]) for name in self.schema.names)
+        return list(compact_lines(vocabulary.content, names, self.reply))
 
     def keys(self, session_ids: Sequence[str]) -> list[str]:
         """The keys of sessions in request and reply, in order."""
@@ -192,6 +184,26 @@ class AnalysisPrompt:
             known = {name: vocabulary.labels(name) for name in self.schema.names}
             rows = tuple(ReplyRow(row.key, spelled_out(row.values, known)) for row in rows)
         return rows
+
+
+@lru_cache(maxsize=64)
+def compact_lines(
+    additions: tuple[tuple[tuple[str, tuple[str, ...]], ...], ...],
+    names: tuple[tuple[str, str], ...],
+    reply: str,
+) -> tuple[str, ...]:
+    """A line per version of a vocabulary (its `content`), with its labels under the short names of their
+    fields. Kept, because the calls of several streams show the same ones."""
+    short, numbers = dict(names), {name: itertools.count(1) for name, _ in names}
+
+    def listed_labels(name: str, labels: Sequence[str]) -> Sequence[str] | dict[str, str]:
+        return labels if reply == "labels" else {str(next(numbers[name])): label for label in labels}
+
+    return tuple(
+        encode({short[name]: listed_labels(name, labels) for name, labels in addition})
+        for addition in additions
+        if addition
+    )
 
 
 def with_outcome(values: Mapping[str, object], full: Mapping[str, str]) -> dict[str, object]:

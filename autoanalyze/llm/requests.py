@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.framing import JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, KNOWN_LABELS, SESSIONS
@@ -27,13 +28,7 @@ class BatchRequest:
 
     def known_labels(self, names: Mapping[str, str]) -> VocabularySnapshot:
         """The known labels under the full names of their fields; `names` says how each is called here."""
-        full = {name: meaning for meaning, name in names.items()}
-        return VocabularySnapshot(
-            tuple(
-                {full[name]: labels for name, labels in addition.items() if name in full}
-                for addition in self.vocabulary.additions
-            )
-        )
+        return renamed(self.vocabulary.content, tuple(names.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +48,30 @@ class PairsRequest:
     numbers: Mapping[str, int]
 
 
+# Many requests show one vocabulary: it is read once. Snapshots never change, so all may share it.
+@lru_cache(maxsize=64)
+def vocabulary_read(lines: str, numbered: bool) -> VocabularySnapshot:
+    """The known labels of a request, a JSON line per version."""
+    additions = [json.loads(line) for line in lines.split("\n") if line]
+    return VocabularySnapshot(
+        tuple(
+            {name: tuple(labels.values() if numbered else labels) for name, labels in addition.items()}
+            for addition in additions
+        )
+    )
+
+
+@lru_cache(maxsize=64)
+def renamed(
+    additions: tuple[tuple[tuple[str, tuple[str, ...]], ...], ...], names: tuple[tuple[str, str], ...]
+) -> VocabularySnapshot:
+    """The labels of a vocabulary (its `content`) under the full names of their fields."""
+    full = {name: meaning for meaning, name in names}
+    return VocabularySnapshot(
+        tuple({full[name]: labels for name, labels in addition if name in full} for addition in additions)
+    )
+
+
 def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | JudgeRequest | PairsRequest:
     """Read a request back, as the simulated endpoint does. Raises ReplyError for any other text."""
     parts: dict[str, list[str]] = {}
@@ -65,14 +84,8 @@ def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | Judge
         rows = [json.loads(line) for line in parts[SESSIONS]]
         system = messages[0]["content"].split("\n", 2)
         lines = system[1:2] if system[0] == KNOWN_LABELS else parts.get(KNOWN_LABELS, [])
-        additions = [json.loads(line) for line in lines]
         numbered = REUSE["numbers"] in messages[0]["content"]
-        vocabulary = VocabularySnapshot(
-            tuple(
-                {name: tuple(labels.values() if numbered else labels) for name, labels in addition.items()}
-                for addition in additions
-            )
-        )
+        vocabulary = vocabulary_read("\n".join(lines), numbered)
         layout = "original" if system[0] == KNOWN_LABELS else "compact"
         key, text = SESSION_NAMES[layout]
         reply = "numbers" if numbered else "labels"

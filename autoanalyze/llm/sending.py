@@ -167,11 +167,16 @@ class Sender:
                 start=started,
             )
             try:
+                raw: Any
                 async with asyncio.timeout(self._timeout):
                     if call.kind == "embed":
                         raw = await self._client.embeddings.with_raw_response.create(**call.request)
                     else:
-                        raw = await self._client.chat.completions.with_raw_response.create(**call.request)
+                        # `extra_body` takes precedence and is sent as it is; given as arguments, the client
+                        # would compare every message with every form a message can have.
+                        raw = await self._client.chat.completions.with_raw_response.create(
+                            model=call.model, messages=[], extra_body=dict(sorted(call.request.items()))
+                        )
                 text, usage, finish_reason = self._read(call, raw.parse())
             except asyncio.CancelledError:
                 self._fail(entry, "cancelled", reserved, reserved, busy=False)

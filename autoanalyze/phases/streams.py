@@ -91,6 +91,7 @@ class StreamProcessing:
         self._tokens = tokens
         self._retry = retry
         self._seed = seed
+        self._counted: tuple[VocabularySnapshot, int] | None = None
         self._shortlist = Shortlist(vocabulary_allowance, self.vocabulary_tokens)
         self._on_batch = on_batch
         self._validation = SessionValidation(prompt.schema)
@@ -134,7 +135,12 @@ class StreamProcessing:
 
     def vocabulary_tokens(self, vocabulary: VocabularySnapshot) -> int:
         """Tokens that the known labels would take in a prompt, all that are not withdrawn."""
-        return sum(map(self._tokens.counter.count, self._prompt.vocabulary_lines(vocabulary.shown())))
+        shown = vocabulary.shown()
+        # Asked for twice per call, and the vocabulary of a call is hardly ever new.
+        if self._counted is None or self._counted[0] is not shown:
+            lines = self._prompt.vocabulary_lines(shown)
+            self._counted = shown, sum(map(self._tokens.counter.count, lines))
+        return self._counted[1]
 
     def prompt_vocabulary_tokens(self, vocabulary: VocabularySnapshot) -> int:
         """Tokens that the known labels take in a prompt, at most their allowance."""

@@ -25,9 +25,10 @@ from autoanalyze.config import FaultsConfig, ModelConfig, NoiseConfig, RateLimit
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.limits import TokenBucket
 from autoanalyze.llm.requests import BatchRequest, JudgeRequest, parse_request
+from autoanalyze.simulation.drawing import draws, fingerprint
 from autoanalyze.simulation.embeddings import simulated_embedding
 from autoanalyze.simulation.faults import FaultInjector, refused
-from autoanalyze.simulation.model import SimulatedModel, draws, fingerprint
+from autoanalyze.simulation.model import SimulatedModel
 
 __all__ = ["SimulatedEndpoint"]
 

@@ -18,7 +18,7 @@ import numpy as np
 from starlette.responses import JSONResponse, Response
 
 from autoanalyze.config import FAULTS, FaultsConfig
-from autoanalyze.simulation.model import draws
+from autoanalyze.simulation.drawing import draws
 
 __all__ = ["FaultInjector", "refused"]
 

@@ -16,8 +16,8 @@ from functools import cache, cached_property
 from itertools import combinations, product
 
 from autoanalyze.records import LabelField
-from autoanalyze.simulation.model import PlantedTruth
 from autoanalyze.simulation.thesaurus import thesaurus
+from autoanalyze.simulation.truth import PlantedTruth
 
 __all__ = ["GUARDED", "PlantedLabel", "PlantedLabels", "PlantedNames", "planted_labels"]
 

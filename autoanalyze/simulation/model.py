@@ -7,134 +7,26 @@ order in which requests arrive nor on anything else the endpoint did before.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.metrics.pairwise import cosine_similarity
 
 from autoanalyze.config import NoiseConfig
 from autoanalyze.llm.prompts import OUTCOMES, AnalysisPrompt
 from autoanalyze.llm.requests import BatchRequest, JudgeRequest, PairsRequest
-from autoanalyze.records import LabelSchema, Truth, VocabularySnapshot
+from autoanalyze.records import LabelSchema, VocabularySnapshot
+from autoanalyze.simulation.drawing import draws, fingerprint, sha256
 from autoanalyze.simulation.paraphrase import paraphrases
+from autoanalyze.simulation.truth import PlantedTruth
 
-__all__ = ["PlantedTruth", "SimulatedModel"]
+__all__ = ["SimulatedModel"]
 
-CUT = "characters left out"
 CONFUSION_FROM = 20
 """Sessions per call from which confusion grows with the batch, as omission does."""
-
-
-def draws(*parts: object) -> np.random.Generator:
-    """A generator that depends on `parts` and on nothing else."""
-    return np.random.Generator(np.random.PCG64(int(fingerprint(parts)[:32], 16)))
-
-
-def fingerprint(content: object) -> str:
-    """The SHA-256 of anything that JSON can say."""
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class KnownSession:
-    """What is planted for one transcript."""
-
-    outcome: str
-    concepts: Mapping[str, str]
-
-
-class PlantedTruth:
-    """A map from transcripts to what is planted for them, and what follows from it.
-
-    `conversations` pairs each transcript, as a prompt shows it, with its truth. Transcripts
-    that occur several times with different truths take the most frequent one.
-    """
-
-    def __init__(self, conversations: Iterable[tuple[str, Truth]]) -> None:
-        grouped: dict[str, list[Truth]] = defaultdict(list)
-        for text, truth in conversations:
-            grouped[text].append(truth)
-        self._known = {text: majority(truths) for text, truths in grouped.items()}
-
-    def find(self, text: str) -> KnownSession | None:
-        """What is planted for a transcript, also for one whose middle was cut out."""
-        known = self._known.get(text)
-        if known is None and CUT in text:
-            head, tail = text[: len(text) // 4], text[-len(text) // 4 :]
-            matches = (t for t in self._known if t.startswith(head) and t.endswith(tail))
-            known = self._known.get(next(matches, ""))
-        return known
-
-    @cached_property
-    def concepts(self) -> dict[str, tuple[str, ...]]:
-        """All concepts per field, sorted."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for known in self._known.values():
-            for field, concept in known.concepts.items():
-                found[field].add(concept)
-        return {field: tuple(sorted(concepts)) for field, concepts in sorted(found.items())}
-
-    @cached_property
-    def concept_of(self) -> dict[str, dict[str, str]]:
-        """Per field, the concept behind each label that this model may coin, in lower case."""
-        return {
-            field: {
-                **{name.lower(): concept for concept in concepts for name in paraphrases(concept, field)},
-                # A name that is a concept's own means that concept, whatever another might be called.
-                **{paraphrases(concept, field, 1)[0].lower(): concept for concept in concepts},
-            }
-            for field, concepts in self.concepts.items()
-        }
-
-    @cached_property
-    def neighbours(self) -> dict[str, dict[str, str]]:
-        """Per field, the concept that each is most easily mistaken for: the nearest TF-IDF centroid."""
-        texts = list(self._known)
-        if not self.concepts:
-            return {}
-        matrix = TfidfVectorizer(sublinear_tf=True, min_df=2 if len(texts) > 50 else 1).fit_transform(texts)
-        nearest: dict[str, dict[str, str]] = {}
-        for field, concepts in self.concepts.items():
-            if len(concepts) < 2:
-                nearest[field] = {}
-                continue
-            members: dict[str, list[int]] = defaultdict(list)
-            for row, text in enumerate(texts):
-                concept = self._known[text].concepts.get(field)
-                if concept is not None:
-                    members[concept].append(row)
-            centroids = np.vstack([np.asarray(matrix[members[concept]].mean(axis=0)) for concept in concepts])
-            likeness = cosine_similarity(centroids)
-            np.fill_diagonal(likeness, -1.0)
-            best = likeness.argmax(axis=1)
-            nearest[field] = {concept: concepts[best[i]] for i, concept in enumerate(concepts)}
-        return nearest
-
-    def look_alike(self, field: str, first: str, second: str) -> bool:
-        """Whether two concepts are hard to tell apart: neighbours, or names that share half their words."""
-        neighbours = self.neighbours.get(field, {})
-        if neighbours.get(first) == second or neighbours.get(second) == first:
-            return True
-        words, others = set(first.lower().split()), set(second.lower().split())
-        return bool(2 * len(words & others) >= len(words | others))
-
-
-def majority(truths: Sequence[Truth]) -> KnownSession:
-    """What most of several truths say; ties go to the first in alphabetical order."""
-    outcomes = Counter(truth.outcome or "Contained" for truth in truths)
-    fields = sorted({field for truth in truths for field in truth.concepts})
-    concepts = {}
-    for field in fields:
-        votes = Counter(truth.concepts[field] for truth in truths if field in truth.concepts)
-        concepts[field] = min(votes, key=lambda concept: (-votes[concept], concept))
-    return KnownSession(min(outcomes, key=lambda outcome: (-outcomes[outcome], outcome)), concepts)
 
 
 class SimulatedModel:
@@ -144,15 +36,18 @@ class SimulatedModel:
         self._truth = truth
         self._noise = noise
         self._schema = schema
+        # Calls of several streams show the same labels; those of one run are not kept for the next.
+        self._known_labels = lru_cache(maxsize=64)(self._labels_by_concept)
 
     def label(self, request: BatchRequest, seed: int) -> str:
         """The reply to a labelling request, as JSON text."""
         sessions = len(request.transcripts)
-        content = fingerprint([request.vocabulary.additions, list(request.transcripts.values())])
+        additions = as_json(request.vocabulary.content)
+        content = sha256(f"[{additions}, {json.dumps(list(request.transcripts.values()))}]")
         prompt = AnalysisPrompt(self._schema, reply=request.reply, layout=request.layout)
         vocabulary = request.known_labels(prompt.reply_names)
-        known = self._known_labels(vocabulary)
-        numbers = numbered(vocabulary, self._schema) if request.reply == "numbers" else {}
+        known = self._known_labels(vocabulary.content)
+        numbers = numbered(vocabulary.content, self._schema.names) if request.reply == "numbers" else {}
         rows = []
         for position, (key, text) in enumerate(request.transcripts.items()):
             draw = draws("session", seed, content, position)
@@ -206,8 +101,9 @@ class SimulatedModel:
         rate = interpolated(sessions, (20, 50), (noise.omission_at_20, noise.omission_at_50))
         return min(1.0, noise.confusion * rate / noise.omission_at_20)
 
-    def _known_labels(self, vocabulary: VocabularySnapshot) -> dict[str, dict[str, list[str]]]:
+    def _labels_by_concept(self, additions: Additions) -> dict[str, dict[str, list[str]]]:
         """Per field and concept, the known labels that mean it, in order of arrival."""
+        vocabulary = snapshot(additions)
         known: dict[str, dict[str, list[str]]] = {}
         for field, concept_of in self._truth.concept_of.items():
             by_concept: dict[str, list[str]] = defaultdict(list)
@@ -248,8 +144,7 @@ class SimulatedModel:
         """
         rate = self.confusion(sessions)
         fixed = rate * self._noise.confusion_fixed_share
-        ambiguous = draws("ambiguous", field, text).random() < fixed
-        if ambiguous or chance < rate - fixed:
+        if self._truth.ambiguity(field, text) < fixed or chance < rate - fixed:
             return self._truth.neighbours[field].get(concept, concept)
         return concept
 
@@ -279,11 +174,28 @@ class SimulatedModel:
         return same != wrong
 
 
-def numbered(vocabulary: VocabularySnapshot, schema: LabelSchema) -> dict[tuple[str, object], int]:
+Additions = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
+"""The `content` of a vocabulary."""
+
+
+def snapshot(additions: Additions) -> VocabularySnapshot:
+    """The vocabulary of this content."""
+    return VocabularySnapshot(tuple(map(dict, additions)))
+
+
+@lru_cache(maxsize=64)
+def as_json(additions: Additions) -> str:
+    """The additions of a vocabulary as JSON."""
+    return json.dumps(list(map(dict, additions)))
+
+
+@lru_cache(maxsize=64)
+def numbered(additions: Additions, names: tuple[str, ...]) -> dict[tuple[str, object], int]:
     """The number of each known label, per field."""
+    vocabulary = snapshot(additions)
     return {
         (name, label): number
-        for name in schema.names
+        for name in names
         for number, label in enumerate(vocabulary.labels(name), start=1)
     }
 

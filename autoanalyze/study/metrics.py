@@ -86,7 +86,7 @@ def score_field(frame: pl.DataFrame, *, seed: int, resamples: int = 1000) -> Fie
     """Scores of one field. `frame`: a row per session with session_id, user_id, stream, label, concept.
 
     `label` may be null. The order of the rows does not matter. `resamples` is the number of
-    bootstrap draws behind the 95 % intervals.
+    bootstrap draws behind the 95 % intervals, 0 for none.
     """
     frame = frame.sort("session_id")
     concepts, labels, cells = coded(frame)

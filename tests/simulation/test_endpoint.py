@@ -20,7 +20,8 @@ from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.records import SessionText, Truth, VocabularySnapshot
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
-from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
+from autoanalyze.simulation.model import SimulatedModel
+from autoanalyze.simulation.truth import PlantedTruth
 
 Virtually = Callable[[Any], Any]
 TEXT = "user: where is my claim\nbot: on its way"

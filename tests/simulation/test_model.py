@@ -16,8 +16,9 @@ from autoanalyze.llm.judging import parse_judge_reply
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.requests import BatchRequest, JudgeRequest, parse_request
 from autoanalyze.records import LabelField, LabelSchema, SessionText, Truth, VocabularySnapshot
-from autoanalyze.simulation.model import PlantedTruth, SimulatedModel
+from autoanalyze.simulation.model import SimulatedModel
 from autoanalyze.simulation.paraphrase import paraphrases
+from autoanalyze.simulation.truth import PlantedTruth
 
 FIELD = "general_intent"
 SCHEMA = LabelSchema((LabelField(FIELD, "what."), LabelField("transfer_reason", "why.", ("Transfer",))))
