@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autoanalyze.build import build_analysis
+    from autoanalyze.build import build_analysis, transcripts
     from autoanalyze.composition import compose
     from autoanalyze.importing import import_sessions
     from autoanalyze.service import ParallelAutoAnalyze
@@ -34,6 +34,7 @@ __all__ = [
     "import_sessions",
     "load_run",
     "runs",
+    "transcripts",
 ]
 
 HOMES = {
@@ -45,6 +46,7 @@ HOMES = {
     "import_sessions": "importing",
     "load_run": "study.runs",
     "runs": "study.collection",
+    "transcripts": "build",
 }
 
 

@@ -5,26 +5,18 @@ Exit codes: 0 done, 1 failed, 2 bad input or configuration, 3 stopped but resuma
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
-import hydra
 import typer
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.live import Live
 
-from autoanalyze.config import Config
-from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, InputError, JournalError, RunFolderError
-from autoanalyze.reading_commands import register
+from autoanalyze import laboratory_commands, reading_commands
+from autoanalyze.errors import AutoAnalyzeError, InputError, JournalError, RunFolderError
+from autoanalyze.hydra_runs import through_hydra, work
 from autoanalyze.run_folder import RunFolder
 
 __all__ = ["main"]
@@ -36,7 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-register(app)
+reading_commands.register(app)
+laboratory_commands.register(app)
 FOLLOW_SECONDS = 0.5
 HYDRA_FLAGS = ("--yes", "-m", "--multirun", "--cfg", "-c")
 
@@ -48,112 +41,6 @@ HYDRA_FLAGS = ("--yes", "-m", "--multirun", "--cfg", "-c")
 def run(context: typer.Context) -> None:
     """Run an analysis, or a sweep: `autoanalyze run [key=value ...] [-m]`; `run --help` is Hydra's."""
     through_hydra(context.args)
-
-
-def through_hydra(given: Sequence[str]) -> None:
-    """Let Hydra compose a configuration, or many, and call `job` with each."""
-    from autoanalyze.composition import configuration_folder, explained, spelled
-
-    arguments = [spelled(argument) for argument in given if argument != "--yes"]
-    if len(arguments) < len(given):
-        arguments.append("confirm_above_usd=inf")
-
-    # Hydra then raises its errors instead of printing tracebacks, so that each becomes one line here.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["autoanalyze run", *arguments]
-    folder = str(configuration_folder())
-    try:
-        hydra.main(config_path=folder, config_name="config", version_base="1.3")(job)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigurationError(explained(error)) from None
-    except OSError as error:
-        raise RunFolderError(
-            f"the run folder cannot be written ({error}): choose another with hydra.run.dir=..."
-        ) from None
-
-
-def job(composed: DictConfig) -> object:
-    """What Hydra calls: one run, or one point of a sweep, wherever its launcher works on it."""
-    from autoanalyze.composition import from_hydra
-
-    hydra_config = cast("DictConfig", HydraConfig.get())
-    folder = Path(hydra_config.runtime.output_dir)
-    if hydra_config.mode == RunMode.MULTIRUN:
-        from autoanalyze.laboratory.points import end_points
-
-        return end_points(composed, hydra_config, folder)
-    config = from_hydra(composed)
-    if config.endpoint != "simulated":
-        confirm(config)
-    if config.data.source == "labels":
-        from autoanalyze.evaluation import run_detection
-        from autoanalyze.study.runs import load_run
-        from autoanalyze.terminal import detection_table
-
-        run_detection(config, folder)
-        Console().print(detection_table(load_run(folder)), soft_wrap=True)
-    else:
-        work(config, folder, resume=False)
-    return None
-
-
-def work(config: Config, folder: Path, *, resume: bool) -> None:
-    """Run, with a bar per phase, and show what came out."""
-    from autoanalyze.build import build_analysis
-    from autoanalyze.terminal import ProgressBars, summary
-
-    console = Console()
-    with ProgressBars.shown(console) as bars:
-        finished = build_analysis(config, listener=bars).run_sync(folder, resume=resume)
-    console.print(summary(finished), soft_wrap=True)
-
-
-def confirm(config: Config) -> None:
-    """Ask before a run that may cost more than `confirm_above_usd`; a script must say --yes."""
-    from autoanalyze.build import build_plan
-
-    plan = build_plan(config)
-    most = min(plan.cost_upper_usd, config.budget_usd or plan.cost_upper_usd)
-    if most <= config.confirm_above_usd:
-        return
-    question = f"This run of {plan.sessions:,} sessions may cost up to {most:.2f} USD. Go on?"
-    if not sys.stdin.isatty():
-        raise ConfigurationError(
-            f"{question} Give --yes, a budget_usd=..., or a higher confirm_above_usd=..."
-        )
-    if not typer.confirm(question):
-        raise typer.Exit(0)
-
-
-@app.command("frontier", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def frontier_command(
-    context: typer.Context,
-    target: Annotated[float, typer.Option(help="What consistency and guard must hold, 0 to 1.")] = 0.95,
-    confidence: Annotated[float, typer.Option(help="How surely, 0.5 to 1.")] = 0.95,
-) -> None:
-    """Find the cheapest and the fastest settings that stay consistent: `frontier [key=value ...]`.
-
-    Races the settings of configs/experiment/frontier.yaml, or those given as lists
-    (parallel.streams=4,8,16): settings that cannot win are given no more seeds.
-    """
-    race = ["experiment=frontier", f"hydra.sweeper.target={target}", f"hydra.sweeper.confidence={confidence}"]
-    through_hydra([*race, *context.args])
-
-
-@app.command("replay")
-def replay_command(
-    experiment: Annotated[
-        Path, typer.Argument(metavar="EXPERIMENT", help="A folder of the lab book, or of one finished run.")
-    ],
-) -> None:
-    """Carry out archived runs again from their journals, offline, and compare the numbers."""
-    from autoanalyze.laboratory.archive import replay
-    from autoanalyze.terminal import replay_table
-
-    runs = list(replay(experiment))
-    Console().print(replay_table(runs))
-    if any(run.differing for run in runs):
-        raise typer.Exit(1)
 
 
 @app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -14,8 +14,9 @@ from omegaconf import MISSING
 
 from autoanalyze.records import LabelField, LabelSchema
 from autoanalyze.report_config import JobsConfig, ReportConfig
+from autoanalyze.simulation_config import FaultsConfig, NoiseConfig
 
-__all__ = ["AROUND", "ENVIRONMENT", "FAULTS", "Config", "rate_limits", "sequential"]
+__all__ = ["AROUND", "ENVIRONMENT", "Config", "rate_limits", "sequential"]
 
 AROUND = frozenset({"case", "quick", "report", "jobs", "seeds", "confirm_above_usd"})
 """Keys that stand around a run and change nothing of it: two runs that differ in these are identical."""
@@ -29,30 +30,6 @@ ENVIRONMENT = {
     "discovery.max_sessions": "DISCOVERY_MAX_SESSIONS",
 }
 """Keys whose default an environment variable can set."""
-
-FAULTS = frozenset(
-    {
-        "busy",
-        "busy_with_retry_after",
-        "server_error",
-        "unavailable",
-        "hang",
-        "reset",
-        "slow",
-        "not_json",
-        "cut_off",
-        "missing_key",
-        "duplicated_key",
-        "foreign_key",
-        "wrong_outcome",
-        "refusal",
-        "empty",
-        "embedding_not_a_number",
-        "embedding_dimensions",
-        "embedding_missing",
-    }
-)
-"""Kinds of trouble that the simulated endpoint can make."""
 
 SEQUENTIAL_SESSIONS_PER_CALL = 5
 """What the sequential implementation of the design put into a call."""
@@ -200,17 +177,6 @@ class JournalConfig:
 
 
 @dataclass
-class FaultsConfig:
-    """What the simulated endpoint does wrong on purpose."""
-
-    rate: float = 0.0
-    kinds: list[str] = field(default_factory=list)
-    quota_after: int | None = None
-    gone_after: int | None = None
-    slow_seconds: float = 30.0
-
-
-@dataclass
 class FieldConfig:
     """One label field."""
 
@@ -230,27 +196,6 @@ class SchemaConfig:
         """The schema as the phases use it."""
         fields = tuple(LabelField(f.name, f.description, tuple(f.applies_to)) for f in self.fields)
         return LabelSchema(fields, self.notes)
-
-
-@dataclass
-class NoiseConfig:
-    """Behaviour of the simulated model; `configs/noise/default.yaml` gives source and reason of each."""
-
-    reuse: float = 0.97
-    earliest: float = 0.8
-    paraphrases: int = 6
-    confusion: float = 0.015
-    confusion_fixed_share: float = 0.5
-    omission_at_10: float = 0.002
-    omission_at_20: float = 0.01
-    omission_at_50: float = 0.10
-    judge_false_merge: float = 0.02
-    judge_missed: float = 0.02
-    judge_fixed_share: float = 0.25
-    first_token_seconds: float = 0.85
-    tokens_per_second: float = 66.0
-    latency_sigma: float = 0.35
-    prompt_tokens_per_second: float = 20_000.0
 
 
 @dataclass

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from autoanalyze.config import ENVIRONMENT, FAULTS, Config
+from autoanalyze.config import ENVIRONMENT, Config
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.simulation_config import FAULTS
 
 __all__ = ["checked"]
 

@@ -11,19 +11,21 @@ PACKAGE = Path(__file__).resolve().parent.parent / "autoanalyze"
 
 #: Floors from the ground up. Rooms on one floor do not know each other.
 FLOORS = (
-    {"records", "verdicts", "protocols", "together", "errors", "config", "report_config"}
+    {"records", "verdicts", "protocols", "together", "errors", "config", "report_config", "simulation_config"}
     | {"identity", "ranges", "composition"},
     {"data", "llm", "study"},
     {"phases", "simulation"},
     {"service", "job", "carrying", "review", "reviewed_lists", "pipeline", "planning"}
     | {"scoring", "results", "run_tables", "progress", "notebook", "run_folder", "provenance", "cluster"}
     | {"exports"},
+    {"workshop"},
     {"build", "importing", "evaluation"},
-    {"cli", "terminal", "laboratory", "__main__", "reading_commands", "listing"},
+    {"cli", "terminal", "laboratory", "__main__", "reading_commands", "laboratory_commands", "listing"}
+    | {"hydra_runs", "consent"},
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 #: Floors whose modules belong to one another: the ground, the service and the doors.
-SHARED = {0, 3, 5}
+SHARED = {0, 3, 6}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
@@ -79,7 +81,7 @@ def test_outside_packages_stay_in_their_rooms() -> None:
     asking = users("duckdb")
     assert {name.split("/")[0] for name in asking} == {"data", "study"}
     assert {name for name in asking if name.startswith("study")} == {"study/collection.py"}
-    assert users("hydra") == {"composition.py", "cli.py"}
+    assert users("hydra") == {"composition.py", "hydra_runs.py"}
 
 
 def test_only_simulation_and_study_look_at_truth() -> None:

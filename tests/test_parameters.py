@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from autoanalyze import build, cli
+from autoanalyze import hydra_runs, workshop
 from autoanalyze.build import build_analysis, build_plan
 from autoanalyze.composition import compose, known_keys
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError
@@ -181,9 +181,9 @@ def test_confirmation_depends_on_its_limit(monkeypatch: pytest.MonkeyPatch) -> N
     """A live run that may cost more than `confirm_above_usd` asks first."""
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
-    cli.confirm(compose([*BASE, "endpoint=openai", "confirm_above_usd=1000"]))
+    hydra_runs.confirm(compose([*BASE, "endpoint=openai", "confirm_above_usd=1000"]))
     with pytest.raises(ConfigurationError, match="may cost"):
-        cli.confirm(compose([*BASE, "endpoint=openai", "confirm_above_usd=0"]))
+        hydra_runs.confirm(compose([*BASE, "endpoint=openai", "confirm_above_usd=0"]))
 
 
 def test_token_counter_is_the_one_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_token_counter_is_the_one_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
         asked.append(mode)
         return load_counter(encoding, "estimate")
 
-    monkeypatch.setattr(build, "load_counter", remember)
+    monkeypatch.setattr(workshop, "load_counter", remember)
     for mode in ("auto", "estimate", "tiktoken"):
         build_plan(compose([*BASE, f"token_counter={mode}"]))
     assert asked == ["estimate", "estimate", "tiktoken"]

@@ -18,9 +18,9 @@ from fakes import small_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.build import Workshop, build_analysis, build_plan
+from autoanalyze.build import build_analysis, build_plan
 from autoanalyze.composition import compose, restored
-from autoanalyze.config import Config, FaultsConfig, JournalConfig
+from autoanalyze.config import Config, JournalConfig
 from autoanalyze.errors import (
     BudgetExceededError,
     CancelledRunError,
@@ -34,7 +34,9 @@ from autoanalyze.errors import (
 from autoanalyze.importing import import_sessions
 from autoanalyze.progress import Progress
 from autoanalyze.run_folder import RunFolder
+from autoanalyze.simulation_config import FaultsConfig
 from autoanalyze.study.runs import Run, load_run
+from autoanalyze.workshop import Workshop
 
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")
 

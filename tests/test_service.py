@@ -14,12 +14,13 @@ import polars as pl
 import pytest
 from fakes import small_config
 
-from autoanalyze.build import Workshop, build_analysis
+from autoanalyze.build import build_analysis
 from autoanalyze.errors import CancelledRunError, ConfigurationError, RunFolderError
 from autoanalyze.progress import Progress
 from autoanalyze.service import ParallelAutoAnalyze
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.study.runs import Run, load_run
+from autoanalyze.workshop import Workshop
 
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")
 

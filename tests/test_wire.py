@@ -16,12 +16,13 @@ from fakes import small_config
 from jsonschema import Draft202012Validator
 
 from autoanalyze import build
-from autoanalyze.build import Workshop, build_endpoint
+from autoanalyze.build import build_endpoint
 from autoanalyze.composition import compose
-from autoanalyze.config import FAULTS, FaultsConfig
 from autoanalyze.importing import import_sessions
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.simulation_config import FAULTS, FaultsConfig
 from autoanalyze.study.runs import Run
+from autoanalyze.workshop import Workshop
 
 Virtually = Callable[[Any], Any]
 

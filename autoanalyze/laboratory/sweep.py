@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,7 +22,8 @@ from rich.progress import (
 
 from autoanalyze.build import build_plan
 from autoanalyze.config import Config
-from autoanalyze.errors import ConfigurationError, SweepError
+from autoanalyze.consent import ask_before_spending
+from autoanalyze.errors import SweepError
 from autoanalyze.laboratory.points import OUTCOMES, Outcome, outcomes
 from autoanalyze.laboratory.report import Report
 from autoanalyze.report_config import ReportConfig
@@ -121,24 +120,14 @@ def failure(failed: Sequence[Outcome]) -> str:
 
 
 def confirmed(distinct: Sequence[Config], points: int) -> None:
-    """Ask before a sweep of live runs that may cost more than `confirm_above_usd`.
-
-    Raises ConfigurationError where nobody can be asked; `--yes` raises the limit for the whole sweep.
-    """
+    """Ask before a sweep of live runs that may cost more than `confirm_above_usd` together."""
     live = [config for config in distinct if config.endpoint != "simulated"]
     if not live:
         return
     each = [min(build_plan(c).cost_upper_usd, c.budget_usd or float("inf")) for c in live]
     most = sum(each) / len(live) * points * len(live) / len(distinct)
-    if most <= max(config.confirm_above_usd for config in live):
-        return
-    question = f"These {points:,} runs may cost up to {most:.2f} USD together. Go on?"
-    if not sys.stdin.isatty():
-        raise ConfigurationError(
-            f"{question} Give --yes, a budget_usd=..., or a higher confirm_above_usd=..."
-        )
-    if not typer.confirm(question):
-        raise typer.Exit(0)
+    limit = max(config.confirm_above_usd for config in live)
+    ask_before_spending(most, limit, f"These {points:,} runs together")
 
 
 class _Bar:

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from autoanalyze.composition import restored
-from autoanalyze.config import Config, NoiseConfig
+from autoanalyze.config import Config
 from autoanalyze.errors import ReplyError, RunFolderError
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import VocabularySnapshot
 from autoanalyze.simulation.model import interpolated
+from autoanalyze.simulation_config import NoiseConfig
 from autoanalyze.study.runs import Run
 
 __all__ = ["Calibration", "calibrate"]

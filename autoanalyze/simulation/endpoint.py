@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from autoanalyze.config import FaultsConfig, ModelConfig, NoiseConfig, RateLimit
+from autoanalyze.config import ModelConfig, RateLimit
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.limits import TokenBucket
 from autoanalyze.llm.requests import BatchRequest, JudgeRequest, parse_request
@@ -29,6 +29,7 @@ from autoanalyze.simulation.drawing import draws, fingerprint
 from autoanalyze.simulation.embeddings import simulated_embedding
 from autoanalyze.simulation.faults import FaultInjector, refused
 from autoanalyze.simulation.model import SimulatedModel
+from autoanalyze.simulation_config import FaultsConfig, NoiseConfig
 
 __all__ = ["SimulatedEndpoint"]
 

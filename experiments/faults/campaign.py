@@ -27,11 +27,12 @@ from pathlib import Path
 from invariants import broken
 from rich.progress import track
 
-from autoanalyze.build import Workshop
 from autoanalyze.composition import compose
-from autoanalyze.config import FAULTS, Config, FaultsConfig
+from autoanalyze.config import Config
 from autoanalyze.errors import StoppedRunError
 from autoanalyze.run_folder import RunFolder
+from autoanalyze.simulation_config import FAULTS, FaultsConfig
+from autoanalyze.workshop import Workshop
 
 HERE = Path(__file__).resolve().parent
 SMALL = (

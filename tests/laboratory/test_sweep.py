@@ -200,5 +200,5 @@ def test_live_sweep_asks_for_its_whole_cost(
         "confirm_above_usd=0.0001",
     )
     assert sweep(*live) == 2
-    assert "These 3 runs may cost up to" in capsys.readouterr().err
+    assert "These 3 runs together may cost up to" in capsys.readouterr().err
     assert not Path("sweep").exists()

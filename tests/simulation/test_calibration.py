@@ -9,9 +9,9 @@ import yaml
 
 from autoanalyze.build import build_analysis
 from autoanalyze.composition import compose
-from autoanalyze.config import NoiseConfig
 from autoanalyze.errors import RunFolderError
 from autoanalyze.simulation.calibration import calibrate
+from autoanalyze.simulation_config import NoiseConfig
 
 HABITS = {
     "reuse": 0.88,

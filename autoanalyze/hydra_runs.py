@@ -1,0 +1,90 @@
+"""What the command line does through Hydra: one run, or the points of a sweep."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from autoanalyze.config import Config
+from autoanalyze.consent import ask_before_spending
+from autoanalyze.errors import ConfigurationError, RunFolderError
+
+__all__ = ["confirm", "through_hydra", "work"]
+
+
+def through_hydra(given: Sequence[str]) -> None:
+    """Let Hydra compose a configuration, or many, and call `job` with each."""
+    from autoanalyze.composition import configuration_folder, explained, spelled
+
+    arguments = [spelled(argument) for argument in given if argument != "--yes"]
+    if len(arguments) < len(given):
+        arguments.append("confirm_above_usd=inf")
+
+    # Hydra then raises its errors instead of printing tracebacks, so that each becomes one line here.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = ["autoanalyze run", *arguments]
+    folder = str(configuration_folder())
+    try:
+        hydra.main(config_path=folder, config_name="config", version_base="1.3")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigurationError(explained(error)) from None
+    except OSError as error:
+        raise RunFolderError(
+            f"the run folder cannot be written ({error}): choose another with hydra.run.dir=..."
+        ) from None
+
+
+def job(composed: DictConfig) -> object:
+    """What Hydra calls: one run, or one point of a sweep, wherever its launcher works on it."""
+    from autoanalyze.composition import from_hydra
+
+    hydra_config = cast("DictConfig", HydraConfig.get())
+    folder = Path(hydra_config.runtime.output_dir)
+    if hydra_config.mode == RunMode.MULTIRUN:
+        from autoanalyze.laboratory.points import end_points
+
+        return end_points(composed, hydra_config, folder)
+    config = from_hydra(composed)
+    if config.endpoint != "simulated":
+        confirm(config)
+    if config.data.source == "labels":
+        from autoanalyze.evaluation import run_detection
+        from autoanalyze.study.runs import load_run
+        from autoanalyze.terminal import detection_table
+
+        run_detection(config, folder)
+        Console().print(detection_table(load_run(folder)), soft_wrap=True)
+    else:
+        work(config, folder, resume=False)
+    return None
+
+
+def work(config: Config, folder: Path, *, resume: bool) -> None:
+    """Run, with a bar per phase, and show what came out."""
+    from autoanalyze.build import build_analysis
+    from autoanalyze.terminal import ProgressBars, summary
+
+    console = Console()
+    with ProgressBars.shown(console) as bars:
+        finished = build_analysis(config, listener=bars).run_sync(folder, resume=resume)
+    console.print(summary(finished), soft_wrap=True)
+
+
+def confirm(config: Config) -> None:
+    """Ask before a run that may cost more than `confirm_above_usd`; a script must say --yes."""
+    from autoanalyze.build import build_plan
+
+    plan = build_plan(config)
+    most = min(plan.cost_upper_usd, config.budget_usd or plan.cost_upper_usd)
+    ask_before_spending(most, config.confirm_above_usd, f"This run of {plan.sessions:,} sessions")
