@@ -21,14 +21,13 @@ import polars as pl
 from autoanalyze.carrying import carried_over
 from autoanalyze.config import Config, JournalConfig, sequential
 from autoanalyze.data.store import Store
-from autoanalyze.data.synthetic import generate
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.identity import digest
 from autoanalyze.job import Engine, Job
 from autoanalyze.llm.calls import Endpoint
-from autoanalyze.llm.tokens import count_with, load_counter
+from autoanalyze.llm.tokens import load_counter
 from autoanalyze.progress import Progress, ProgressTracker
-from autoanalyze.records import Session, Truth, transcript
+from autoanalyze.records import Session, Truth
 from autoanalyze.results import Outcome
 from autoanalyze.run_folder import RunFolder
 from autoanalyze.run_tables import sessions_table
@@ -37,6 +36,7 @@ from autoanalyze.service import ParallelAutoAnalyze, Submit
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.simulation.model import SimulatedModel
+from autoanalyze.simulation.population import Population, synthetic_population
 from autoanalyze.simulation.truth import PlantedTruth
 from autoanalyze.study.metrics import speedup
 from autoanalyze.study.runs import Run, load_run
@@ -70,10 +70,10 @@ class Workshop:
             # Looked at now, so that a missing key is said before a run folder is made.
             _ = self._network
         self._carried = carried_over(config)
-        self.store = self._open_store()
+        self._population = self._open_population()
+        self.store = self._population.store
         self.endpoints: list[SimulatedEndpoint] = []
         """The simulated endpoints that runs were given, newest last."""
-        self._truth: tuple[tuple[str, ...], PlantedTruth] | None = None
 
     def analysis(
         self,
@@ -114,7 +114,7 @@ class Workshop:
             carried=self._carried,
         )
 
-    def _open_store(self) -> Store:
+    def _open_population(self) -> Population:
         data = self._config.data
         if data.source == "store":
             if data.path is None:
@@ -122,22 +122,16 @@ class Workshop:
                     "data.path is not set: give data.path=sessions.duckdb, as made by "
                     "`autoanalyze import FILE --into sessions.duckdb`"
                 )
-            return Store.open(data.path, read_only=True)
+            return Population(Store.open(data.path, read_only=True))
         if data.source == "labels":
             raise ConfigurationError(
                 "data=labels has no sessions to analyse: `autoanalyze run data=labels` measures duplicate "
                 "detection on it; choose data=synthetic or data=store for anything else"
             )
-        store = Store.in_memory()
         population = data.population or round(POPULATION_SHARE * data.count)
-        store.add(
-            generate(population, seed=data.population_seed),
-            bot_id=data.bot_id,
-            count_tokens=count_with(self.counter),
-            token_encoding=self.counter.name,
-            source="synthetic",
+        return synthetic_population(
+            population, seed=data.population_seed, bot_id=data.bot_id, counter=self.counter
         )
-        return store
 
     @cached_property
     def _network(self) -> Endpoint:
@@ -174,30 +168,19 @@ class Workshop:
         return endpoint
 
     def _planted(self, session_ids: tuple[str, ...]) -> PlantedTruth:
-        if self._truth is None or self._truth[0] != session_ids:
-            known = self._known_truth(session_ids)
-            if not any(truth.concepts for truth in known):
-                raise ConfigurationError(
-                    f"endpoint=simulated answers from planted truth, and none of these {len(session_ids):,} "
-                    "sessions has any: import data with true_<field> columns, use data=synthetic, or name a "
-                    "real endpoint (endpoint=openai or a URL)"
-                )
-            messages = self.store.read(self._config.data.bot_id, session_ids)
-            pairs = [(transcript(messages[truth.session_id]), truth) for truth in known]
-            self._truth = (session_ids, PlantedTruth(pairs))
-        return self._truth[1]
-
-    def _known_truth(self, session_ids: Sequence[str]) -> list[Truth]:
-        """Truth of the schema's fields; what a data set knows beyond them stays in the store."""
-        names = set(self._config.schema.records().names)
-        return [
-            Truth(
-                truth.session_id,
-                truth.outcome,
-                {field: concept for field, concept in truth.concepts.items() if field in names},
+        if not any(truth.concepts for truth in self._known_truth(session_ids)):
+            raise ConfigurationError(
+                f"endpoint=simulated answers from planted truth, and none of these {len(session_ids):,} "
+                "sessions has any: import data with true_<field> columns, use data=synthetic, or name a "
+                "real endpoint (endpoint=openai or a URL)"
             )
-            for truth in self.store.truth(self._config.data.bot_id, session_ids)
-        ]
+        return self._population.planted(
+            self._config.data.bot_id, session_ids, self._config.schema.records().names
+        )
+
+    def _known_truth(self, session_ids: tuple[str, ...]) -> Sequence[Truth]:
+        names = self._config.schema.records().names
+        return self._population.known_truth(self._config.data.bot_id, session_ids, names)
 
     def _finish(self, folder: RunFolder, outcome: Outcome, tracker: ProgressTracker) -> dict[str, Any]:
         """Measure a run that has ended; run its repetitions, and the baseline of its speedup."""
@@ -216,7 +199,9 @@ class Workshop:
 
     def _score(self, folder: RunFolder, outcome: Outcome, _tracker: ProgressTracker) -> dict[str, Any]:
         """Write what is known to be right beside the results, and compare the two."""
-        truth = truth_table(self._known_truth([session.session_id for session in outcome.phases.sessions]))
+        truth = truth_table(
+            self._known_truth(tuple(session.session_id for session in outcome.phases.sessions))
+        )
         if not truth.is_empty():
             folder.write_table("truth", truth)
         return {"speedup": None, "baseline": None, **measured(self._config, folder, outcome, truth)}

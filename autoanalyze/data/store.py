@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,7 @@ import polars as pl
 
 from autoanalyze.data.database import connect, connect_in_memory, matching, transaction
 from autoanalyze.data.migrations import migrate, require_current
+from autoanalyze.data.recent import RecentSessions
 from autoanalyze.data.tables import SESSION_SCHEMA, insert, known_ids
 from autoanalyze.errors import ImportDataError
 from autoanalyze.records import FALLBACK_OUTCOMES, Conversation, Message, Truth, transcript
@@ -66,6 +68,7 @@ class Store:
         self._connection = connection
         self._name = name
         self._lock = threading.Lock()
+        self._recent = RecentSessions()
 
     @classmethod
     def open(cls, path: Path | str, read_only: bool = False) -> Self:
@@ -166,18 +169,30 @@ class Store:
 
         Raises ImportDataError if the bot has no session of that id.
         """
+        # A stored session never changes, so that what was read once need not be read again.
+        known = self._recent.find(bot_id, session_ids)
+        unknown = [session_id for session_id in session_ids if session_id not in known]
+        if unknown:
+            found = self._read_messages(bot_id, unknown)
+            self._require_all(bot_id, [session_id for session_id in unknown if session_id not in found])
+            self._recent.remember(bot_id, found)
+            known |= found
+        return {session_id: known.get(session_id, ()) for session_id in session_ids}
+
+    def _read_messages(self, bot_id: str, session_ids: list[str]) -> dict[str, tuple[Message, ...]]:
+        """Messages of those of the sessions that have some."""
         rows = self._rows(
-            "SELECT session_id, role, text, timestamp FROM messages"
-            " WHERE bot_id = $bot_id AND session_id IN (SELECT unnest($session_ids::VARCHAR[]))"
-            " ORDER BY session_id, position",
+            "SELECT position, session_id, role, text, timestamp FROM messages"
+            " WHERE bot_id = $bot_id AND session_id IN (SELECT unnest($session_ids::VARCHAR[]))",
             bot_id=bot_id,
-            session_ids=list(session_ids),
+            session_ids=session_ids,
         )
+        # Sorted here: for the few rows of a call DuckDB takes longer to plan it.
+        rows.sort(key=itemgetter(0))
         found: dict[str, list[Message]] = {}
-        for session_id, role, text, timestamp in rows:
+        for _, session_id, role, text, timestamp in rows:
             found.setdefault(session_id, []).append(Message(role, text, timestamp))
-        self._require_all(bot_id, [session_id for session_id in session_ids if session_id not in found])
-        return {session_id: tuple(found.get(session_id, ())) for session_id in session_ids}
+        return {session_id: tuple(messages) for session_id, messages in found.items()}
 
     def truth(self, bot_id: str, session_ids: Sequence[str]) -> list[Truth]:
         """What is known to be right of each session, in the order of `session_ids`.

@@ -37,15 +37,23 @@ CUT_MARKER = "\n[... {count:,} characters left out ...]\n"
 
 
 class TokenCounter(Protocol):
-    """Counts tokens; `name` goes into the record of a run."""
+    """Counts tokens; `name` goes into the record of a run. Counters that count alike are equal."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What counts: an encoding, or `estimate`."""
+        ...
 
     def count(self, text: str) -> int:
         """Tokens of a text."""
         ...
 
+    def __hash__(self) -> int:
+        """The same for equal counters."""
+        ...
 
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """Counts a token per four bytes: no file, no network, the same on every machine."""
 
@@ -56,16 +64,20 @@ class Estimate:
         return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
 
 
+@dataclass(frozen=True, slots=True)
 class TiktokenCounter:
     """Counts with the encoding of the model."""
 
-    def __init__(self, encoding: tiktoken.Encoding) -> None:
-        self.name = encoding.name
-        self._encoding = encoding
+    encoding: tiktoken.Encoding
+
+    @property
+    def name(self) -> str:
+        """The name of the encoding."""
+        return self.encoding.name
 
     def count(self, text: str) -> int:
         """Tokens of a text; what looks like a special token is counted as plain text."""
-        return len(self._encoding.encode(text, disallowed_special=()))
+        return len(self.encoding.encode(text, disallowed_special=()))
 
 
 def load_counter(encoding: str, mode: str) -> TokenCounter:

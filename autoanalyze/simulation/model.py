@@ -11,7 +11,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class SimulatedModel:
         self._noise = noise
         self._schema = schema
         # Calls of several streams show the same labels; those of one run are not kept for the next.
-        self._known_labels = lru_cache(maxsize=64)(self._labels_by_concept)
+        self._known_labels = lru_cache(maxsize=64)(partial(labels_by_concept, truth))
 
     def label(self, request: BatchRequest, seed: int) -> str:
         """The reply to a labelling request, as JSON text."""
@@ -101,19 +101,6 @@ class SimulatedModel:
         rate = interpolated(sessions, (20, 50), (noise.omission_at_20, noise.omission_at_50))
         return min(1.0, noise.confusion * rate / noise.omission_at_20)
 
-    def _labels_by_concept(self, additions: Additions) -> dict[str, dict[str, list[str]]]:
-        """Per field and concept, the known labels that mean it, in order of arrival."""
-        vocabulary = snapshot(additions)
-        known: dict[str, dict[str, list[str]]] = {}
-        for field, concept_of in self._truth.concept_of.items():
-            by_concept: dict[str, list[str]] = defaultdict(list)
-            for label in vocabulary.labels(field):
-                concept = concept_of.get(label.lower())
-                if concept is not None:
-                    by_concept[concept].append(label)
-            known[field] = by_concept
-        return known
-
     def _facts(
         self,
         text: str,
@@ -176,6 +163,20 @@ class SimulatedModel:
 
 Additions = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
 """The `content` of a vocabulary."""
+
+
+def labels_by_concept(truth: PlantedTruth, additions: Additions) -> dict[str, dict[str, list[str]]]:
+    """Per field and concept, the known labels that mean it, in order of arrival."""
+    vocabulary = snapshot(additions)
+    known: dict[str, dict[str, list[str]]] = {}
+    for field, concept_of in truth.concept_of.items():
+        by_concept: dict[str, list[str]] = defaultdict(list)
+        for label in vocabulary.labels(field):
+            concept = concept_of.get(label.lower())
+            if concept is not None:
+                by_concept[concept].append(label)
+        known[field] = by_concept
+    return known
 
 
 def snapshot(additions: Additions) -> VocabularySnapshot:
