@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from fakes import small_config
 
+from autoanalyze.build import build_analysis
 from autoanalyze.data.store import Store
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.simulation.population import Population, synthetic_population
-from autoanalyze.workshop import Workshop, build_analysis
+from autoanalyze.workshop import Workshop
 
 
 class Characters:
