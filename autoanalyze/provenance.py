@@ -63,8 +63,12 @@ def wall(started: datetime) -> dict[str, Any]:
     }
 
 
-def git_state() -> dict[str, Any] | None:
-    """Commit and dirty flag of the repository that holds this package; null when installed elsewhere."""
+@cache
+def git_state() -> Mapping[str, Any] | None:
+    """Commit and dirty flag of the repository that holds this package; null when installed elsewhere.
+
+    Asked once per process: what is edited later is not what runs, since the code is loaded.
+    """
     folder = Path(__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return None
