@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -92,6 +93,8 @@ class PointsSweeper(Sweeper):
         sweep.expect(len(points))
         jobs = bundled(points, self.bundle)
         first, self.jobs = self.jobs, self.jobs + len(jobs)
+        # Workers side by side: threads of their own would only get in each other's way.
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
         try:
             ended = self.launcher.launch(jobs, initial_job_idx=first)
         except KeyboardInterrupt:
