@@ -57,18 +57,12 @@ def wall(started: datetime) -> dict[str, Any]:
     }
 
 
-<<<<<<< HEAD
-def git_state() -> dict[str, Any] | None:
-    """Commit of the repository that holds this package, and whether package or configuration differ from it.
-
-    Null when installed elsewhere.
-=======
 @cache
 def git_state() -> Mapping[str, Any] | None:
-    """Commit and dirty flag of the repository that holds this package; null when installed elsewhere.
+    """Commit of the repository that holds this package, and whether package or configuration differ from it.
 
-    Asked once per process: what is edited later is not what runs, since the code is loaded.
->>>>>>> speed
+    Null when installed elsewhere. Asked once per process: what is edited later is not what runs, since the
+    code is loaded.
     """
     folder = Path(__file__).resolve().parent.parent
     if not (folder / ".git").exists():
