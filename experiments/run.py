@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from autoanalyze.cli import main as command_line
 from autoanalyze.laboratory.archive import archive
 from autoanalyze.laboratory.points import outcomes
 
@@ -32,8 +33,13 @@ def names() -> list[str]:
 
 
 def autoanalyze(*arguments: str) -> int:
-    """Exit code of a command of this package."""
-    return subprocess.run([sys.executable, "-m", "autoanalyze", *arguments], check=False).returncode
+    """Exit code of a command of this package; in this process, so that its workers are started once."""
+    sys.argv = ["autoanalyze", *arguments]
+    try:
+        command_line()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
 
 
 def import_real_data(folder: Path) -> None:

@@ -9,13 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from autoanalyze import cluster
 from autoanalyze.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
-ANALYSES = [line for line in COMMANDS if line.startswith("autoanalyze run")]
+ANALYSES = [line for line in COMMANDS if line.startswith(("autoanalyze run", "autoanalyze frontier"))]
+ELSEWHERE = ("data=store", "tcp://")
+#: What makes the commands of a newcomer small enough for a test.
+SMALL = {
+    "--cfg": (),
+    "experiment=": ("quick=true", "seed=1,2", "data.count=40", "hydra/launcher=basic"),
+    "frontier": ("quick=true", "data.count=40", "case=default", "batch_size=10", "hydra/launcher=basic"),
+    "": ("data.count=40", "discovery.min_sessions=10", "baseline=none"),
+}
 
 
 def test_first_two_commands_are_those_of_ci() -> None:
@@ -66,12 +75,24 @@ def test_import_command_works(sessions_file: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", [line for line in ANALYSES if "data=store" not in line])
+@pytest.mark.parametrize("line", [line for line in ANALYSES if not any(e in line for e in ELSEWHERE)])
 def test_simulated_commands_work(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every other analysis of the README runs, on few sessions."""
+    """Every other analysis, sweep and experiment of the README runs, on few sessions."""
     monkeypatch.chdir(tmp_path)
-    small = () if "--cfg" in line else ("data.count=40", "discovery.min_sessions=10", "baseline=none")
+    small = next(extra for mark, extra in SMALL.items() if mark in line)
     assert run(line, monkeypatch, *small) == 0
+
+
+@pytest.mark.parametrize("line", [line for line in ANALYSES if "tcp://" in line])
+def test_cluster_commands_say_that_nobody_answers(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands for a cluster are valid up to the connection; tests/laboratory/test_dask.py has a real one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    there = line.replace("tcp://scheduler:8786", "tcp://127.0.0.1:9")
+    assert run(there, monkeypatch) == 2
+    assert "no Dask scheduler answers there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("line", [line for line in ANALYSES if "endpoint=" in line])
@@ -134,8 +155,22 @@ def test_section_on_merges_is_true(
     assert run(carrying, monkeypatch, "data.count=40", "baseline=none") == 0
 
 
+@pytest.mark.slow
+def test_section_on_reading_results_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sweep, the list of its runs and the answer to a query say what the README shows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    for line in [line for line in CONSOLE if "multirun/two" in line]:
+        assert run(line, monkeypatch) == 0
+        output = [text.rstrip() for text in capsys.readouterr().out.splitlines()]
+        told = [text for text in shown(line).splitlines() if text != "..."]
+        assert set(told) - {text for text in told if "2026-" in text} <= set(output)
+
+
 def test_other_commands_on_trouble_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Status, cancel and verify of the README are commands; without the run they say so."""
     monkeypatch.chdir(tmp_path)
-    for line in [line for line in CONSOLE[4:] if "week1" not in line]:
+    for line in [line for line in CONSOLE[4:] if "week1" not in line and "multirun/two" not in line]:
         assert run(line, monkeypatch) in (1, 2)

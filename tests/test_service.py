@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 from fakes import small_config
 
-from autoanalyze.build import build_analysis
-from autoanalyze.errors import CancelledRunError, ConfigurationError, RunFolderError
+from autoanalyze.build import build_analysis, transcripts
+from autoanalyze.errors import CancelledRunError, ConfigurationError, ImportDataError, RunFolderError
 from autoanalyze.progress import Progress
 from autoanalyze.service import ParallelAutoAnalyze
 from autoanalyze.simulation.clock import VirtualClockLoop
@@ -270,3 +270,15 @@ def test_reasons_only_stand_on_transfers(run: Run) -> None:
         == contained["drop_off_location"].null_count()
         == len(contained)
     )
+
+
+def test_transcripts_of_a_run_are_what_was_said(tmp_path: Path) -> None:
+    """Run folders hold none: they come from the sessions that the run names, in the order asked for."""
+    run = build_analysis(small_config(baseline="none")).run_sync(tmp_path / "run")
+    ids = run.sessions["session_id"].to_list()[3:1:-1]
+    told = transcripts(run, ids)
+    assert told["session_id"].unique(maintain_order=True).to_list() == ids
+    counts = told.group_by("session_id", maintain_order=True).len()["len"].to_list()
+    assert counts == run.sessions["message_count"].to_list()[3:1:-1]
+    with pytest.raises(ImportDataError):
+        transcripts(run, ["nobody"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from autoanalyze.errors import CancelledRunError
 from autoanalyze.evaluation import run_detection
 from autoanalyze.identity import point_folder
 from autoanalyze.run_folder import RunFolder
+from autoanalyze.study.measures import rows_of
+from autoanalyze.study.runs import load_run
 
 __all__ = ["OUTCOMES", "Outcome", "end_points", "outcomes", "work_on"]
 
@@ -36,7 +38,8 @@ class Outcome:
     """How a point of a sweep ended: the point at a `position` in the seeds of a `job`.
 
     `settings` are the values that tell it from others, by key; `status` is done, kept (its folder held a
-    finished, identical run) or failed.
+    finished, identical run) or failed. `rows` is what was measured, per label field; `measured_on` names
+    model and endpoint.
     """
 
     job: int
@@ -45,6 +48,8 @@ class Outcome:
     folder: str
     status: str
     error: str | None = None
+    rows: Sequence[Mapping[str, Any]] = ()
+    measured_on: tuple[str, str] | None = None
 
     def write(self, sweep: Path) -> None:
         """Leave word in the folder of the sweep, as a whole."""
@@ -72,16 +77,24 @@ def end_points(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> 
     for position, seed in enumerate(composed.seeds or [composed.seed]):
         if position:
             folder = another_seed(composed, hydra_config, seed, folder.parent)
-        settings = settings_of(composed, hydra_config)
+        unknown = Outcome(
+            int(hydra_config.job.num), position, settings_of(composed, hydra_config), str(folder), "failed"
+        )
         try:
-            status, error = work_on(from_hydra(composed), folder), None
+            outcome = measured(replace(unknown, status=work_on(from_hydra(composed), folder)))
         except Exception as reason:  # recorded: the other points go on, and the sweep lists it at its end
-            status, error = "failed", str(reason) or type(reason).__name__
+            outcome = replace(unknown, error=str(reason) or type(reason).__name__)
             LOG.exception("a point of the sweep failed")
-        outcome = Outcome(int(hydra_config.job.num), position, settings, str(folder), status, error)
         outcome.write(sweep)
         ended.append(outcome)
     return ended
+
+
+def measured(outcome: Outcome) -> Outcome:
+    """The outcome of a finished run with what is measured of it, here, where many can be read at once."""
+    run = load_run(outcome.folder)
+    on = (run.record["model"], run.record["endpoint"])
+    return replace(outcome, rows=tuple(rows_of(run)), measured_on=on)
 
 
 def another_seed(composed: DictConfig, hydra_config: DictConfig, seed: int, sweep: Path) -> Path:

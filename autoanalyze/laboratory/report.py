@@ -24,10 +24,9 @@ from autoanalyze.laboratory.points import Outcome
 from autoanalyze.provenance import PACKAGES, git_state
 from autoanalyze.report_config import ReportConfig
 from autoanalyze.study.intervals import Estimate, shown, shown_briefly
-from autoanalyze.study.measures import MEASURES, rows_of
+from autoanalyze.study.measures import MEASURES
 from autoanalyze.study.paired import against_baseline, estimate
 from autoanalyze.study.panels import curves, plain, rungs
-from autoanalyze.study.runs import load_run
 
 __all__ = ["Report"]
 
@@ -48,11 +47,7 @@ class Report:
     @cached_property
     def results(self) -> pl.DataFrame:
         """A row per run and label field: settings, seed, field, and every measure."""
-        rows = []
-        for outcome in self._ended:
-            run = load_run(outcome.folder)
-            settings = {**outcome.settings, "seed": run.record["seed"]}
-            rows += [{**settings, **row} for row in rows_of(run)]
+        rows = [{**outcome.settings, **row} for outcome in self._ended for row in outcome.rows]
         frame = pl.DataFrame(rows, infer_schema_length=None)
         if frame.is_empty() or self._config.baseline is None:
             return frame
@@ -137,9 +132,9 @@ class Report:
 
     def measured_on(self) -> str:
         """What the figures were measured on, in a line."""
-        runs = [load_run(outcome.folder).record for outcome in self._ended]
-        models = sorted({run["model"] for run in runs})
-        simulated = all(run["endpoint"].startswith("simulated") for run in runs)
+        measured = {outcome.measured_on for outcome in self._ended if outcome.measured_on is not None}
+        models = sorted({model for model, _ in measured})
+        simulated = all(endpoint.startswith("simulated") for _, endpoint in measured)
         seeds = self.shown_results["seed"].n_unique()
         named = ", ".join(models) if len(models) <= 3 else f"{len(models)} models"
         return f"{'simulated ' if simulated else ''}{named}; {seeds} seeds; means with 95 % intervals"

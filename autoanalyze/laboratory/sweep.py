@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -145,7 +146,8 @@ class _Bar:
         self._folder = folder
         self._progress = Progress(*columns, console=Console(stderr=True))
         self._task = self._progress.add_task("Points", total=0)
-        self._ended = threading.Event()
+        self._ended: dict[str, str] = {}
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> _Bar:
@@ -154,7 +156,7 @@ class _Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
+        self._over.set()
         self._thread.join()
         self._look()
         self._progress.stop()
@@ -164,11 +166,13 @@ class _Bar:
         self._progress.update(self._task, total=points)
 
     def _watch(self) -> None:
-        while not self._ended.wait(LOOK_EVERY_SECONDS):
+        while not self._over.wait(LOOK_EVERY_SECONDS):
             self._look()
 
     def _look(self) -> None:
-        ended = outcomes(self._folder)
-        failed = sum(outcome.status == "failed" for outcome in ended)
+        # What was read before is not read again: there may be thousands, and the cores are busy.
+        new = [path for path in (self._folder / OUTCOMES).glob("*.json") if path.name not in self._ended]
+        self._ended |= {path.name: json.loads(path.read_bytes())["status"] for path in new}
+        failed = sum(status == "failed" for status in self._ended.values())
         told = f"Points ({failed:,} failed)" if failed else "Points"
-        self._progress.update(self._task, completed=len(ended), description=told)
+        self._progress.update(self._task, completed=len(self._ended), description=told)
