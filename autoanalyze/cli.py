@@ -28,8 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-reading_commands.register(app)
-laboratory_commands.register(app)
 FOLLOW_SECONDS = 0.5
 HYDRA_FLAGS = ("--yes", "-m", "--multirun", "--cfg", "-c")
 
@@ -39,7 +37,7 @@ HYDRA_FLAGS = ("--yes", "-m", "--multirun", "--cfg", "-c")
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def run(context: typer.Context) -> None:
-    """Run an analysis, or a sweep: `autoanalyze run [key=value ...] [-m]`; `run --help` is Hydra's."""
+    """Run an analysis or a sweep: `run [key=value ...] [-m]`; `run --help` is Hydra's."""
     through_hydra(context.args)
 
 
@@ -242,6 +240,10 @@ def serve(
         f"Simulated {config.model.name} on http://{host}:{port}/v1; any API key will do. Ctrl-C ends it."
     )
     uvicorn.run(endpoint.app, host=host, port=port, log_level="warning")
+
+
+laboratory_commands.register(app)
+reading_commands.register(app)
 
 
 def report(error: AutoAnalyzeError) -> int:

@@ -165,12 +165,27 @@ def test_sessions_without_truth_cannot_be_simulated(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_sweep_runs_every_point_and_reports_failures(tmp_path: Path) -> None:
-    """A bad point of a sweep is reported and does not stop the others; the exit code tells."""
+    """A point that fails is reported and does not stop the others; the exit code tells."""
+    sessions = "data.source=synthetic,store"
+    code, output, errors = command("run", "-m", sessions, "data.path=none.duckdb", *QUICK, folder=tmp_path)
+    assert code == 1
+    assert "autoanalyze import" in errors
+    assert "2 points: 1 done, 0 there already, 1 failed" in output
+    assert [run["status"] for run in records(tmp_path)] == ["done"]
+
+
+@pytest.mark.slow
+def test_sweep_with_a_bad_value_runs_nothing(tmp_path: Path) -> None:
+    """What can be known before is said before, instead of after hours of other points."""
     code, _, errors = command("run", "-m", "parallel.streams=2,0,4", *QUICK, folder=tmp_path)
     assert code == 2
     assert "1 to 256" in errors
-    records = [load_run(path.parent).record for path in sorted(tmp_path.glob("multirun/*/*/*/run.json"))]
-    assert [record["config"]["parallel"]["streams"] for record in records] == [2, 4]
+    assert records(tmp_path) == []
+
+
+def records(folder: Path) -> list[dict[str, object]]:
+    """The records of all points of a sweep."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("multirun/*/*/*/run.json"))]
 
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:

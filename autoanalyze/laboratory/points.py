@@ -38,8 +38,8 @@ class Outcome:
     """How a point of a sweep ended: the point at a `position` in the seeds of a `job`.
 
     `settings` are the values that tell it from others, by key; `status` is done, kept (its folder held a
-    finished, identical run) or failed. `rows` is what was measured, per label field; `measured_on` names
-    model and endpoint.
+    finished, identical run) or failed. `rows` is what was measured, per label field, on which model and
+    endpoint.
     """
 
     job: int
@@ -49,7 +49,8 @@ class Outcome:
     status: str
     error: str | None = None
     rows: Sequence[Mapping[str, Any]] = ()
-    measured_on: tuple[str, str] | None = None
+    model: str | None = None
+    endpoint: str | None = None
 
     def write(self, sweep: Path) -> None:
         """Leave word in the folder of the sweep, as a whole."""
@@ -93,8 +94,8 @@ def end_points(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> 
 def measured(outcome: Outcome) -> Outcome:
     """The outcome of a finished run with what is measured of it, here, where many can be read at once."""
     run = load_run(outcome.folder)
-    on = (run.record["model"], run.record["endpoint"])
-    return replace(outcome, rows=tuple(rows_of(run)), measured_on=on)
+    record = run.record
+    return replace(outcome, rows=tuple(rows_of(run)), model=record["model"], endpoint=record["endpoint"])
 
 
 def another_seed(composed: DictConfig, hydra_config: DictConfig, seed: int, sweep: Path) -> Path:
@@ -117,7 +118,7 @@ def settings_of(composed: DictConfig, hydra_config: DictConfig) -> dict[str, Any
     """
     report = composed.report
     told = [str(override).partition("=")[0].lstrip("+~") for override in hydra_config.overrides.task]
-    asked = [*report.rows, *report.paired_by, report.across, report.lines]
+    asked = [*report.rows, *report.paired_by, report.across, report.lines, "seed"]
     keys = dict.fromkeys(
         key
         for key in (*told, *asked)

@@ -132,9 +132,8 @@ class Report:
 
     def measured_on(self) -> str:
         """What the figures were measured on, in a line."""
-        measured = {outcome.measured_on for outcome in self._ended if outcome.measured_on is not None}
-        models = sorted({model for model, _ in measured})
-        simulated = all(endpoint.startswith("simulated") for _, endpoint in measured)
+        models = sorted({outcome.model for outcome in self._ended if outcome.model})
+        simulated = all((outcome.endpoint or "").startswith("simulated") for outcome in self._ended)
         seeds = self.shown_results["seed"].n_unique()
         named = ", ".join(models) if len(models) <= 3 else f"{len(models)} models"
         return f"{'simulated ' if simulated else ''}{named}; {seeds} seeds; means with 95 % intervals"
