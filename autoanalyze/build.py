@@ -66,6 +66,7 @@ def on_cluster(config: Config) -> Submit:
 def work_remotely(config: Config, run_id: str, path: Path, earlier: dict[str, Any] | None) -> Path:
     """One job, in a worker of a cluster; taken up again where another worker died over it."""
     folder = RunFolder(path)
+    folder.wait_until_free()  # a worker that lost its connection may still be at it
     if earlier is None and (path / "run.json").exists():
         begun = folder.read_json("run.json")
         earlier = begun if "planned_tokens_per_minute" in begun else None

@@ -126,6 +126,9 @@ def explained(error: Exception) -> str:
         variable = f" (environment: {ENVIRONMENT[key[1]]})" if key[1] in ENVIRONMENT else ""
         reason = re.search(r"Value '.*", text)
         return f"{key[1]}{variable}: {reason[0] if reason else text.splitlines()[0]}"
+    unread = re.search(r"LexerNoViableAltException: (.*)", text)
+    if unread:
+        return f"{unread[1]} cannot be read: put a value with signs in it in quotes, such as 'key=\"it's\"'"
     return text.splitlines()[0]
 
 

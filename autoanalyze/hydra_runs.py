@@ -41,7 +41,8 @@ def through_hydra(given: Sequence[str]) -> None:
         raise ConfigurationError(explained(error)) from None
     except OSError as error:
         raise RunFolderError(
-            f"the run folder cannot be written ({error}): choose another with hydra.run.dir=..."
+            f"the run folder cannot be written ({error}): choose another with hydra.run.dir=..., or "
+            "hydra.sweep.dir=... for a sweep"
         ) from None
 
 

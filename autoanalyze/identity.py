@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -15,7 +16,7 @@ from autoanalyze.config import AROUND
 __all__ = ["code_digest", "configuration_digest", "digest", "point_folder"]
 
 LONGEST_NAME = 90
-"""Characters of a point's settings that stand in the name of its folder, which may have 255 bytes."""
+"""Bytes of a point's settings that stand in the name of its folder, which may have 255."""
 
 UNTOLD = ("experiment=", "quick=", "report.", "jobs.", "seeds=", "confirm_above_usd=")
 """Overrides that do not stand in the names of folders: all points of a sweep share them."""
@@ -46,13 +47,22 @@ def code_digest() -> str:
 def point_folder(config: Mapping[str, Any], overrides: Sequence[str]) -> str:
     """The name of the folder of one point of a sweep: what was set, and a hash of all that matters.
 
-    Configuration, code and, for a session store, the file as it is now: if any of them changes, the
-    point is another one and gets another folder.
+    Configuration, code, and what the configuration only names (session store, earlier runs, the address of
+    the endpoint), as it is now: if any of them changes, the point is another one and gets another folder.
     """
-    path = (config.get("data") or {}).get("path")
-    file = Path(path).stat() if path and Path(path).is_file() else None
-    state = None if file is None else [file.st_size, file.st_mtime_ns]
-    known = digest([configuration_digest(config), code_digest(), state])
+    known = digest([configuration_digest(config), code_digest(), *outside(config)])
     telling = (o.replace("'", "") for o in overrides if not o.startswith(UNTOLD))
-    told = re.sub(r"[^\w.=+,-]+", "_", ",".join(telling))[:LONGEST_NAME].strip("_.,-")
+    told = re.sub(r"[^\w.=+,-]+", "_", ",".join(telling)).strip("_.,-")
+    told = told.encode()[:LONGEST_NAME].decode(errors="ignore")
     return f"{told or 'point'}-{known[:10]}"
+
+
+def outside(config: Mapping[str, Any]) -> list[Any]:
+    """What a configuration only names: the state of its files, and an address from the environment."""
+    earlier = (config.get("vocabulary") or {}).get("from_run")
+    reused = (config.get("journal") or {}).get("reuse") or []
+    runs = [Path(folder) / "run.json" for folder in (*([earlier] if earlier else []), *reused)]
+    store = (config.get("data") or {}).get("path")
+    files = [path for path in (*([Path(store)] if store else []), *runs) if path.is_file()]
+    states = [[file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return [states, os.environ.get("OPENAI_BASE_URL") if config.get("endpoint") == "openai" else None]

@@ -11,6 +11,7 @@ cancel          present once somebody asked the run to stop
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -26,6 +27,7 @@ __all__ = ["RunFolder", "new_path", "shown"]
 
 
 LOCK_SECONDS = 2.0
+WAIT_SECONDS = 0.5
 
 
 def new_path() -> Path:
@@ -93,6 +95,11 @@ class RunFolder:
                 return False
         except Timeout:
             return True
+
+    def wait_until_free(self) -> None:
+        """Wait for as long as another process is working on the run."""
+        while self.busy:
+            time.sleep(WAIT_SECONDS)
 
     def status(self) -> str:
         """The run's status; one that claims to be running while nobody works on it is `interrupted`."""

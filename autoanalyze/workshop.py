@@ -57,11 +57,13 @@ class Workshop:
     def __init__(self, config: Config) -> None:
         self._config = config
         self.simulated = config.endpoint == "simulated"
+        # A replay contacts nothing: its answers take the time they took, in no time.
+        self.replayed = config.journal.mode == "replay"
+        self.relive = self.simulated or self.replayed
         self.loop_factory: Callable[[], asyncio.AbstractEventLoop] = (
-            VirtualClockLoop if self.simulated else asyncio.new_event_loop
+            VirtualClockLoop if self.relive else asyncio.new_event_loop
         )
         """Whose time passes in runs."""
-        self.relive = self.simulated
         mode = config.token_counter
         self.counter = load_counter(
             config.model.encoding, ("estimate" if self.simulated else "tiktoken") if mode == "auto" else mode
@@ -138,13 +140,13 @@ class Workshop:
         """A real endpoint, with the key from the environment."""
         key = os.environ.get("OPENAI_API_KEY", "")
         if self._config.endpoint == "openai":
-            if not key:
+            if not key and not self.replayed:
                 raise ConfigurationError(
                     "endpoint=openai needs a key: set the environment variable OPENAI_API_KEY, or leave "
                     "endpoint=simulated to try things out for free"
                 )
             url = os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-            return Endpoint(url, url, key)
+            return Endpoint(url, url, key or "none")
         return Endpoint(self._config.endpoint, self._config.endpoint, key or "none")
 
     def _simulate(self, sessions: Sequence[Session]) -> Endpoint:

@@ -9,6 +9,7 @@ are kept, so that an interrupted command goes on where it was.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -23,12 +24,14 @@ ROOT = HERE.parent
 SHARED = ROOT.parent / "shared" / "data"
 STORES = Path("outputs") / "stores"
 REAL_DATA = ("star", "taubench")
+STOPPED = 3
+"""The exit code of a command that was interrupted."""
 #: The runs of `streams` that are kept with their journals for `autoanalyze replay`.
 ARCHIVED = {"data.count": 100, "seed": 1}
 
 
 def names() -> list[str]:
-    """All experiments, those of README's table of findings first."""
+    """All experiments, by name."""
     return sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
 
 
@@ -52,7 +55,7 @@ def import_real_data(folder: Path) -> None:
 
 def run(name: str, data: Path, *, quick: bool) -> bool:
     """One experiment; whether it succeeded, or there was nothing to run it on."""
-    book = [] if quick else [f"report.into={(HERE / name).relative_to(Path.cwd())}"]
+    book = [] if quick else [f"report.into=experiments/{name}"]
     if name == "real_data":
         import_real_data(data)
         stores = [str(path) for n in REAL_DATA if (path := STORES / f"{n}.duckdb").exists()]
@@ -64,7 +67,10 @@ def run(name: str, data: Path, *, quick: bool) -> bool:
         book.append(f"data.path={','.join(stores)}")
     form = [f"hydra.sweep.dir=outputs/experiments/quick/{name}", "quick=true"] if quick else []
     command = ["frontier"] if name == "frontier" else ["run", f"experiment={name}"]
-    done = autoanalyze(*command, *form, *book) == 0
+    code = autoanalyze(*command, *form, *book)
+    if code == STOPPED:
+        sys.exit(STOPPED)
+    done = code == 0
     if done and not quick:
         follow_up(name)
     return done
@@ -93,6 +99,8 @@ def main() -> None:
         "--data", type=Path, default=SHARED, help="folder of star.parquet and taubench.parquet"
     )
     arguments = parser.parse_args()
+    data = arguments.data.absolute()
+    os.chdir(ROOT)
     chosen = arguments.names or names()
     if unknown := sorted(set(chosen) - set(names())):
         parser.error(f"there is no experiment {unknown[0]!r}; there are {', '.join(names())}")
@@ -100,7 +108,7 @@ def main() -> None:
     for name in chosen:
         began = time.monotonic()
         print(f"\n== {name}", flush=True)
-        if not run(name, arguments.data, quick=arguments.quick):
+        if not run(name, data, quick=arguments.quick):
             failed.append(name)
         print(f"== {name} took {time.monotonic() - began:.0f} s", flush=True)
     print(f"\n{len(chosen)} experiments in {(time.monotonic() - started) / 60:.1f} min")

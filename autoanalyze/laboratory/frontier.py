@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ from autoanalyze.study.intervals import Estimate, shown
 from autoanalyze.study.measures import MEASURES
 from autoanalyze.study.paired import estimate
 from autoanalyze.study.panels import frontier, plain
-from autoanalyze.study.racing import Standing, frontier_of, standings, survivors
+from autoanalyze.study.racing import HELD, Standing, frontier_of, standings, survivors
 
 __all__ = ["Frontier"]
 
@@ -41,30 +41,41 @@ class Frontier(Report):
         self._target, self._confidence, self._confirming_from = target, confidence, confirming_from
 
     @cached_property
-    def race(self) -> pl.DataFrame:
-        """The runs that the race is decided by."""
-        return self.shown_results.filter(pl.col("seed") < self._confirming_from)
+    def measured(self) -> pl.DataFrame:
+        """All runs, of the first label field of the report, or the first there is."""
+        results = self.shown_results
+        return results if results.is_empty() else results.filter(pl.col("field") == results["field"][0])
 
     @cached_property
-    def field(self) -> list[Standing]:
+    def race(self) -> pl.DataFrame:
+        """The runs that the race is decided by."""
+        return self.before(self.measured)
+
+    def before(self, runs: pl.DataFrame) -> pl.DataFrame:
+        """Those of some runs whose seeds take part in the race."""
+        return runs if runs.is_empty() else runs.filter(pl.col("seed") < self._confirming_from)
+
+    @cached_property
+    def standings(self) -> list[Standing]:
         """How all settings stand."""
-        return standings(self.race, self.rows, confidence=self._confidence)
+        return [] if self.race.is_empty() else standings(self.race, self.rows, confidence=self._confidence)
 
     @cached_property
     def best(self) -> list[Standing]:
-        """The frontier, from the cheapest to the fastest, among the settings that were given all seeds."""
-        most = max(standing.seeds for standing in self.field)
-        return frontier_of([s for s in self.field if s.seeds == most], target=self._target)
+        """The frontier, from the cheapest to the fastest, among the settings that came to the last heat."""
+        most = max((standing.seeds for standing in self.standings), default=0)
+        return frontier_of([s for s in self.standings if 2 * s.seeds > most], target=self._target)
 
     @cached_property
     def alive(self) -> list[Standing]:
         """The settings that are worth more seeds."""
-        return survivors(self.field, target=self._target, confidence=self._confidence)
+        return survivors(self.standings, target=self._target, confidence=self._confidence)
 
-    def among(self, settings: Mapping[str, str], chosen: Sequence[Standing]) -> bool:
-        """Whether the setting of a point, its values written as on the command line, is among some."""
-        own = tuple(settings[row] for row in self.rows)
-        return own in {tuple(written(value) for value in standing.setting) for standing in chosen}
+    def jobs_of(self, chosen: Sequence[Standing]) -> set[int]:
+        """The jobs that worked on the points of some settings."""
+        settings = {standing.setting for standing in chosen}
+        own = {outcome.job: tuple(outcome.settings.get(row) for row in self.rows) for outcome in self._ended}
+        return {job for job, setting in own.items() if setting in settings}
 
     def table(self, told: Callable[[Estimate, int], str] = shown) -> tuple[list[str], list[list[str]]]:
         """A row per setting, those on the frontier first, then by time."""
@@ -73,7 +84,7 @@ class Frontier(Report):
         headings = ["", *names, "seeds", *titles, "on fresh seeds"]
         order = [
             *self.best,
-            *sorted((s for s in self.field if s not in self.best), key=lambda s: s.mean_seconds),
+            *sorted((s for s in self.standings if s not in self.best), key=lambda s: s.mean_seconds),
         ]
         cells = []
         for standing in order:
@@ -81,7 +92,7 @@ class Frontier(Report):
             means = [told(estimate(runs, m), MEASURES[m].digits) for m in MEASURED]
             values = ["-" if value is None else str(value) for value in standing.setting]
             cells.append(
-                [self.verdict(standing), *values, str(standing.seeds), *means, self.confirmed(standing, told)]
+                [self.verdict(standing), *values, str(standing.seeds), *means, self.confirmed(standing)]
             )
         return headings, cells
 
@@ -97,13 +108,14 @@ class Frontier(Report):
             return "may miss it"
         return "holds it" if standing in self.alive else "beaten"
 
-    def confirmed(self, standing: Standing, told: Callable[[Estimate, int], str]) -> str:
-        """Consistency and guard of a setting on seeds that took no part in the race."""
-        fresh = self.shown_results.filter(pl.col("seed") >= self._confirming_from)
-        runs = self.runs_of(standing, fresh)
-        if runs.is_empty():
+    def confirmed(self, standing: Standing) -> str:
+        """What a setting surely holds on seeds that took no part in the race."""
+        fresh = self.runs_of(standing, self.measured.filter(pl.col("seed") >= self._confirming_from))
+        if fresh.is_empty():
             return "-"
-        return " / ".join(told(estimate(runs, measure), 3) for measure in ("consistency", "precision"))
+        (again,) = standings(fresh, self.rows, confidence=self._confidence)
+        lows = " and ".join(f"{again.low[measure]:.3f}" for measure in HELD)
+        return f"{'holds' if again.holds(self._target) else 'may miss'}: at least {lows}"
 
     def runs_of(self, standing: Standing, frame: pl.DataFrame) -> pl.DataFrame:
         """The runs of one setting."""
@@ -124,11 +136,10 @@ class Frontier(Report):
                 f"No setting holds consistency and guard >= {self._target} at {self._confidence:.0%} "
                 "confidence: lower the target, or race others"
             )
-        cheapest, fastest = self.best[0], self.best[-1]
-        return (
-            f"Cheapest that holds {self._target}: {self.named(cheapest)} ({cheapest.mean_cost:.4f} USD per "
-            f"1,000 sessions, {cheapest.mean_seconds:.1f} s). Fastest: {self.named(fastest)} "
-            f"({fastest.mean_seconds:.1f} s, {fastest.mean_cost:.4f} USD)."
+        return " ".join(
+            f"{name}: {self.named(standing)} ({standing.mean_seconds:.1f} s, {standing.mean_cost:.4f} USD "
+            f"per 1,000 sessions; with fresh seeds it {self.confirmed(standing)})."
+            for name, standing in (("Cheapest", self.best[0]), ("Fastest", self.best[-1]))
         )
 
     def named(self, standing: Standing) -> str:
@@ -140,11 +151,18 @@ class Frontier(Report):
         """The table as Markdown, with the answer below it."""
         return f"{super().markdown()}\n{self.conclusion()}\n"
 
-    def figure(self) -> Figure:
+    def figure(self) -> Figure | None:
         """Time against consistency, coloured by cost."""
-        best = [standing.setting for standing in self.best]
-        told = {"title": self._config.question, "note": self.measured_on()}
-        return frontier(self.race, rows=self.rows, best=best, **told)
+        if self.race.is_empty():
+            return None
+        return frontier(
+            self.race,
+            rows=self.rows,
+            best=[standing.setting for standing in self.best],
+            target=self._target,
+            title=self._config.question,
+            note=self.measured_on(self.race),
+        )
 
 
 def written(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from autoanalyze.build import build_analysis
 from autoanalyze.composition import from_hydra
 from autoanalyze.config import AROUND, Config
-from autoanalyze.errors import CancelledRunError
+from autoanalyze.errors import CancelledRunError, RunFolderError
 from autoanalyze.evaluation import run_detection
 from autoanalyze.identity import point_folder
 from autoanalyze.run_folder import RunFolder
@@ -29,7 +28,6 @@ OUTCOMES = ".points"
 any number of machines can write at once."""
 
 LOG = logging.getLogger(__name__)
-POLL_SECONDS = 0.5
 NO_SETTINGS = frozenset({"field", "experiment", *AROUND} - {"case"})
 
 
@@ -140,12 +138,12 @@ def work_on(config: Config, folder: Path) -> str:
     """
     run_folder = RunFolder(folder)
     if (folder / "progress.json").exists():
-        while run_folder.busy:
-            time.sleep(POLL_SECONDS)
-        if run_folder.status() == "done":
+        run_folder.wait_until_free()
+        if finished(folder):
             return "kept"
-        if "config" not in unfinished(folder):
-            # It failed, or was killed, before it had done anything.
+        record = begun(folder)
+        if record.get("status") == "done" or "config" not in record:
+            # Its files are gone, or it ended before it had done anything: its journal says what was answered.
             (folder / "run.json").unlink(missing_ok=True)
     if config.data.source == "labels":
         (folder / "run.json").unlink(missing_ok=True)
@@ -161,8 +159,22 @@ def work_on(config: Config, folder: Path) -> str:
     return "done"
 
 
-def unfinished(folder: Path) -> dict[str, Any]:
-    """The record of a run that did not finish; empty if it had not written any."""
+def finished(folder: Path) -> bool:
+    """Whether a folder holds a whole, finished run.
+
+    Raises RunFolderError for one whose merges were reviewed: its labels are no longer those of the run.
+    """
+    try:
+        run = load_run(folder)
+    except RunFolderError:
+        return False
+    if run.merges["review"].null_count() < len(run.merges):
+        raise RunFolderError(f"the merges of {folder} were reviewed since: move it elsewhere to run it anew")
+    return True
+
+
+def begun(folder: Path) -> dict[str, Any]:
+    """The record that a run wrote; empty if there is none that can be read."""
     try:
         record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

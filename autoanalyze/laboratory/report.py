@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from autoanalyze.provenance import PACKAGES, git_state
 from autoanalyze.report_config import ReportConfig
 from autoanalyze.study.intervals import Estimate, shown, shown_briefly
 from autoanalyze.study.measures import MEASURES
-from autoanalyze.study.paired import against_baseline, estimate
+from autoanalyze.study.paired import against_baseline, estimate, tells_apart
 from autoanalyze.study.panels import curves, plain, rungs
 
 __all__ = ["Report"]
@@ -43,23 +44,33 @@ class Report:
     def __init__(self, config: ReportConfig, ended: Sequence[Outcome]) -> None:
         self._config = config
         self._ended = [outcome for outcome in ended if outcome.status != "failed"]
+        self._failed = len(ended) - len(self._ended)
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """The settings that points were given, but for the seed."""
+        names = dict.fromkeys(key for outcome in self._ended for key in outcome.settings)
+        return [name for name in names if name != "seed"]
 
     @cached_property
     def results(self) -> pl.DataFrame:
         """A row per run and label field: settings, seed, field, and every measure."""
-        rows = [{**outcome.settings, **row} for outcome in self._ended for row in outcome.rows]
+        # A point that was asked for twice is one run.
+        distinct = {outcome.folder: outcome for outcome in self._ended}.values()
+        rows = [{**outcome.settings, **row} for outcome in distinct for row in outcome.rows]
         frame = pl.DataFrame(rows, infer_schema_length=None)
         if frame.is_empty() or self._config.baseline is None:
             return frame
-        return against_baseline(frame, self._config.baseline, self._config.paired_by)
+        return against_baseline(frame, self._config.baseline, self._config.paired_by, self.settings)
 
     @cached_property
     def rows(self) -> list[str]:
-        """The settings that tell rows of the table apart."""
-        if self._config.rows:
-            return self._config.rows
-        swept = [key for key in self._ended[0].settings if key != "seed"] if self._ended else []
-        return [key for key in swept if self.results[key].n_unique() > 1]
+        """The settings that tell rows of the table apart: those of the report, and what else was swept."""
+        rows = list(self._config.rows)
+        for setting in self.settings:
+            if setting not in rows and tells_apart(self.results, rows, setting):
+                rows.append(setting)
+        return rows
 
     @cached_property
     def measures(self) -> list[str]:
@@ -73,6 +84,8 @@ class Report:
     @cached_property
     def shown_results(self) -> pl.DataFrame:
         """The results of the label fields that the report names; all if there are none of these."""
+        if self.results.is_empty():
+            return self.results
         chosen = self.results.filter(pl.col("field").is_in(self._config.fields))
         return self.results if chosen.is_empty() else chosen
 
@@ -113,30 +126,34 @@ class Report:
 
     def figure(self) -> Figure | None:
         """The measures over the settings; null where there is nothing to tell apart."""
-        frame, wanted = self.shown_results, self._config.figure or self._config.measures
-        measures = [measure for measure in wanted if measure in self.measures or measure in frame.columns]
-        across, told = self._config.across, {"title": self._config.question, "note": self.measured_on()}
-        if across is not None and frame[across].dtype.is_numeric():
-            return curves(
-                frame,
-                measures,
-                across=across,
-                lines=self._config.lines,
-                logarithmic=self._config.logarithmic,
-                **told,
-            )
-        rows = across or next((key for key in self.rows if key != self._config.lines), None)
-        if rows is None:
+        config, frame = self._config, self.shown_results
+        across, lines = config.across, config.lines
+        if lines is None and frame["field"].n_unique() > 1:
+            lines = "field"
+        if "field" not in (across, lines):
+            frame = frame.filter(pl.col("field").eq_missing(frame["field"][0]))
+        if config.baseline is not None and "case" not in (across, lines, self.rows[0] if self.rows else None):
+            # Its runs stand for no value of the settings that are drawn: they are what 1 means.
+            frame = frame.filter(pl.col("case") != config.baseline)
+        measures = [measure for measure in config.figure or config.measures if measure in self.measures]
+        told = {"title": config.question, "note": self.measured_on(frame)}
+        if across is not None and frame[across].dtype.is_numeric() and not frame[across].null_count():
+            return curves(frame, measures, across=across, lines=lines, logarithmic=config.logarithmic, **told)
+        rows = across or next((key for key in self.rows if key != lines), None)
+        if rows is None or not measures:
             return None
-        return rungs(frame, measures, rows=rows, lines=self._config.lines, **told)
+        return rungs(frame, measures, rows=rows, lines=lines, **told)
 
-    def measured_on(self) -> str:
-        """What the figures were measured on, in a line."""
+    def measured_on(self, frame: pl.DataFrame) -> str:
+        """What the runs of a figure were measured on, in a line."""
         models = sorted({outcome.model for outcome in self._ended if outcome.model})
         simulated = all((outcome.endpoint or "").startswith("simulated") for outcome in self._ended)
-        seeds = self.shown_results["seed"].n_unique()
         named = ", ".join(models) if len(models) <= 3 else f"{len(models)} models"
-        return f"{'simulated ' if simulated else ''}{named}; {seeds} seeds; means with 95 % intervals"
+        fields = ", ".join(str(name).replace("_", " ") for name in frame["field"].unique(maintain_order=True))
+        seeds = frame["seed"].n_unique()
+        return (
+            f"{fields}; {'simulated ' if simulated else ''}{named}; {seeds} seeds; means with 95 % intervals"
+        )
 
     def write(self, into: Path, *, seconds: float) -> None:
         """Write results.parquet, table.md, figure.png, provenance.json, and the table of a README."""
@@ -157,12 +174,13 @@ class Report:
         kept = sum(outcome.status == "kept" for outcome in self._ended)
         return {
             "question": self._config.question,
-            "command": " ".join(["autoanalyze", *sys.argv[1:]]),
+            "command": shlex.join(["autoanalyze", *sys.argv[1:]]),
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
             "git": git_state(),
             "code": code_digest(),
             "runs": len(self._ended),
             "runs_kept": kept,
+            "runs_failed": self._failed,
             "seconds": round(seconds, 1),
             "cores": os.cpu_count(),
             "python": platform.python_version(),
@@ -176,6 +194,7 @@ class Report:
         git = told["git"] or {}
         commit = f"{git.get('commit') or 'unknown'}"[:10] + (" and changes" if git.get("dirty") else "")
         kept = f", {told['runs_kept']:,} of them there already" if told["runs_kept"] else ""
+        kept += f", **{told['runs_failed']:,} more failed**" if told["runs_failed"] else ""
         block = (
             f"`{told['command']}`: {told['runs']:,} runs in {told['seconds'] / 60:.1f} min on "
             f"{told['cores']} cores{kept}, commit {commit}. Means over seeds with 95 % intervals (Student's "

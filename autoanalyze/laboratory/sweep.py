@@ -25,8 +25,10 @@ from autoanalyze.build import build_plan
 from autoanalyze.config import Config
 from autoanalyze.consent import ask_before_spending
 from autoanalyze.errors import SweepError
+from autoanalyze.identity import code_digest
 from autoanalyze.laboratory.points import OUTCOMES, Outcome, outcomes
 from autoanalyze.laboratory.report import Report
+from autoanalyze.provenance import git_state
 from autoanalyze.report_config import ReportConfig
 from autoanalyze.run_folder import RunFolder, shown
 
@@ -57,6 +59,8 @@ class Sweep:
     def __enter__(self) -> Sweep:
         """Take the folder. Raises RunFolderError if another sweep is working in it."""
         self._stack.enter_context(RunFolder(self.folder).locked())
+        # Asked now, and remembered: what is edited while points are worked on is not what they came from.
+        git_state(), code_digest()
         shutil.rmtree(self.folder / OUTCOMES, ignore_errors=True)
         self._bar = self._stack.enter_context(_Bar(self.folder))
         return self
@@ -120,15 +124,15 @@ def failure(failed: Sequence[Outcome]) -> str:
     return "\n".join([head, *lines, *more])
 
 
-def confirmed(distinct: Sequence[Config], points: int) -> None:
+def confirmed(distinct: Sequence[Config], runs: int) -> None:
     """Ask before a sweep of live runs that may cost more than `confirm_above_usd` together."""
     live = [config for config in distinct if config.endpoint != "simulated"]
     if not live:
         return
     each = [min(build_plan(c).cost_upper_usd, c.budget_usd or float("inf")) for c in live]
-    most = sum(each) / len(live) * points * len(live) / len(distinct)
+    most = sum(each) / len(distinct) * runs
     limit = max(config.confirm_above_usd for config in live)
-    ask_before_spending(most, limit, f"These {points:,} runs together")
+    ask_before_spending(most, limit, f"These {runs:,} runs together")
 
 
 class _Bar:

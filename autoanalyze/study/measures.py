@@ -60,6 +60,7 @@ MEASURES = {
     "failed_calls": Measure("calls that failed", "count", 1),
     "asked_again": Measure("sessions asked about again", "share", 4),
     "unresolved": Measure("unresolved sessions", "share", 4),
+    "shortened": Measure("sessions shortened to fit", "share", 3),
     "prompt_tokens": Measure("prompt tokens per session", "tokens", 0),
     "completion_tokens": Measure("completion tokens per session", "tokens", 0),
     "cached_share": Measure("prompt tokens cached", "share", 2),
@@ -82,6 +83,10 @@ def rows_of(run: Run) -> Iterator[dict[str, Any]]:
         return
     shared = whole_run(run)
     record = run.record
+    if not record[
+        "metrics"
+    ]:  # nothing is known to be right: time, cost and trouble are measured all the same
+        yield {"field": None, **dict.fromkeys((*SCORES, "concepts")), **shared}
     for field, metrics in record["metrics"].items():
         yield {
             "field": field,
@@ -112,6 +117,7 @@ def whole_run(run: Run) -> dict[str, Any]:
         "failed_calls": record["failed_calls"],
         "asked_again": run.sessions.select((pl.col("attempts") > 1).mean()).item(),
         "unresolved": record["sessions"]["unresolved"] / sessions,
+        "shortened": record["sessions"]["shortened"] / sessions,
         "prompt_tokens": tokens["prompt"] / sessions,
         "completion_tokens": tokens["completion"] / sessions,
         "cached_share": tokens["cached"] / tokens["prompt"] if tokens["prompt"] else None,

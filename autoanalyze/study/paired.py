@@ -12,21 +12,33 @@ import polars as pl
 
 from autoanalyze.study.intervals import Estimate, paired_interval
 
-__all__ = ["against_baseline", "difference", "estimate", "estimates"]
+__all__ = ["against_baseline", "difference", "estimate", "estimates", "tells_apart"]
 
 
-def against_baseline(results: pl.DataFrame, baseline: str, paired_by: Sequence[str]) -> pl.DataFrame:
+def against_baseline(
+    results: pl.DataFrame, baseline: str, paired_by: Sequence[str], settings: Sequence[str] = ()
+) -> pl.DataFrame:
     """`results` with speedup, time_saved, consistency_ratio and cost_ratio over the runs of one case.
 
-    A run is compared with the run of that case that has the same seed, field and `paired_by`; where there
-    is none, the four are null.
+    A run is compared with the run of that case that has the same seed, field and `paired_by`, and the same
+    value of each of `settings` in which the runs of that case differ; where there is none, the four are
+    null.
     """
     keys = ["seed", "field", *paired_by]
+    base = results.filter(case=baseline)
+    for setting in settings:
+        if setting not in keys and tells_apart(base, keys, setting):
+            keys.append(setting)
     compared = ("model_seconds", "consistency", "cost_per_1000")
-    theirs = results.filter(case=baseline).select(
-        *keys, *(pl.col(name).alias(f"{name}_baseline") for name in compared)
+    theirs = base.select(*keys, *(pl.col(name).alias(f"{name}_baseline") for name in compared))
+    together = results.join(
+        theirs.unique(keys, keep="first", maintain_order=True),
+        on=keys,
+        how="left",
+        maintain_order="left",
+        nulls_equal=True,
+        validate="m:1",
     )
-    together = results.join(theirs, on=keys, how="left", maintain_order="left", nulls_equal=True)
     speedup = pl.col("model_seconds_baseline") / pl.col("model_seconds")
     return together.with_columns(
         speedup.alias("speedup"),
@@ -34,6 +46,14 @@ def against_baseline(results: pl.DataFrame, baseline: str, paired_by: Sequence[s
         (pl.col("consistency") / pl.col("consistency_baseline")).alias("consistency_ratio"),
         (pl.col("cost_per_1000") / pl.col("cost_per_1000_baseline")).alias("cost_ratio"),
     ).drop(f"{name}_baseline" for name in compared)
+
+
+def tells_apart(results: pl.DataFrame, by: Sequence[str], setting: str) -> bool:
+    """Whether rows that are alike in `by` differ in a setting."""
+    if not by:
+        return results[setting].n_unique() > 1
+    groups = results.group_by(by).agg(pl.col(setting).n_unique().alias("values"))
+    return bool((groups["values"] > 1).any())
 
 
 def estimate(results: pl.DataFrame, measure: str) -> Estimate:

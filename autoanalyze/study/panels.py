@@ -54,7 +54,7 @@ def curves(
         name_axis(panels[-1], across, places, logarithmic)
         head(figure, title, note)
         if lines is not None:
-            handles, labels = panels[0].get_legend_handles_labels()
+            handles, labels = unique_handles(panels)
             figure.legend(handles, labels, title=plain(lines), loc="outside right upper", frameon=False)
     return figure
 
@@ -106,6 +106,7 @@ def frontier(
     *,
     rows: Sequence[str],
     best: Sequence[tuple[Any, ...]],
+    target: float = 0.95,
     title: str = "",
     note: str = "",
 ) -> Figure:
@@ -157,7 +158,7 @@ def frontier(
             panel.annotate(
                 str(number), (x, y), xytext=(0, 11), textcoords="offset points", ha="center", color=VERMILLION
             )
-        panel.axhline(0.95, color=GREY, linestyle="--", linewidth=1, label="target 95 %")
+        panel.axhline(target, color=GREY, linestyle="--", linewidth=1, label=f"target {target:g}")
         panel.set_xscale("log")
         panel.set_xlabel(MEASURES["model_seconds"].label)
         panel.set_ylabel(MEASURES["consistency"].label)
@@ -178,7 +179,7 @@ def draw_line(
 ) -> None:
     """One line of a panel, with an interval at each of its points."""
     ordered = sorted(part.iter_rows(named=True), key=lambda row: places[row[across]])
-    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
     xs, ys = [places[row[across]] for row in ordered], [row["value"] for row in ordered]
     panel.plot(xs, ys, color=colour, marker=marker, markersize=5, linewidth=1.4, label=name)
     known = [row for row in ordered if row["low"] is not None]
@@ -194,7 +195,7 @@ def draw_line(
 
 def mark(panel: Axes, row: dict[str, Any], place: float, number: int, name: str) -> None:
     """A mean with its interval, on a rung of its own."""
-    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
     reach = arms(Estimate(row["value"], row["low"], row["high"]))
     panel.errorbar(
         row["value"],
@@ -236,7 +237,7 @@ def finish_panel(panel: Axes, measure: str) -> None:
     panel.set_ylabel(shown.label.replace(", ", ",\n", 1), fontsize=9)
     panel.grid(axis="y", alpha=0.3)
     low, high = panel.get_ylim()
-    if np.isfinite([low, high]).all() and low < 0 <= high and measure != "difference":
+    if np.isfinite([low, high]).all() and low < 0 <= high:
         panel.set_ylim(bottom=0)
 
 

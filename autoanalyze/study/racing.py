@@ -59,7 +59,9 @@ def standings(results: pl.DataFrame, rows: Sequence[str], *, confidence: float) 
     """How each setting stands, in order of appearance; bounds by Student's t, each at `confidence`."""
     found = []
     for setting, group in results.group_by(rows, maintain_order=True):
-        bounds = {measure: bounds_of(group[measure].to_numpy(), confidence) for measure in HELD}
+        bounds = {
+            measure: bounds_of(group[measure].cast(pl.Float64).to_numpy(), confidence) for measure in HELD
+        }
         seeds = group["seed"].to_list()
         found.append(
             Standing(
@@ -75,7 +77,13 @@ def standings(results: pl.DataFrame, rows: Sequence[str], *, confidence: float) 
 
 
 def bounds_of(values: Values, confidence: float) -> tuple[float, float]:
-    """The one-sided lower and upper bound of a mean; infinite for fewer than two values."""
+    """The one-sided lower and upper bound of a mean; infinite for fewer than two values.
+
+    Where nothing could be measured, nothing is held: both are minus infinity.
+    """
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return -np.inf, -np.inf
     if len(values) < 2:
         return -np.inf, np.inf
     mean, error = float(np.mean(values)), float(stats.sem(values))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,23 +39,26 @@ class DaskLauncher(Launcher):
         # Workers have working folders of their own; what they share is this path.
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(Path(str(self.config.hydra.sweep.dir)).absolute())
-        with connected(self.address, workers=self.workers, setting="hydra.launcher.address") as client:
+        with ExitStack() as stack:
+            client = connected(self.address, workers=self.workers, setting="hydra.launcher.address")
+            if client.cluster is not None:
+                stack.callback(client.cluster.close)
+            stack.enter_context(client)
             # Sent with each point: what is kept on workers is lost with them.
-            shared = (self.hydra_context, self.config, self.task_function, Singleton.get_state())
+            shared = (self.hydra_context, self.config, self.task_function, Singleton.get_state(), Path.cwd())
             points = [
                 client.submit(work_on_point, initial_job_idx + number, list(overrides), shared, pure=False)
                 for number, overrides in enumerate(job_overrides)
             ]
             client.gather(points, errors="skip")
-            ended = [ending(point) for point in points]
-            if self.address is None:
-                client.cluster.close()
-        return ended
+            return [ending(point) for point in points]
 
 
 def work_on_point(number: int, overrides: Sequence[str], shared: tuple[Any, ...]) -> JobReturn:
     """One point, in a worker, as Hydra's own launchers do it."""
-    hydra_context, config, task_function, state = shared
+    hydra_context, config, task_function, state, folder = shared
+    if folder.is_dir():  # relative paths of the configuration mean what they mean where the sweep was started
+        os.chdir(folder)
     setup_globals()
     Singleton.set_state(state)
     composed = hydra_context.config_loader.load_sweep_config(config, list(overrides))

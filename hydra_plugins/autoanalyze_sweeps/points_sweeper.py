@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -20,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from autoanalyze.composition import from_hydra, suggestion
 from autoanalyze.config import Config
-from autoanalyze.errors import CancelledRunError, ConfigurationError, SweepError
+from autoanalyze.errors import CancelledRunError, ConfigurationError
 from autoanalyze.report_config import ReportConfig
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class PointsSweeper(Sweeper):
     """All combinations of `params`, for each of `cases`.
 
     `params` maps settings to Hydra's lists (`1,2,4`, `range(1,21)`); `cases` maps names to overrides, which
-    stand before those of `params` and may be lists themselves; `quick` replaces some of `params` when
-    `quick=true`. Up to `bundle` points that differ in their seed alone go to one job. What the command line
+    stand before those of `params` and may be lists themselves; `quick` stands before both when `quick=true`.
+    Up to `bundle` points that differ in their seed alone go to one job. What the command line
     says of a setting stands before all of them, and `case=...` there chooses among the cases.
     """
 
@@ -56,6 +57,7 @@ class PointsSweeper(Sweeper):
         self.cases = {str(name): list(overrides) for name, overrides in (cases or {}).items()}
         self.quick = dict(quick or {})
         self.jobs = 0
+        self.points_of_jobs: dict[int, Point] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's call before the sweep."""
@@ -70,13 +72,17 @@ class PointsSweeper(Sweeper):
         from autoanalyze.laboratory.sweep import Sweep, confirmed
 
         points = self.points(arguments)
-        confirmed(self.composed(points), len(points))
+        confirmed(self.composed(points), self.most_runs(points))
         folder = Path(str(self.config.hydra.sweep.dir))
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         report = cast("ReportConfig", OmegaConf.to_object(self.config.report))
         with Sweep(folder, report) as sweep:
             return sweep.conclude(self.run(points, sweep))
+
+    def most_runs(self, points: Sequence[Point]) -> int:
+        """How many runs the points may be in the end."""
+        return len(points)
 
     def run(self, points: Sequence[Point], sweep: Sweep) -> Report:
         """Have all points worked on, and say what came out."""
@@ -88,10 +94,11 @@ class PointsSweeper(Sweeper):
     def work(self, points: Sequence[Point], sweep: Sweep) -> None:
         """Have the launcher work on points, after those that it has worked on before.
 
-        Raises CancelledRunError when a person interrupts it, and SweepError when the launcher gives up.
+        Raises CancelledRunError when a person interrupts it.
         """
         sweep.expect(len(points))
         jobs = bundled(points, self.bundle)
+        self.points_of_jobs |= {self.jobs + number: without_seed(job) for number, job in enumerate(jobs)}
         first, self.jobs = self.jobs, self.jobs + len(jobs)
         # Workers side by side: threads of their own would only get in each other's way.
         os.environ.setdefault("POLARS_MAX_THREADS", "1")
@@ -103,23 +110,23 @@ class PointsSweeper(Sweeper):
                 "start it again to go on"
             ) from None
         except BrokenProcessPool as error:
-            raise SweepError(
-                f"a worker died ({error}); {len(sweep.outcomes):,} of {sweep.expected:,} points have ended "
-                "and are kept; start the same sweep again to go on"
-            ) from None
+            # joblib gives up with the first worker that dies: what is there is reported, the rest has failed.
+            for number, job in enumerate(jobs, start=first):
+                sweep.lost(number, job, error)
+            return
         for number, (job, result) in enumerate(zip(jobs, ended, strict=True), start=first):
             if result.status != JobStatus.COMPLETED:
                 sweep.lost(number, job, result._return_value)
 
     def points(self, arguments: Sequence[str]) -> list[Point]:
         """The points, case by case, in the order of the settings' values."""
-        params = {**self.params, **(self.quick if self.config.quick else {})}
-        given = self.parsed(arguments)
+        quick = self.quick if self.config.quick else {}
+        given = {**self.parsed(f"{key}={value}" for key, value in quick.items()), **self.parsed(arguments)}
         chosen = self.chosen_cases(given.pop("case", None))
         points: list[Point] = []
         for name, overrides in chosen.items():
             case = {} if name is None else {"case": [f"case={quoted(name)}"]}
-            swept = self.parsed(f"{key}={value}" for key, value in params.items())
+            swept = self.parsed(f"{key}={value}" for key, value in self.params.items())
             everything = {**case, **swept, **self.parsed(overrides), **given}
             points += itertools.product(*everything.values())
         return points
@@ -138,7 +145,7 @@ class PointsSweeper(Sweeper):
             return {None: []}
         if given is None:
             return {name: self.cases[name] for name in self.cases}
-        names = [override.partition("=")[2].strip("'\"") for override in given]
+        names = [unquoted(override.partition("=")[2]) for override in given]
         for name in names:
             if name not in self.cases:
                 raise ConfigurationError(
@@ -149,7 +156,7 @@ class PointsSweeper(Sweeper):
 
     def composed(self, points: Sequence[Point]) -> list[Config]:
         """The configurations of the points, each once for all its seeds: mistakes are said at once."""
-        distinct = {tuple(o for o in point if not o.startswith("seed=")): point for point in points}
+        distinct = {without_seed(point): point for point in points}
         loader = self.hydra_context.config_loader
         found = []
         for point in distinct.values():
@@ -164,8 +171,9 @@ def bundled(points: Sequence[Point], largest: int) -> list[Point]:
     """Jobs: points that differ in their seed alone become one, with up to `largest` seeds."""
     seeds: dict[Point, list[str]] = {}
     for point in points:
-        without = tuple(override for override in point if not override.startswith("seed="))
-        seeds.setdefault(without, []).extend(o.partition("=")[2] for o in point if o.startswith("seed="))
+        seeds.setdefault(without_seed(point), []).extend(
+            o.partition("=")[2] for o in point if o.startswith("seed=")
+        )
     jobs: list[Point] = []
     for setting, own in seeds.items():
         for start in range(0, len(own), largest):
@@ -178,6 +186,11 @@ def bundled(points: Sequence[Point], largest: int) -> list[Point]:
     return jobs
 
 
+def without_seed(point: Point) -> Point:
+    """The overrides of a point that all its seeds share."""
+    return tuple(override for override in point if not override.startswith(("seed=", "seeds=")))
+
+
 def values_of(override: Override) -> list[str]:
     """An override for each value of a list, or the override itself."""
     key = override.get_key_element()
@@ -188,6 +201,11 @@ def values_of(override: Override) -> list[str]:
             f"{override.input_line}: give a list of values (a,b,c or range(1,21)), not an interval"
         )
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+def unquoted(value: str) -> str:
+    """A name that was given as a value of an override, without quotes and escapes."""
+    return re.sub(r"\\(.)", r"\1", value.strip("'\""))
 
 
 def quoted(name: str) -> str:

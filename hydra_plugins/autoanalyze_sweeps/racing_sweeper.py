@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hydra_plugins.autoanalyze_sweeps.points_sweeper import Point, PointsSweeper
+from hydra_plugins.autoanalyze_sweeps.points_sweeper import Point, PointsSweeper, without_seed
 
 if TYPE_CHECKING:
     from autoanalyze.laboratory.frontier import Frontier
     from autoanalyze.laboratory.report import Report
     from autoanalyze.laboratory.sweep import Sweep
+    from autoanalyze.study.racing import Standing
 
 CONFIRMING_SEEDS_FROM = 1_001
 """Seeds that take no part in the race."""
@@ -40,19 +41,29 @@ class RacingSweeper(PointsSweeper):
         self.heats, self.confirmation = sorted(heats), confirmation
         self.target, self.confidence = target, confidence
 
+    def most_runs(self, points: Sequence[Point]) -> int:
+        """As many as if no setting dropped out and all of them won."""
+        return len(points) * (self.heats[-1] + self.confirmation)
+
     def run(self, points: Sequence[Point], sweep: Sweep) -> Report:
         """Race, run the winners with fresh seeds, and report the frontier."""
         heats, confirmation = ([2, 3], 2) if self.config.quick else (self.heats, self.confirmation)
-        alive, first = list(points), 1
+        # The race chooses the seeds, whatever the command line says of `seed`.
+        alive, first = list(dict.fromkeys(map(without_seed, points))), 1
         for last in heats:
             self.work(seeded(alive, first, last), sweep)
             frontier = self.frontier(sweep)
-            alive = [point for point in alive if frontier.among(setting_of(point), frontier.alive)]
+            alive = self.those(alive, frontier.alive, frontier)
             first = last + 1
-        winners = [point for point in points if frontier.among(setting_of(point), frontier.best)]
         fresh = (CONFIRMING_SEEDS_FROM, CONFIRMING_SEEDS_FROM + confirmation - 1)
-        self.work(seeded(winners, *fresh), sweep)
+        self.work(seeded(self.those(alive, frontier.best, frontier), *fresh), sweep)
         return self.frontier(sweep)
+
+    def those(self, points: Sequence[Point], chosen: Sequence[Standing], frontier: Frontier) -> list[Point]:
+        """The points whose setting is among some."""
+        jobs = frontier.jobs_of(chosen)
+        wanted = {self.points_of_jobs[job] for job in jobs}
+        return [point for point in points if point in wanted]
 
     def frontier(self, sweep: Sweep) -> Frontier:
         """How the race stands."""
@@ -70,8 +81,3 @@ class RacingSweeper(PointsSweeper):
 def seeded(points: Sequence[Point], first: int, last: int) -> list[Point]:
     """The points with each of some seeds."""
     return [(*point, f"seed={seed}") for point in points for seed in range(first, last + 1)]
-
-
-def setting_of(point: Point) -> dict[str, str]:
-    """The values of a point by key, as text."""
-    return {key: value.strip("'") for key, _, value in (override.partition("=") for override in point)}

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from autoanalyze.cli import main
+from autoanalyze.identity import point_folder
 from autoanalyze.laboratory.points import outcomes
 from autoanalyze.study.runs import load_run
 
@@ -202,3 +203,74 @@ def test_live_sweep_asks_for_its_whole_cost(
     assert sweep(*live) == 2
     assert "These 3 runs together may cost up to" in capsys.readouterr().err
     assert not Path("sweep").exists()
+
+
+def test_what_else_is_swept_is_no_average(sweep: Command) -> None:
+    """A setting that the report does not name tells rows of the table apart all the same, and a baseline
+    that was run twice is paired by it."""
+    experiment = ("run", "experiment=discovery", "quick=true", HERE, *SMALL, "hydra/launcher=basic")
+    assert sweep("case=adaptive,sequential", "seed=1,2", "noise.reuse=0.9,0.5", first=experiment) == 0
+    results = pl.read_parquet("sweep/results.parquet")
+    assert len(results) == 2 * 2 * 2 * 3
+    assert results.filter(case="sequential")["speedup"].unique().to_list() == [1.0]
+    assert "| sequential | 0.5 | 2 |" in Path("sweep/table.md").read_text()
+
+
+def test_a_point_that_is_asked_for_twice_is_one_run(sweep: Command) -> None:
+    """Neither the table nor its intervals know it twice."""
+    assert sweep("seed=1,1,2") == 0
+    assert pl.read_parquet("sweep/results.parquet").filter(field="general_intent")["seed"].to_list() == [1, 2]
+
+
+def test_a_finished_run_whose_files_are_gone_is_made_again(sweep: Command) -> None:
+    """A damaged point is not kept for ever."""
+    assert sweep("seed=1") == 0
+    (outcome,) = outcomes(Path("sweep"))
+    whole = (Path(outcome.folder) / "sessions.parquet").read_bytes()
+    for name in ("calls.jsonl", "sessions.parquet"):
+        (Path(outcome.folder) / name).unlink()
+    assert sweep("seed=1") == 0
+    assert statuses() == ["done"]
+    assert (Path(outcome.folder) / "sessions.parquet").read_bytes() == whole
+
+
+def test_a_reviewed_run_is_not_taken_for_its_configuration(
+    sweep: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Someone undid a merge in it: its labels are no longer what its settings give."""
+    assert sweep("seed=1", "data.count=60") == 0
+    (outcome,) = outcomes(Path("sweep"))
+    assert sweep(outcome.folder, "--undo", "1", first=("merges",)) == 0
+    assert sweep("seed=1", "data.count=60") == 1
+    assert "reviewed since" in capsys.readouterr().err
+
+
+def test_earlier_runs_and_addresses_make_other_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a configuration only names is part of what it does."""
+    record = tmp_path / "run" / "run.json"
+    record.parent.mkdir()
+    record.write_text("{}")
+    carrying = {"vocabulary": {"from_run": str(record.parent)}, "endpoint": "openai"}
+    names = {point_folder(carrying, [])}
+    record.write_text('{"other": 1}')
+    names.add(point_folder(carrying, []))
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere/v1")
+    names.add(point_folder(carrying, []))
+    assert len(names) == 3
+
+
+def test_folder_names_fit_any_file_system() -> None:
+    """However long the settings are, and in whatever script."""
+    assert len(point_folder({}, [f"context={'é漢' * 200}"]).encode()) <= 255
+
+
+def test_cases_may_have_any_name(sweep: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Percent signs and apostrophes are no trouble."""
+    basic = ("quick=true", "hydra/launcher=basic", "seed=1")
+    experiment = ("run", "experiment=discovery", HERE, *SMALL, *basic)
+    assert sweep("case=5 %", first=experiment) == 0
+    assert sweep('case="design\'s bounds"', first=experiment) == 0
+    assert sweep("case=design's bounds", first=experiment) == 2
+    assert "in quotes" in capsys.readouterr().err

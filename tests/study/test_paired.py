@@ -69,3 +69,17 @@ def test_difference_pairs_runs_by_seed() -> None:
     found = difference(one, other, "consistency")
     assert found.value == pytest.approx(0.1)
     assert found.low == pytest.approx(0.1)
+
+
+def test_each_baseline_counts_once() -> None:
+    """Several runs of the baseline with one key are one; those that differ in a setting are paired by it."""
+    twice = pl.concat([TWO_SIZES, TWO_SIZES.filter(case="slow")])
+    assert len(against_baseline(twice, "slow", ["size"])) == len(twice)
+    forms = pl.concat(
+        [
+            TWO_SIZES.with_columns(reply=pl.lit("numbers")),
+            TWO_SIZES.with_columns(pl.col("model_seconds") * 2, reply=pl.lit("labels")),
+        ]
+    )
+    compared = against_baseline(forms, "slow", ["size"], ["case", "reply"])
+    assert compared.filter(case="fast")["speedup"].to_list() == [6.0, 4.0, 10.0] * 2

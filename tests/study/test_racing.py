@@ -91,3 +91,23 @@ def test_nobody_on_the_frontier_is_beaten_and_everybody_off_it_is(points: list[t
     assert best == unbeaten
     costs = [s.mean_cost for s in frontier_of(racing, target=0.95)]
     assert costs == sorted(costs)
+
+
+def test_what_nobody_measured_is_not_held() -> None:
+    """A setting without a single score is hopeless, not worth all seeds."""
+    nothing = runs("a").with_columns(consistency=pl.lit(None, pl.Float64))
+    (standing,) = field(nothing)
+    assert standing.hopeless(0.95)
+
+
+def test_settings_are_compared_run_by_run() -> None:
+    """A small gain that every seed shows counts, however far seeds lie from each other; one that the seeds
+    do not share does not."""
+    apart = pl.Series([10.0, 20.0, 30.0, 40.0, 50.0, 60.0])
+    slow = runs("slow").with_columns(model_seconds=apart + 1, cost_per_1000=apart + 1)
+    fast = runs("fast").with_columns(
+        model_seconds=apart + pl.Series([0.1, 0, 0.2, 0, 0.1, 0]), cost_per_1000=apart
+    )
+    mixed = runs("mixed").with_columns(model_seconds=apart.reverse(), cost_per_1000=apart.reverse())
+    assert names(survivors(field(slow, fast), target=0.95, confidence=0.95)) == ["fast"]
+    assert names(survivors(field(slow, mixed), target=0.95, confidence=0.95)) == ["slow", "mixed"]
