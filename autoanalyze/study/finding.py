@@ -95,6 +95,9 @@ class Search:
             what = "cannot be read as JSON" if record is None else "is not one of autoanalyze's"
             self._skip(folder, f"its run.json {what}")
             return "calls.jsonl" in names
+        if record.get("kind") == "detection":
+            self._skip(folder, "it is of planted labels and has no sessions: its run.json has its figures")
+            return True
         reason = (
             unfinished(folder, record["status"]) if record["status"] != "done" else unreadable(folder, names)
         )

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from autoanalyze.study.intervals import Estimate
 from autoanalyze.study.measures import MEASURES
@@ -89,6 +90,7 @@ def rungs(
             if target is not None:
                 panel.axvline(target, color=VERMILLION, linestyle="--", linewidth=1)
             panel.set_xlabel(MEASURES[measure].label.replace(", ", ",\n", 1), fontsize=9)
+            panel.xaxis.set_major_locator(MaxNLocator(4))
             panel.grid(axis="x", alpha=0.3)
         panels[0].set_yticks(range(len(names)), [str(name) for name in names])
         panels[0].set_ylim(len(names) - 0.5, -0.5)
@@ -179,7 +181,7 @@ def draw_line(
 ) -> None:
     """One line of a panel, with an interval at each of its points."""
     ordered = sorted(part.iter_rows(named=True), key=lambda row: places[row[across]])
-    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
     xs, ys = [places[row[across]] for row in ordered], [row["value"] for row in ordered]
     panel.plot(xs, ys, color=colour, marker=marker, markersize=5, linewidth=1.4, label=name)
     known = [row for row in ordered if row["low"] is not None]
@@ -195,7 +197,7 @@ def draw_line(
 
 def mark(panel: Axes, row: dict[str, Any], place: float, number: int, name: str) -> None:
     """A mean with its interval, on a rung of its own."""
-    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
     reach = arms(Estimate(row["value"], row["low"], row["high"]))
     panel.errorbar(
         row["value"],

@@ -274,3 +274,16 @@ def test_cases_may_have_any_name(sweep: Command, capsys: pytest.CaptureFixture[s
     assert sweep('case="design\'s bounds"', first=experiment) == 0
     assert sweep("case=design's bounds", first=experiment) == 2
     assert "in quotes" in capsys.readouterr().err
+
+
+def test_planted_labels_are_swept_too(sweep: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs of data=labels have figures of their own, are kept when they are there, and are no sessions."""
+    labels = ("data=labels", "data.count=20", "seed=1,2")
+    first = ("run", "-m", HERE, "report.measures=[precision,recall]")
+    assert sweep(*labels, first=first) == 0
+    assert sweep(*labels, first=first) == 0
+    assert statuses() == ["kept", "kept"]
+    results = pl.read_parquet("sweep/results.parquet")
+    assert results["recall"].is_between(0, 1).all()
+    assert sweep("sweep", first=("runs",)) == 0
+    assert "has no sessions" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from fakes import small_config
 from autoanalyze.build import build_analysis
 from autoanalyze.data.store import Store
 from autoanalyze.llm.tokens import Estimate
-from autoanalyze.simulation.population import Population, synthetic_population
+from autoanalyze.simulation.population import SAMPLES, Population, synthetic_population
 from autoanalyze.workshop import Workshop
 
 
@@ -58,10 +59,10 @@ def test_truth_of_one_sample_is_not_that_of_another() -> None:
     intents = population.planted("default", ids, ("general_intent",))
     assert set(intents.concepts) == {"general_intent"}
     assert len(population.planted("default", ids, ("general_intent", "transfer_reason")).concepts) == 2
-    for size in range(1, 15):
-        known = population.known_truth("default", ids[:size], ("general_intent",))
+    for size, field in product(range(1, len(ids)), ("general_intent", "transfer_reason")):
+        known = population.known_truth("default", ids[:size], (field,))
         assert [truth.session_id for truth in known] == list(ids[:size])
-    assert population.known_truth.cache_info().currsize <= 4
+    assert population.known_truth.cache_info().currsize <= SAMPLES
     assert population.planted("default", ids, ("general_intent",)).concepts == intents.concepts
 
 
