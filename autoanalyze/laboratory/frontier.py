@@ -159,6 +159,7 @@ class Frontier(Report):
             self.race,
             rows=self.rows,
             best=[standing.setting for standing in self.best],
+            holding={s.setting for s in self.standings if s.holds(self._target)},
             target=self._target,
             title=self._config.question,
             note=self.measured_on(self.race),

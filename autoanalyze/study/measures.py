@@ -65,6 +65,7 @@ MEASURES = {
     "completion_tokens": Measure("completion tokens per session", "tokens", 0),
     "cached_share": Measure("prompt tokens cached", "share", 2),
     "cost_per_1000": Measure("USD per 1,000", "USD per 1,000 sessions", 4),
+    "pair_precision": Measure("precision of merged pairs", "0 to 1", 4, target=0.95),
     "recall": Measure("duplicates found (recall)", "0 to 1", 4, target=0.95),
     "hard_merged": Measure("hard negatives merged", "share", 4),
     "candidate_recall": Measure("duplicates proposed", "0 to 1", 4),
@@ -136,10 +137,12 @@ def token_limit(config: dict[str, Any]) -> int | None:
 def detection_row(record: dict[str, Any]) -> dict[str, Any]:
     """What is measured of duplicate detection on a planted label set."""
     figures = record["detection"]
-    names = ("precision", "recall", "hard_merged", "candidate_recall", "judged_share", "calls")
+    names = ("recall", "hard_merged", "candidate_recall", "judged_share", "calls")
     classes = {name: share for name, share in figures.items() if name.startswith("hard_")}
     return {
         "field": "planted labels",
+        "label_count": figures["labels"],
+        "pair_precision": figures["precision"],
         **{name: figures[name] for name in names},
         **classes,
         "pairs_per_label": figures["pairs_judged"] / figures["labels"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,17 +10,25 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from autoanalyze.study.intervals import Estimate
 from autoanalyze.study.measures import MEASURES
-from autoanalyze.study.paired import estimates
+from autoanalyze.study.paired import estimate, estimates
 from autoanalyze.study.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, arms, style
 
 __all__ = ["curves", "frontier", "rungs"]
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, "#56B4E9", "#000000", GREY)
 MARKERS = "osD^vPX*"
+SAID = {
+    "batch_size": "sessions per call",
+    "case": "",
+    "data.count": "sessions",
+    "faults.rate": "share of requests that meet trouble",
+    "noise.reuse": "chance that a known label is reused",
+}
+"""Settings whose key does not say what they are."""
 SPREAD = 0.12
 """How far lines are moved apart where they share a place on the axis, in places."""
 
@@ -108,65 +116,70 @@ def frontier(
     *,
     rows: Sequence[str],
     best: Sequence[tuple[Any, ...]],
+    holding: Collection[tuple[Any, ...]],
     target: float = 0.95,
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """Speed against consistency, coloured by cost; settings on the frontier are joined and named.
+    """Consistency and cost against model time, a point per setting; the settings on the frontier are joined.
 
-    `best`: values of `rows` of the settings that no other beats in both speed and cost while it holds the
-    target, from the slowest to the fastest.
+    `best`: values of `rows` of the settings that no other beats in both time and cost while it holds the
+    target, from the cheapest to the fastest; `holding`: those of all settings that hold it.
     """
-    measures = ("model_seconds", "consistency", "cost_per_1000")
-    found = estimates(results, rows, measures).pivot(
-        on="measure", index=list(rows), values=["value", "low", "high"], maintain_order=True
-    )
-    figure = plt.figure(figsize=(8.0, 5.0), dpi=110, layout="constrained")
+    figure = plt.figure(figsize=(8.0, 6.0), dpi=110, layout="constrained")
+    groups = dict(results.group_by(rows, maintain_order=True))
     with style():
-        panel = figure.add_subplot()
-        costs = found["value_cost_per_1000"].to_numpy()
-        for row in found.iter_rows(named=True):
-            seconds, consistency = (
-                Estimate(*(row[f"{end}_{name}"] for end in ("value", "low", "high")))
-                for name in ("model_seconds", "consistency")
-            )
-            panel.errorbar(
-                seconds.value or 0.0,
-                consistency.value or 0.0,
-                xerr=arms(seconds),
-                yerr=arms(consistency),
-                color=GREY,
-                elinewidth=0.7,
-                zorder=1,
-            )
-        spots = panel.scatter(
-            found["value_model_seconds"],
-            found["value_consistency"],
-            c=costs,
-            cmap="cividis_r",
-            s=46,
-            edgecolor="white",
-            linewidth=0.5,
-            zorder=3,
-        )
-        figure.colorbar(spots, ax=panel, label=MEASURES["cost_per_1000"].label)
-        by_values = {tuple(row[key] for key in rows): row for row in found.iter_rows(named=True)}
-        chosen = [by_values[tuple(values)] for values in best]
-        xs = [row["value_model_seconds"] for row in chosen]
-        ys = [row["value_consistency"] for row in chosen]
-        panel.plot(xs, ys, color=VERMILLION, linewidth=1.2, zorder=2, label="frontier of time and cost")
-        panel.scatter(xs, ys, s=150, facecolor="none", edgecolor=VERMILLION, linewidth=1.4, zorder=4)
-        for number, (x, y) in enumerate(zip(xs, ys, strict=True), start=1):
-            panel.annotate(
-                str(number), (x, y), xytext=(0, 11), textcoords="offset points", ha="center", color=VERMILLION
-            )
-        panel.axhline(target, color=GREY, linestyle="--", linewidth=1, label=f"target {target:g}")
-        panel.set_xscale("log")
-        panel.set_xlabel(MEASURES["model_seconds"].label)
-        panel.set_ylabel(MEASURES["consistency"].label)
-        panel.legend(loc="lower right", frameon=False, fontsize=8)
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        for setting, runs in groups.items():
+            kind = "frontier" if setting in best else "holds" if setting in holding else "may miss"
+            time = estimate(runs, "model_seconds")
+            for panel, measure in ((above, "consistency"), (below, "cost_per_1000")):
+                spot(panel, time, estimate(runs, measure), kind)
+        ends = [(estimate(groups[s], "model_seconds"), estimate(groups[s], "cost_per_1000")) for s in best]
+        below.plot([t.value for t, _ in ends], [c.value for _, c in ends], color=BLUE, linewidth=1.2)
+        for name, (time, cost) in {"fastest": ends[-1], "cheapest": ends[0]}.items() if ends else ():
+            place = (time.value or 0.0, cost.value or 0.0)
+            below.annotate(name, place, xytext=(8, 6), textcoords="offset points", color=BLUE, fontsize=9)
+        above.axhline(target, color=VERMILLION, linestyle="--", linewidth=1, label=f"target {target:g}")
+        for panel, measure in ((above, "consistency"), (below, "cost_per_1000")):
+            panel.set_ylabel(MEASURES[measure].label.replace(", ", ",\n", 1))
+            panel.grid(alpha=0.3)
+        below.set_xlabel(MEASURES["model_seconds"].label)
+        below.set_xscale("log")
+        below.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8)))
+        for axis_part in (below.xaxis.set_major_formatter, below.xaxis.set_minor_formatter):
+            axis_part(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
+        below.minorticks_off()
+        handles, labels = unique_handles([above])
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
         head(figure, title, note)
     return figure
+
+
+KINDS = {
+    "frontier": ("on the frontier of time and cost", {"color": BLUE, "markerfacecolor": BLUE, "zorder": 4}),
+    "holds": ("holds the target", {"color": GREY, "markerfacecolor": GREY, "zorder": 3}),
+    "may miss": ("misses it, or may", {"color": GREY, "markerfacecolor": "white", "zorder": 2}),
+}
+"""How settings of a race are drawn: what they are called, and how they look."""
+
+
+def spot(panel: Axes, across: Estimate, up: Estimate, kind: str) -> None:
+    """A setting of a race: its means with their intervals."""
+    if across.value is None or up.value is None:
+        return
+    label, look = KINDS[kind]
+    panel.errorbar(
+        across.value,
+        up.value,
+        xerr=arms(across),
+        yerr=arms(up),
+        fmt="o",
+        markersize=6,
+        elinewidth=0.7,
+        label=label,
+        **look,  # type: ignore[arg-type]  # matplotlib's own words
+    )
 
 
 def head(figure: Figure, title: str, note: str) -> None:
@@ -254,5 +267,4 @@ def unique_handles(panels: Any) -> tuple[list[Any], list[str]]:
 
 def plain(setting: str) -> str:
     """A setting as people say it: `data.count` is sessions, `parallel.streams` streams."""
-    named = {"data.count": "sessions", "case": "", "noise.reuse": "chance that a known label is reused"}
-    return named.get(setting, setting.rpartition(".")[2].replace("_", " "))
+    return SAID.get(setting, setting.rpartition(".")[2].replace("_", " "))

@@ -94,8 +94,8 @@ def bounds_of(values: Values, confidence: float) -> tuple[float, float]:
 def survivors(field: Sequence[Standing], *, target: float, confidence: float) -> list[Standing]:
     """The settings that are worth more seeds: those that may hold the target and that no other beats.
 
-    One is beaten by another that holds the target and takes less time and less money, run by run, both at
-    `confidence`.
+    One is beaten by another that holds the target and is better in time or cost, run by run at `confidence`,
+    and no worse in the other on average.
     """
     holding = [standing for standing in field if standing.holds(target)]
     return [
@@ -107,13 +107,17 @@ def survivors(field: Sequence[Standing], *, target: float, confidence: float) ->
 
 
 def beats(one: Standing, other: Standing, confidence: float) -> bool:
-    """Whether one setting is faster and cheaper than another over the seeds that both were run with."""
+    """Whether one setting is surely faster than another and no dearer on average, or surely cheaper and no
+    slower, over the seeds that both were run with."""
     shared = sorted(one.seconds.keys() & other.seconds.keys())
-    for ours, theirs in ((one.seconds, other.seconds), (one.cost, other.cost)):
-        less = np.array([ours[seed] - theirs[seed] for seed in shared])
-        if len(shared) < 2 or not bounds_of(less, confidence)[1] < 0:
-            return False
-    return True
+    if len(shared) < 2:
+        return False
+    time, cost = (
+        np.array([ours[seed] - theirs[seed] for seed in shared])
+        for ours, theirs in ((one.seconds, other.seconds), (one.cost, other.cost))
+    )
+    faster, cheaper = (bounds_of(less, confidence)[1] < 0 for less in (time, cost))
+    return bool((faster and cost.mean() <= 0) or (cheaper and time.mean() <= 0))
 
 
 def frontier_of(field: Sequence[Standing], *, target: float) -> list[Standing]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from autoanalyze.study.measures import MEASURES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXPERIMENTS = sorted((ROOT / "configs" / "experiment").glob("*.yaml"))
+#: What the toolkit promises to answer.
 WANTED = {
     "streams",
     "discovery",
@@ -47,7 +50,7 @@ def test_experiment_says_what_it_asks_and_how_it_is_run(path: Path) -> None:
     assert report["question"].endswith("?")
     command = "autoanalyze frontier" if path.stem == "frontier" else f"autoanalyze run experiment={path.stem}"
     assert command in text
-    keys = {*known_keys(), "case", "model", "limits", "field"}
+    keys = {*known_keys(), "case", "model", "limits", "field", "label_count"}
     for key in (*report["rows"], report.get("across"), report.get("lines"), *sweeper["params"]):
         assert key is None or key in keys, key
     assert set(report.get("measures", [])) | set(report.get("figure", [])) <= set(MEASURES)
@@ -82,3 +85,41 @@ def test_defaults_know_no_experiment() -> None:
     """Without an experiment nothing is swept, named or reported."""
     config = Config()
     assert (config.case, config.quick, config.seeds, config.report.into) == (None, False, [], None)
+
+
+def test_earlier_timings_fit_is_least_squares() -> None:
+    """Set-up and slope come from the sequential column alone: by hand 25.49 s and 1.4085 s per session."""
+    spec = importlib.util.spec_from_file_location("fit", ROOT / "experiments" / "earlier_timings" / "fit.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.fitted() == pytest.approx((25.49, 1.4085), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_earlier_timings_are_predicted(tmp_path: Path) -> None:
+    """The committed results give the committed prediction, and that holds (the command fails else)."""
+    book = ROOT / "experiments" / "earlier_timings"
+    command = [sys.executable, str(book / "fit.py"), "--into", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert (tmp_path / "prediction.md").read_text() == (book / "prediction.md").read_text()
+    assert (tmp_path / "prediction.png").stat().st_size > 5_000
+
+
+BOOKS = [path for path in EXPERIMENTS if (ROOT / "experiments" / path.stem / "results.parquet").exists()]
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_lab_book_shows_its_results(path: Path) -> None:
+    """Table and figure of a chapter are those of its results, from 20 seeds, a clean commit and this file."""
+    chapter = ROOT / "experiments" / path.stem
+    table = (chapter / "table.md").read_text(encoding="utf-8")
+    assert table in (chapter / "README.md").read_text(encoding="utf-8")
+    told = json.loads((chapter / "provenance.json").read_text(encoding="utf-8"))
+    assert told["git"]["dirty"] is False
+    assert told["runs_failed"] == 0
+    assert told["question"] == yaml.safe_load(path.read_text(encoding="utf-8"))["report"]["question"]
+    results = pl.read_parquet(chapter / "results.parquet")
+    assert results["seed"].n_unique() >= 20
+    assert "TODO" not in (chapter / "README.md").read_text(encoding="utf-8")

@@ -279,7 +279,7 @@ def test_cases_may_have_any_name(sweep: Command, capsys: pytest.CaptureFixture[s
 def test_planted_labels_are_swept_too(sweep: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """Runs of data=labels have figures of their own, are kept when they are there, and are no sessions."""
     labels = ("data=labels", "data.count=20", "seed=1,2")
-    first = ("run", "-m", HERE, "report.measures=[precision,recall]")
+    first = ("run", "-m", HERE, "report.measures=[pair_precision,recall]")
     assert sweep(*labels, first=first) == 0
     assert sweep(*labels, first=first) == 0
     assert statuses() == ["kept", "kept"]

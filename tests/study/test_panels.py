@@ -52,13 +52,24 @@ def test_rungs_have_a_rung_per_name() -> None:
     assert {text.get_text().strip() for text in figure.texts} >= {"n"}
 
 
-def test_frontier_joins_and_numbers_the_best() -> None:
-    """The settings on the frontier are marked, and cost is a colour with a scale."""
-    figure = frontier(RESULTS, rows=["case", "parallel.streams"], best=[("one", 1), ("one", 16)])
-    panel, scale = figure.axes
-    assert [text.get_text() for text in panel.texts] == ["1", "2"]
-    assert panel.get_xlabel() == MEASURES["model_seconds"].label
-    assert scale.get_ylabel() == MEASURES["cost_per_1000"].label
+def test_frontier_joins_and_names_the_best() -> None:
+    """Settings stand at their time, consistency and cost; the frontier is joined, its ends are named."""
+    best = [("one", 1), ("one", 16)]
+    figure = frontier(
+        RESULTS, rows=["case", "parallel.streams"], best=best, holding={*best, ("one", 4)}, target=0.9
+    )
+    above, below = figure.axes
+    assert [text.get_text() for text in below.texts] == ["fastest", "cheapest"]
+    assert below.get_xlabel() == MEASURES["model_seconds"].label
+    assert above.get_ylabel() == "consistency,\n0 to 1"
+    joined = [np.asarray(line.get_xdata()).tolist() for line in below.get_lines()]
+    assert pytest.approx([102, 8.25]) in joined
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {
+        "on the frontier of time and cost",
+        "holds the target",
+        "misses it, or may",
+        "target 0.9",
+    }
 
 
 @pytest.mark.parametrize("measure", MEASURES.values(), ids=list(MEASURES))

@@ -72,6 +72,12 @@ def test_who_is_slower_and_dearer_drops_out() -> None:
     assert names(frontier_of(racing, target=0.95)) == ["cheap", "fast"]
 
 
+def test_who_costs_the_same_and_is_slower_drops_out() -> None:
+    """Better in one is enough where the other is no worse."""
+    racing = field(runs("fast", seconds=5), runs("slow", seconds=6), runs("dear", seconds=5, cost=2))
+    assert names(survivors(racing, target=0.95, confidence=0.95)) == ["fast"]
+
+
 def test_equals_stay() -> None:
     """Two settings that do the same are both worth more seeds; one of them stands on the frontier."""
     racing = field(runs("a"), runs("b"))
@@ -104,10 +110,8 @@ def test_settings_are_compared_run_by_run() -> None:
     """A small gain that every seed shows counts, however far seeds lie from each other; one that the seeds
     do not share does not."""
     apart = pl.Series([10.0, 20.0, 30.0, 40.0, 50.0, 60.0])
-    slow = runs("slow").with_columns(model_seconds=apart + 1, cost_per_1000=apart + 1)
-    fast = runs("fast").with_columns(
-        model_seconds=apart + pl.Series([0.1, 0, 0.2, 0, 0.1, 0]), cost_per_1000=apart
-    )
-    mixed = runs("mixed").with_columns(model_seconds=apart.reverse(), cost_per_1000=apart.reverse())
+    slow = runs("slow").with_columns(model_seconds=apart + 1, cost_per_1000=pl.lit(1.0))
+    fast = runs("fast").with_columns(model_seconds=apart, cost_per_1000=pl.lit(1.0))
+    mixed = runs("mixed").with_columns(model_seconds=apart.reverse(), cost_per_1000=pl.lit(1.0))
     assert names(survivors(field(slow, fast), target=0.95, confidence=0.95)) == ["fast"]
     assert names(survivors(field(slow, mixed), target=0.95, confidence=0.95)) == ["slow", "mixed"]
