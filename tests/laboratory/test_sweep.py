@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -287,3 +292,29 @@ def test_planted_labels_are_swept_too(sweep: Command, capsys: pytest.CaptureFixt
     assert results["recall"].is_between(0, 1).all()
     assert sweep("sweep", first=("runs",)) == 0
     assert "has no sessions" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_an_interrupted_sweep_says_so_and_goes_on(tmp_path: Path, launcher: str) -> None:
+    """Ctrl-C ends the whole sweep, with exit code 3; started again, it takes up what was begun."""
+    point = ("data.count=3000", "seed=1,2", "baseline=none", "resamples=0", f"hydra/launcher={launcher}")
+    command = [sys.executable, "-m", "autoanalyze", "run", "-m", HERE, *point]
+    pipe = subprocess.PIPE
+    sweeping = subprocess.Popen(
+        command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not any(path.stat().st_size > 50_000 for path in tmp_path.glob("sweep/*/calls.jsonl")):
+        assert time.monotonic() < deadline
+        assert sweeping.poll() is None, sweeping.communicate()[1]
+        time.sleep(0.05)
+    os.killpg(sweeping.pid, signal.SIGINT)  # as a terminal does
+    _, errors = sweeping.communicate(timeout=120)
+    assert sweeping.returncode == 3, errors
+    assert "start it again to go on" in errors
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {outcome.status for outcome in outcomes(tmp_path / "sweep")} <= {"done", "kept"}
+    resumed = [json.loads(path.read_text())["resumed"] for path in tmp_path.glob("sweep/*/run.json")]
+    assert max(resumed) == 1
