@@ -66,6 +66,11 @@ class Frontier(Report):
         most = max((standing.seeds for standing in self.standings), default=0)
         return frontier_of([s for s in self.standings if 2 * s.seeds > most], target=self._target)
 
+    @property
+    def winners(self) -> list[Standing]:
+        """The cheapest and the fastest, which may be one."""
+        return self.best[:1] + self.best[1:][-1:]
+
     @cached_property
     def alive(self) -> list[Standing]:
         """The settings that are worth more seeds."""
@@ -139,7 +144,7 @@ class Frontier(Report):
         return " ".join(
             f"{name}: {self.named(standing)} ({standing.mean_seconds:.1f} s, {standing.mean_cost:.4f} USD "
             f"per 1,000 sessions; with fresh seeds it {self.confirmed(standing)})."
-            for name, standing in (("Cheapest", self.best[0]), ("Fastest", self.best[-1]))
+            for name, standing in (("Cheapest", self.winners[0]), ("Fastest", self.winners[-1]))
         )
 
     def named(self, standing: Standing) -> str:

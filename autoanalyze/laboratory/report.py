@@ -174,7 +174,8 @@ class Report:
         kept = sum(outcome.status == "kept" for outcome in self._ended)
         return {
             "question": self._config.question,
-            "command": shlex.join(["autoanalyze", *sys.argv[1:]]),
+            # The first word is `autoanalyze run`, as Hydra was told.
+            "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
             "git": git_state(),
             "code": code_digest(),

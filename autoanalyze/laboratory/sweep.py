@@ -148,7 +148,8 @@ class _Bar:
             TimeRemainingColumn(),
         )
         self._folder = folder
-        self._progress = Progress(*columns, console=Console(stderr=True))
+        # Seldom drawn: the cores belong to the points.
+        self._progress = Progress(*columns, console=Console(stderr=True), refresh_per_second=1)
         self._task = self._progress.add_task("Points", total=0)
         self._ended: dict[str, str] = {}
         self._over = threading.Event()

@@ -21,7 +21,7 @@ class RacingSweeper(PointsSweeper):
     """A race over all points of a PointsSweeper without their seeds.
 
     `heats` are numbers of seeds: after each heat, settings that surely miss the target, or that another
-    one beats in time and cost, drop out. The settings on the frontier are then run with `confirmation`
+    one beats in time and cost, drop out. The cheapest and the fastest are then run with `confirmation`
     seeds that took no part, since the best of many is partly the luckiest. `target` is what consistency
     and guard must hold at `confidence` (0.5 to 1).
     """
@@ -42,8 +42,8 @@ class RacingSweeper(PointsSweeper):
         self.target, self.confidence = target, confidence
 
     def most_runs(self, points: Sequence[Point]) -> int:
-        """As many as if no setting dropped out and all of them won."""
-        return len(points) * (self.heats[-1] + self.confirmation)
+        """As many as if no setting dropped out."""
+        return len(points) * self.heats[-1] + 2 * self.confirmation
 
     def run(self, points: Sequence[Point], sweep: Sweep) -> Report:
         """Race, run the winners with fresh seeds, and report the frontier."""
@@ -56,7 +56,7 @@ class RacingSweeper(PointsSweeper):
             alive = self.those(alive, frontier.alive, frontier)
             first = last + 1
         fresh = (CONFIRMING_SEEDS_FROM, CONFIRMING_SEEDS_FROM + confirmation - 1)
-        self.work(seeded(self.those(alive, frontier.best, frontier), *fresh), sweep)
+        self.work(seeded(self.those(alive, frontier.winners, frontier), *fresh), sweep)
         return self.frontier(sweep)
 
     def those(self, points: Sequence[Point], chosen: Sequence[Standing], frontier: Frontier) -> list[Point]:
