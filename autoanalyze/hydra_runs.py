@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import wraps
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from autoanalyze.config import Config
 from autoanalyze.consent import ask_before_spending
-from autoanalyze.errors import ConfigurationError, RunFolderError
+from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, RunFolderError
 
 __all__ = ["confirm", "through_hydra", "work"]
 
@@ -34,9 +35,18 @@ def through_hydra(given: Sequence[str]) -> None:
     # Hydra then raises its errors instead of printing tracebacks, so that each becomes one line here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = ["autoanalyze run", *arguments]
-    folder = str(configuration_folder())
+    folder, failures = str(configuration_folder()), list[AutoAnalyzeError]()
+
+    @wraps(job)
+    def reported(composed: DictConfig) -> object:
+        try:
+            return job(composed)
+        except AutoAnalyzeError as error:  # kept from Hydra, which would print a line of its own
+            failures.append(error)
+            return None
+
     try:
-        hydra.main(config_path=folder, config_name="config", version_base="1.3")(job)()
+        hydra.main(config_path=folder, config_name="config", version_base="1.3")(reported)()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigurationError(explained(error)) from None
     except OSError as error:
@@ -44,6 +54,8 @@ def through_hydra(given: Sequence[str]) -> None:
             f"the run folder cannot be written ({error}): choose another with hydra.run.dir=..., or "
             "hydra.sweep.dir=... for a sweep"
         ) from None
+    if failures:
+        raise failures[0]
 
 
 def job(composed: DictConfig) -> object:

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
+from autoanalyze.cli import main
 from autoanalyze.composition import known_keys
 from autoanalyze.config import Config
 from autoanalyze.study.measures import MEASURES
@@ -62,18 +63,14 @@ def test_experiment_says_what_it_asks_and_how_it_is_run(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [p for p in EXPERIMENTS if p.stem != "real_data"], ids=lambda p: p.stem)
-def test_quick_form_runs(path: Path, tmp_path: Path) -> None:
+def test_quick_form_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every experiment, from its file to its figure, in seconds."""
     command = ["frontier"] if path.stem == "frontier" else ["run", f"experiment={path.stem}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "autoanalyze", *command, "quick=true", "hydra/launcher=basic"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["autoanalyze", *command, "quick=true", "hydra/launcher=basic"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
     folder = tmp_path / "outputs" / "experiments" / path.stem
     results = pl.read_parquet(folder / "results.parquet")
     assert results["seed"].n_unique() >= 2
