@@ -49,10 +49,7 @@ class Frontier(Report):
     @cached_property
     def race(self) -> pl.DataFrame:
         """The runs that the race is decided by."""
-        return self.before(self.measured)
-
-    def before(self, runs: pl.DataFrame) -> pl.DataFrame:
-        """Those of some runs whose seeds take part in the race."""
+        runs = self.measured
         return runs if runs.is_empty() else runs.filter(pl.col("seed") < self._confirming_from)
 
     @cached_property

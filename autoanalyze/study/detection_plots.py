@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from autoanalyze.study.intervals import Estimate
 from autoanalyze.study.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, arms, new_axes, style
 
-__all__ = ["likeness", "pairs_judged", "precision_and_recall"]
+__all__ = ["likeness", "precision_and_recall"]
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, GREY)
 MARKERS = "osD^vPX"
@@ -54,30 +54,6 @@ def precision_and_recall(
         ax.set_ylabel("precision of merged pairs, 0 to 1")
         ax.set_title(title)
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
-    return ax
-
-
-def pairs_judged(
-    methods: Mapping[str, Sequence[tuple[int, float]]], *, title: str = "", ax: Axes | None = None
-) -> Axes:
-    """Labels across, pairs that the judge compared up, both logarithmic, beside all pairs there are.
-
-    `methods`: name to (labels, pairs) per size.
-    """
-    ax = ax or new_axes(4.0)
-    with style():
-        sizes = sorted({size for points in methods.values() for size, _ in points})
-        for number, (name, points) in enumerate(methods.items()):
-            ax.plot(*zip(*points, strict=True), color=COLOURS[number], marker=MARKERS[number], label=name)
-        everything = [size * (size - 1) / 2 for size in sizes]
-        ax.plot(sizes, everything, color=GREY, linestyle=":", label="all pairs")
-        ax.plot(sizes, [5 * size for size in sizes], color=GREY, linestyle="--", label="5 per label")
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        ax.set_xlabel("labels")
-        ax.set_ylabel("pairs compared by the judge")
-        ax.set_title(title)
-        ax.legend(frameon=False, fontsize=8)
     return ax
 
 

@@ -27,7 +27,6 @@ __all__ = [
     "containment_bars",
     "new_axes",
     "pareto",
-    "speed_and_consistency",
     "style",
     "timeline",
 ]
@@ -180,50 +179,6 @@ def consistency_bars(
         ax.set_ylabel("share of session pairs, 0 to 1")
         ax.set_title(title)
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    return ax
-
-
-def speed_and_consistency(
-    spots: Sequence[tuple[str, Estimate, Estimate]], *, title: str = "", ax: Axes | None = None
-) -> Axes:
-    """Settings as numbered points: speedup across, consistency up, 95 % intervals as crosses.
-
-    `spots`: name, speedup, consistency. What could not be measured is left out.
-    """
-    ax = ax or new_axes(4.6)
-    with style():
-        number = 0
-        for name, faster, consistency in spots:
-            if faster.value is None or consistency.value is None:
-                continue
-            number += 1
-            colour = BLUE if number == 1 else GREY
-            ax.errorbar(
-                faster.value,
-                consistency.value,
-                xerr=arms(faster),
-                yerr=arms(consistency),
-                fmt="o",
-                markersize=13,
-                color=colour,
-                elinewidth=1,
-                label=f"{number}  {name}",
-                zorder=5 if number == 1 else 3,  # the first is what the others are compared with
-            )
-            ax.annotate(
-                str(number),
-                (faster.value, consistency.value),
-                ha="center",
-                va="center",
-                color="white",
-                fontsize=8,
-                zorder=6 if number == 1 else 4,
-            )
-        ax.axhline(TARGET, color=VERMILLION, linestyle="--", linewidth=1, label=f"target {TARGET:.0%}")
-        ax.set_xlabel("speedup over the sequential run, times")
-        ax.set_ylabel("consistency, 0 to 1")
-        ax.set_title(title)
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, markerscale=0.4, fontsize=8)
     return ax
 
 
