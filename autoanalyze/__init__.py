@@ -18,10 +18,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autoanalyze.build import build_analysis, transcripts
-    from autoanalyze.composition import compose
-    from autoanalyze.importing import import_sessions
-    from autoanalyze.service import ParallelAutoAnalyze
+    from autoanalyze.analysis.build import build_analysis, import_sessions, transcripts
+    from autoanalyze.analysis.configuration import compose
+    from autoanalyze.analysis.service import ParallelAutoAnalyze
     from autoanalyze.study.collection import Runs, runs
     from autoanalyze.study.runs import Run, load_run
 
@@ -38,15 +37,15 @@ __all__ = [
 ]
 
 HOMES = {
-    "ParallelAutoAnalyze": "service",
+    "ParallelAutoAnalyze": "analysis.service",
     "Run": "study.runs",
     "Runs": "study.collection",
-    "build_analysis": "build",
-    "compose": "composition",
-    "import_sessions": "importing",
+    "build_analysis": "analysis.build",
+    "compose": "analysis.configuration",
+    "import_sessions": "analysis.build",
     "load_run": "study.runs",
     "runs": "study.collection",
-    "transcripts": "build",
+    "transcripts": "analysis.build",
 }
 
 

@@ -1,5 +1,5 @@
 """`python -m autoanalyze` is the `autoanalyze` command."""
 
-from autoanalyze.cli import main
+from autoanalyze.cli.commands import main
 
 main()

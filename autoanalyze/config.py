@@ -8,15 +8,22 @@ it in `configs/`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
 from autoanalyze.records import LabelField, LabelSchema
-from autoanalyze.report_config import JobsConfig, ReportConfig
-from autoanalyze.simulation_config import FaultsConfig, NoiseConfig
 
-__all__ = ["AROUND", "ENVIRONMENT", "Config", "rate_limits", "sequential"]
+__all__ = [
+    "AROUND",
+    "ENVIRONMENT",
+    "FAULTS",
+    "Config",
+    "FaultsConfig",
+    "JobsConfig",
+    "NoiseConfig",
+    "ReportConfig",
+]
 
 AROUND = frozenset({"case", "quick", "report", "jobs", "seeds", "confirm_above_usd"})
 """Keys that stand around a run and change nothing of it: two runs that differ in these are identical."""
@@ -30,9 +37,6 @@ ENVIRONMENT = {
     "discovery.max_sessions": "DISCOVERY_MAX_SESSIONS",
 }
 """Keys whose default an environment variable can set."""
-
-SEQUENTIAL_SESSIONS_PER_CALL = 5
-"""What the sequential implementation of the design put into a call."""
 
 
 @dataclass
@@ -199,6 +203,93 @@ class SchemaConfig:
 
 
 @dataclass
+class ReportConfig:
+    """What a sweep is to answer, and what its table and its figure show.
+
+    Settings are dotted keys of the configuration, or `case`; measures are those of
+    `autoanalyze/laboratory/measures.py`.
+    """
+
+    question: str = ""
+    rows: list[str] = field(default_factory=list)
+    fields: list[str] = field(default_factory=lambda: ["general_intent"])
+    measures: list[str] = field(
+        default_factory=lambda: ["consistency", "precision", "model_seconds", "cost_per_1000"]
+    )
+    figure: list[str] = field(default_factory=list)
+    across: str | None = None
+    lines: str | None = None
+    logarithmic: bool = False
+    baseline: str | None = None
+    paired_by: list[str] = field(default_factory=list)
+    into: str | None = None
+
+
+@dataclass
+class JobsConfig:
+    """Where the work of a run is done; null: in this process."""
+
+    address: str | None = None
+
+
+FAULTS = frozenset(
+    {
+        "busy",
+        "busy_with_retry_after",
+        "server_error",
+        "unavailable",
+        "hang",
+        "reset",
+        "slow",
+        "not_json",
+        "cut_off",
+        "missing_key",
+        "duplicated_key",
+        "foreign_key",
+        "wrong_outcome",
+        "refusal",
+        "empty",
+        "embedding_not_a_number",
+        "embedding_dimensions",
+        "embedding_missing",
+    }
+)
+"""Kinds of trouble that the simulated endpoint can make."""
+
+
+@dataclass
+class NoiseConfig:
+    """Behaviour of the simulated model; `configs/noise/default.yaml` gives source and reason of each."""
+
+    reuse: float = 0.97
+    earliest: float = 0.8
+    paraphrases: int = 6
+    confusion: float = 0.015
+    confusion_fixed_share: float = 0.5
+    omission_at_10: float = 0.002
+    omission_at_20: float = 0.01
+    omission_at_50: float = 0.10
+    judge_false_merge: float = 0.02
+    judge_missed: float = 0.02
+    judge_fixed_share: float = 0.25
+    first_token_seconds: float = 0.85
+    tokens_per_second: float = 66.0
+    latency_sigma: float = 0.35
+    prompt_tokens_per_second: float = 20_000.0
+
+
+@dataclass
+class FaultsConfig:
+    """What the simulated endpoint does wrong on purpose."""
+
+    rate: float = 0.0
+    kinds: list[str] = field(default_factory=list)
+    quota_after: int | None = None
+    gone_after: int | None = None
+    slow_seconds: float = 30.0
+
+
+@dataclass
 class Config:
     """The whole configuration of one run."""
 
@@ -235,34 +326,3 @@ class Config:
     repeat: int = 1
     repetition: int = 1
     seed: int = 7
-
-
-def rate_limits(config: Config) -> RateLimit:
-    """The provider limits that a run keeps to: given ones before those of the tier."""
-    limits = config.limits
-    tier = config.model.tiers[limits.tier] if limits.tier else RateLimit()
-    return RateLimit(
-        limits.requests_per_minute or tier.requests_per_minute,
-        limits.tokens_per_minute or tier.tokens_per_minute,
-    )
-
-
-def sequential(config: Config) -> Config:
-    """The sequential baseline of a configuration: one stream, 5 sessions per call, no discovery.
-
-    Model, schema, reply form, noise and data stay as they are; the labels are resolved once, at the end.
-    """
-    return replace(
-        config,
-        sync="sequential",
-        batch_size=None,
-        baseline="none",
-        budget_usd=None,
-        journal=JournalConfig(),
-        faults=FaultsConfig(),
-        probe_share=0.0,
-        repeat=1,
-        resolution=replace(config.resolution, every_rounds=None, every_labels=None),
-        discovery=replace(config.discovery, mode="none"),
-        parallel=replace(config.parallel, streams=1, sessions_per_stream=SEQUENTIAL_SESSIONS_PER_CALL),
-    )

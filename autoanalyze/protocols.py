@@ -18,9 +18,19 @@ from autoanalyze.records import (
     Usage,
     VocabularySnapshot,
 )
-from autoanalyze.verdicts import Answers, Judgement, Question
 
-__all__ = ["CompletionOrder", "Embedded", "Embedder", "Model", "TranscriptReader", "Vectors"]
+__all__ = [
+    "Answer",
+    "Answers",
+    "CompletionOrder",
+    "Embedded",
+    "Embedder",
+    "Judgement",
+    "Model",
+    "Question",
+    "TranscriptReader",
+    "Vectors",
+]
 
 Vectors = NDArray[np.float32]
 """A row per text, each of length 1."""
@@ -102,3 +112,39 @@ class Embedder(Protocol):
         answered with something that cannot be used, StoppedRunError when the run has to end.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The judge's answer: groups of labels that mean the same, canonical first."""
+
+    groups: tuple[tuple[str, ...], ...]
+    usage: Usage
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to the judge: which of `candidates` mean the same as `label`."""
+
+    label: str
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The judge's answer to a question: those candidates that mean the same, and why."""
+
+    same: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What came back from one call to the judge: an answer per question, in order, or an error."""
+
+    answers: tuple[Answer, ...]
+    usage: Usage
+    seconds: float
+    error: str | None = None

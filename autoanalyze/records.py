@@ -6,6 +6,7 @@ back, so streams can share them freely.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +28,7 @@ __all__ = [
     "Truth",
     "Usage",
     "VocabularySnapshot",
+    "derived_seed",
     "transcript",
 ]
 
@@ -282,3 +284,9 @@ class Truth:
     session_id: str
     outcome: Outcome | None
     concepts: Mapping[str, str] = field(default_factory=dict)
+
+
+def derived_seed(*parts: object) -> int:
+    """A seed of 31 bits that depends on `parts` and on nothing else."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

@@ -15,9 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-from autoanalyze.cli import main as command_line
-from autoanalyze.laboratory.archive import archive
-from autoanalyze.laboratory.points import outcomes
+from autoanalyze.cli.commands import main as command_line
+from autoanalyze.laboratory.points import ended_points
+from autoanalyze.laboratory.replay import archive
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -79,7 +79,7 @@ def run(name: str, data: Path, *, quick: bool) -> bool:
 def follow_up(name: str) -> None:
     """What an experiment leaves in the lab book besides its report."""
     if name == "streams":
-        for outcome in outcomes(Path("outputs/experiments/streams")):
+        for outcome in ended_points(Path("outputs/experiments/streams")):
             settings = outcome.settings
             if all(settings[key] == value for key, value in ARCHIVED.items()):
                 kept = f"{settings['case']}-{settings['parallel.streams']}-streams"

@@ -12,7 +12,7 @@ from autoanalyze.llm.embeddings import OfflineEmbedder
 from autoanalyze.llm.tokens import Estimate, TokenManagement
 from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.vocabulary import LabelUse
-from autoanalyze.protocols import Embedder, Model
+from autoanalyze.protocols import Answer, Answers, Embedder, Judgement, Model, Question
 from autoanalyze.records import (
     CallContext,
     LabelField,
@@ -25,7 +25,6 @@ from autoanalyze.records import (
     Usage,
     VocabularySnapshot,
 )
-from autoanalyze.verdicts import Answer, Answers, Judgement, Question
 
 SCHEMA = LabelSchema(
     (
@@ -163,7 +162,7 @@ def busy(*_arguments: object) -> Sequence[ReplyRow]:
 
 def small_config(**overrides: str) -> Config:
     """A quick simulated run: 60 sessions, 4 streams."""
-    from autoanalyze.composition import compose
+    from autoanalyze.analysis.configuration import compose
 
     settings = {"data.count": "60", "discovery.min_sessions": "10", "parallel.streams": "4", **overrides}
     return compose([f"{key}={value}" for key, value in settings.items()])

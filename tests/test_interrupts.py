@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from fakes import small_config
 
-from autoanalyze.build import build_analysis
+from autoanalyze.analysis.build import build_analysis
+from autoanalyze.analysis.folder import RunFolder
+from autoanalyze.analysis.progress import Progress
+from autoanalyze.analysis.service import ParallelAutoAnalyze
 from autoanalyze.errors import CancelledRunError
-from autoanalyze.progress import Progress
-from autoanalyze.run_folder import RunFolder
-from autoanalyze.service import ParallelAutoAnalyze
 from autoanalyze.study.runs import Run
 
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")

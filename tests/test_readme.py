@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoanalyze import cluster
-from autoanalyze.cli import main
+from autoanalyze.cli.commands import main
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -98,7 +98,7 @@ def test_cluster_commands_say_that_nobody_answers(
 @pytest.mark.parametrize("line", [line for line in ANALYSES if "endpoint=" in line])
 def test_live_commands_compose(line: str) -> None:
     """Commands against real endpoints are valid, up to the request."""
-    from autoanalyze.composition import compose
+    from autoanalyze.analysis.configuration import compose
 
     config = compose(shlex.split(line)[2:])
     assert config.endpoint != "simulated"

@@ -18,9 +18,12 @@ from fakes import small_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.build import build_analysis, build_plan
-from autoanalyze.composition import compose, restored
-from autoanalyze.config import Config, JournalConfig
+from autoanalyze.analysis.build import build_analysis, build_plan, import_sessions
+from autoanalyze.analysis.configuration import compose, restored
+from autoanalyze.analysis.endpoints import Workshop
+from autoanalyze.analysis.folder import RunFolder
+from autoanalyze.analysis.progress import Progress
+from autoanalyze.config import Config, FaultsConfig, JournalConfig
 from autoanalyze.errors import (
     BudgetExceededError,
     CancelledRunError,
@@ -31,12 +34,7 @@ from autoanalyze.errors import (
     RunFolderError,
     StoppedRunError,
 )
-from autoanalyze.importing import import_sessions
-from autoanalyze.progress import Progress
-from autoanalyze.run_folder import RunFolder
-from autoanalyze.simulation_config import FaultsConfig
 from autoanalyze.study.runs import Run, load_run
-from autoanalyze.workshop import Workshop
 
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")
 

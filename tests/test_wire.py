@@ -15,14 +15,13 @@ import pytest
 from fakes import small_config
 from jsonschema import Draft202012Validator
 
-from autoanalyze import build
-from autoanalyze.build import build_endpoint
-from autoanalyze.composition import compose
-from autoanalyze.importing import import_sessions
+from autoanalyze.analysis import build
+from autoanalyze.analysis.build import build_endpoint, import_sessions
+from autoanalyze.analysis.configuration import compose
+from autoanalyze.analysis.endpoints import Workshop
+from autoanalyze.config import FAULTS, FaultsConfig
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
-from autoanalyze.simulation_config import FAULTS, FaultsConfig
 from autoanalyze.study.runs import Run
-from autoanalyze.workshop import Workshop
 
 Virtually = Callable[[Any], Any]
 

@@ -10,12 +10,11 @@ import polars as pl
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from autoanalyze.laboratory.points import Outcome
-from autoanalyze.laboratory.report import Report
-from autoanalyze.report_config import ReportConfig
-from autoanalyze.study.intervals import Estimate, shown
+from autoanalyze.config import ReportConfig
+from autoanalyze.laboratory.chapter import Report
+from autoanalyze.laboratory.points import EndedPoint
+from autoanalyze.study.intervals import Estimate, estimate, shown
 from autoanalyze.study.measures import MEASURES
-from autoanalyze.study.paired import estimate
 from autoanalyze.study.panels import frontier, plain
 from autoanalyze.study.racing import HELD, Standing, frontier_of, standings, survivors
 
@@ -31,7 +30,7 @@ class Frontier(Report):
     def __init__(
         self,
         config: ReportConfig,
-        ended: Sequence[Outcome],
+        ended: Sequence[EndedPoint],
         *,
         target: float,
         confidence: float,

@@ -11,17 +11,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from autoanalyze.build import build_analysis
-from autoanalyze.composition import from_hydra
+from autoanalyze.analysis.build import build_analysis
+from autoanalyze.analysis.configuration import from_hydra, point_folder
+from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.config import AROUND, Config
 from autoanalyze.errors import CancelledRunError, RunFolderError
-from autoanalyze.evaluation import run_detection
-from autoanalyze.identity import point_folder
-from autoanalyze.run_folder import RunFolder
+from autoanalyze.laboratory.detection import run_detection
 from autoanalyze.study.measures import rows_of
 from autoanalyze.study.runs import load_run
 
-__all__ = ["OUTCOMES", "Outcome", "end_points", "outcomes", "work_on"]
+__all__ = ["OUTCOMES", "EndedPoint", "end_points", "ended_points", "work_on"]
 
 OUTCOMES = ".points"
 """Where a sweep's folder says how its points ended: a file per point, so that any number of processes on
@@ -32,7 +31,7 @@ NO_SETTINGS = frozenset({"field", "experiment", *AROUND} - {"case"})
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EndedPoint:
     """How a point of a sweep ended: the point at a `position` in the seeds of a `job`.
 
     `settings` are the values that tell it from others, by key; `status` is done, kept (its folder held a
@@ -59,15 +58,15 @@ class Outcome:
         draft.replace(path)
 
 
-def outcomes(sweep: Path) -> list[Outcome]:
+def ended_points(sweep: Path) -> list[EndedPoint]:
     """The outcomes that a sweep's folder knows of, in the order of the points."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in (sweep / OUTCOMES).glob("*.json")]
     return sorted(
-        (Outcome(**outcome) for outcome in found), key=lambda outcome: (outcome.job, outcome.position)
+        (EndedPoint(**outcome) for outcome in found), key=lambda outcome: (outcome.job, outcome.position)
     )
 
 
-def end_points(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> list[Outcome]:
+def end_points(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> list[EndedPoint]:
     """Work on the points of one job of a sweep, and leave word of how each ended, also when it failed.
 
     `folder` is Hydra's, and that of the first point; points with further seeds lie beside it.
@@ -76,7 +75,7 @@ def end_points(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> 
     for position, seed in enumerate(composed.seeds or [composed.seed]):
         if position:
             folder = another_seed(composed, hydra_config, seed, folder.parent)
-        unknown = Outcome(
+        unknown = EndedPoint(
             int(hydra_config.job.num), position, settings_of(composed, hydra_config), str(folder), "failed"
         )
         try:
@@ -89,7 +88,7 @@ def end_points(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> 
     return ended
 
 
-def measured(outcome: Outcome) -> Outcome:
+def measured(outcome: EndedPoint) -> EndedPoint:
     """The outcome of a finished run with what is measured of it, here, where many can be read at once."""
     run = load_run(outcome.folder)
     record = run.record

@@ -21,16 +21,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from autoanalyze.build import build_plan
-from autoanalyze.config import Config
-from autoanalyze.consent import ask_before_spending
+from autoanalyze.analysis.build import build_plan
+from autoanalyze.analysis.configuration import code_digest
+from autoanalyze.analysis.folder import RunFolder, shown
+from autoanalyze.analysis.planning import ask_before_spending
+from autoanalyze.analysis.record import git_state
+from autoanalyze.config import Config, ReportConfig
 from autoanalyze.errors import SweepError
-from autoanalyze.identity import code_digest
-from autoanalyze.laboratory.points import OUTCOMES, Outcome, outcomes
-from autoanalyze.laboratory.report import Report
-from autoanalyze.provenance import git_state
-from autoanalyze.report_config import ReportConfig
-from autoanalyze.run_folder import RunFolder, shown
+from autoanalyze.laboratory.chapter import Report
+from autoanalyze.laboratory.points import OUTCOMES, EndedPoint, ended_points
 
 __all__ = ["Sweep", "confirmed"]
 
@@ -85,14 +84,14 @@ class Sweep:
         for position, seed in enumerate(seeds):
             if position not in told:
                 reason = f"its worker was lost ({error})"
-                Outcome(job, position, {**settings, "seed": seed}, "", "failed", reason).write(self.folder)
+                EndedPoint(job, position, {**settings, "seed": seed}, "", "failed", reason).write(self.folder)
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[EndedPoint]:
         """How the points ended that have ended so far."""
-        return outcomes(self.folder)
+        return ended_points(self.folder)
 
-    def conclude(self, report: Report) -> list[Outcome]:
+    def conclude(self, report: Report) -> list[EndedPoint]:
         """Write and show the results. Raises SweepError, naming them, if points failed."""
         self._stack.close()
         console, ended = Console(), self.outcomes
@@ -113,7 +112,7 @@ class Sweep:
         return ended
 
 
-def failure(failed: Sequence[Outcome]) -> str:
+def failure(failed: Sequence[EndedPoint]) -> str:
     """What is said of failed points, with the remedy."""
     lines = [
         f"  {' '.join(f'{key}={value}' for key, value in outcome.settings.items())}: {outcome.error}"

@@ -21,8 +21,8 @@ from autoanalyze.llm.judging import (
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.sending import Sender
 from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.protocols import Answers, Judgement, Question
 from autoanalyze.records import CallContext, LabelField, Reply, SessionText, VocabularySnapshot
-from autoanalyze.verdicts import Answers, Judgement, Question
 
 __all__ = ["OpenAIAnalysis"]
 

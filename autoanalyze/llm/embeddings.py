@@ -17,13 +17,12 @@ from sklearn.preprocessing import normalize
 
 from autoanalyze.config import EmbeddingsConfig
 from autoanalyze.errors import ConfigurationError, EndpointError, EndpointGoneError, ReplyError
-from autoanalyze.llm.calls import Call
+from autoanalyze.llm.calls import Call, together
 from autoanalyze.llm.journal import request_hash
 from autoanalyze.llm.sending import Sender
 from autoanalyze.llm.tokens import TokenCounter
 from autoanalyze.protocols import Embedded, Embedder, Vectors
 from autoanalyze.records import CallContext, Usage
-from autoanalyze.together import together
 
 __all__ = [
     "EndpointEmbedder",

@@ -10,16 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from autoanalyze.errors import ReplyError
-from autoanalyze.llm.framing import (
-    JUDGE_FIELD,
-    JUDGE_LABELS,
-    JUDGE_QUESTIONS,
-    encode,
-    listed,
-    strict_object,
-)
+from autoanalyze.llm.prompts import JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, encode, listed, strict_object
+from autoanalyze.protocols import Answer, Question
 from autoanalyze.records import LabelField
-from autoanalyze.verdicts import Answer, Question
 
 __all__ = [
     "judge_messages",

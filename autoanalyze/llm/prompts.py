@@ -1,28 +1,80 @@
-"""What is said to the model and how its answers are read: the only place that knows the wording.
+"""How requests are framed and answers unframed, whatever is asked.
 
-A request is one system message (instructions, the same for all calls of a run) and one
-user message: the known labels, a JSON line per vocabulary version, then the sessions, a
-JSON line each. Only what comes last changes from call to call, which is what a prefix
-cache wants. (The `original` layout, kept for comparison, has the sorted vocabulary in front of
-the instructions and session ids as keys, as the implementation before this one.)
-
-A transcript is inside a JSON string on one line, so nothing it contains can end its frame: line
-breaks, quotes and control characters arrive escaped.
+A request is made of sections, each a heading and JSON lines. What users or models wrote stands
+inside JSON strings on one line, so nothing it contains can end its frame: line breaks, quotes and
+control characters arrive escaped.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from autoanalyze.errors import ConfigurationError
-from autoanalyze.llm.framing import KNOWN_LABELS, SESSIONS, encode, listed, strict_object
+from autoanalyze.errors import ConfigurationError, ReplyError
 from autoanalyze.records import LabelField, LabelSchema, ReplyRow, SessionText, VocabularySnapshot
 
-__all__ = ["CONTEXT_LIMIT", "OUTCOMES", "AnalysisPrompt", "parse_batch_reply"]
+__all__ = [
+    "CONTEXT_LIMIT",
+    "JUDGE_FIELD",
+    "JUDGE_LABELS",
+    "JUDGE_QUESTIONS",
+    "KNOWN_LABELS",
+    "OUTCOMES",
+    "SESSIONS",
+    "AnalysisPrompt",
+    "encode",
+    "listed",
+    "parse_batch_reply",
+    "strict_object",
+]
+
+KNOWN_LABELS = "KNOWN LABELS (JSON, in order of arrival)"
+SESSIONS = "SESSIONS (JSON, one per line)"
+JUDGE_FIELD = "FIELD (JSON)"
+JUDGE_LABELS = "LABELS (JSON, one per line)"
+JUDGE_QUESTIONS = "QUESTIONS (JSON, one per line)"
+
+#: Format and private-use characters (direction marks, zero-width joiners ...) can make text
+#: look like something it is not; inside JSON they are as well said by their escapes.
+INVISIBLE = re.compile(
+    "[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+
+
+def encode(value: object) -> str:
+    """JSON on one line, readable, with invisible characters escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return INVISIBLE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def strict_object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """An object schema in which all properties are required and no others are allowed."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def listed(text: str, name: str) -> list[Any]:
+    """The list called `name` in a JSON answer; a code fence around it is forgiven."""
+    bare = re.sub(r"^\s*```(?:json)?\s*|\s*```\s*$", "", text)
+    try:
+        value = json.loads(bare)
+    except (ValueError, RecursionError) as error:
+        raise ReplyError(f"the reply is not JSON: {error}") from None
+    if isinstance(value, dict):
+        value = value.get(name)
+    if not isinstance(value, list):
+        raise ReplyError(f"the reply holds no list of {name}")
+    return value
+
 
 CONTEXT_LIMIT = 1_500
 """Characters of context that a user may add to the instructions."""

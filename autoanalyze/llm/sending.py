@@ -14,11 +14,18 @@ from openai.types.chat import ChatCompletion
 
 from autoanalyze.config import RetryConfig
 from autoanalyze.errors import JournalError
-from autoanalyze.llm.calls import Call, Completion, Endpoint
+from autoanalyze.llm.calls import (
+    REFUSED,
+    Call,
+    Completion,
+    Endpoint,
+    FormatRefusedError,
+    describe,
+    patient,
+    translated,
+)
 from autoanalyze.llm.journal import Journal, RecordedAnswer
 from autoanalyze.llm.limits import Budget, RateLimiter
-from autoanalyze.llm.refusals import REFUSED, FormatRefusedError, describe, translated
-from autoanalyze.llm.retries import patient
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.records import Usage
 

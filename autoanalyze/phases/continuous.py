@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 
 from autoanalyze.config import ParallelConfig
 from autoanalyze.llm.tokens import TokenManagement
-from autoanalyze.phases.health import EndpointHealth
-from autoanalyze.phases.merging import BackgroundMerging
-from autoanalyze.phases.parallel import ParallelResult, RoundRecord, utilisation
-from autoanalyze.phases.ramp import Ramp, Step
+from autoanalyze.phases.conflicts import BackgroundMerging
+from autoanalyze.phases.discovery import Ramp, Step
+from autoanalyze.phases.rounds import EndpointHealth, ParallelResult, RoundRecord, utilisation
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing, labelled
 from autoanalyze.phases.vocabulary import Vocabulary, count_labels, labels_found
 from autoanalyze.protocols import CompletionOrder

@@ -1,64 +1,181 @@
-"""What phase 2 brings, with a barrier or without."""
+"""ParallelProcessingOrchestrator: streams label the rest in rounds and share what they found."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from autoanalyze.phases.health import Degradation
-from autoanalyze.records import SessionResult, Usage, VocabularySnapshot
+from autoanalyze.config import ParallelConfig
+from autoanalyze.llm.calls import together
+from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.phases.conflicts import BackgroundMerging
+from autoanalyze.phases.discovery import Ramp
+from autoanalyze.phases.rounds import EndpointHealth, ParallelResult, RoundRecord, utilisation
+from autoanalyze.phases.streams import StreamProcessing, StreamResult
+from autoanalyze.phases.vocabulary import Vocabulary, count_labels
+from autoanalyze.records import LabelSchema, Session, SessionResult, Usage, VocabularySnapshot
 
-__all__ = ["ParallelResult", "RoundRecord", "utilisation"]
+__all__ = ["ParallelProcessingOrchestrator"]
 
 
-@dataclass(frozen=True, slots=True)
-class RoundRecord:
-    """One round: `start` and `end` on the run's clock, `busy_seconds` summed over its streams.
+class ParallelProcessingOrchestrator:
+    """Phase 2. The result does not depend on which stream answers first.
 
-    A stream waits from its last answer to the end of the round. Without a barrier a round is one
-    call, and its stream waited from its last call to this one. `staleness` says how many versions
-    newer than the one a call was shown the vocabulary was when its answer came (with a barrier none,
-    since versions are made there), `missed_labels` how many labels others had found meanwhile; both
-    are means over the calls of the round.
+    Sessions that the endpoint failed come back in a later round. When it fails half of a round or
+    more, the streams are halved, down to one; when nothing comes back any more, the run stops.
     """
 
-    round: int
-    streams: int
-    sessions: int
-    new_labels: int
-    vocabulary_version: int
-    start: float
-    end: float
-    busy_seconds: float
-    waiting_seconds: float
-    staleness: float = 0.0
-    missed_labels: float = 0.0
+    def __init__(
+        self,
+        streams: StreamProcessing,
+        schema: LabelSchema,
+        tokens: TokenManagement,
+        config: ParallelConfig,
+        *,
+        ramp: Ramp | None = None,
+        merging: BackgroundMerging | None = None,
+    ) -> None:
+        self._streams = streams
+        self._schema = schema
+        self._tokens = tokens
+        self._config = config
+        self._health = EndpointHealth(config.streams)
+        self._ramp = ramp
+        self._merging = merging
 
+    async def process_in_parallel(
+        self, sessions: Sequence[Session], vocabulary: VocabularySnapshot
+    ) -> ParallelResult:
+        """Label `sessions` with all streams, round after round, starting from what discovery knows.
 
-@dataclass(frozen=True, slots=True)
-class ParallelResult:
-    """All rounds together. `utilisation` is busy time over busy plus waiting time, 0 to 1."""
+        Raises EndpointGoneError when nothing comes back any more.
+        """
+        known = Vocabulary(self._schema, vocabulary)
+        results: dict[str, SessionResult] = {}
+        rounds: list[RoundRecord] = []
+        usage = Usage()
+        remaining = list(sessions)
+        while remaining:
+            shares = self.distribute_sessions_across_streams(remaining, known.snapshot())
+            dealt = remaining[: sum(map(len, shares))]
+            start = asyncio.get_running_loop().time()
+            _, answers = await together(
+                [
+                    self._merge(known.snapshot(), list(results.values())),
+                    self._round(shares, known.snapshot(), len(rounds) + 1),
+                ]
+            )
+            end = asyncio.get_running_loop().time()
+            if self._merging is not None:
+                self._merging.publish(known, self._ramp)
+            known_before = known.snapshot()
+            new_labels = self.synchronize_classifications(known, answers)
+            results |= {result.session_id: result for answer in answers for result in answer.sessions}
+            self._learn(answers, new_labels)
+            usage = sum((answer.usage for answer in answers), usage)
+            rounds.append(self._record(len(rounds) + 1, answers, known_before, known, start, end))
+            again = self._health.after_round(dealt, results, number=len(rounds))
+            # They go last: by then the endpoint may have recovered, and nobody else waits for it.
+            remaining = [*remaining[len(dealt) :], *again]
+        return ParallelResult(
+            tuple(results[session.session_id] for session in sessions),
+            known.snapshot(),
+            tuple(rounds),
+            tuple(self._health.degradations),
+            usage,
+            utilisation(rounds, self._config.streams),
+        )
 
-    sessions: tuple[SessionResult, ...]
-    vocabulary: VocabularySnapshot
-    rounds: tuple[RoundRecord, ...]
-    degradations: tuple[Degradation, ...]
-    usage: Usage
-    utilisation: float
+    async def _merge(
+        self, vocabulary: VocabularySnapshot, results: Sequence[SessionResult]
+    ) -> list[StreamResult]:
+        """Merge beside the streams of a round, when it is time to."""
+        if self._merging is not None and self._merging.due():
+            await self._merging.merge(vocabulary, results)
+        return []
 
-    @property
-    def sync_points(self) -> int:
-        """How often vocabularies were synchronised."""
-        return len(self.rounds)
+    def _learn(self, answers: Sequence[StreamResult], new_labels: int) -> None:
+        """What a round tells the ramp and the merging."""
+        if self._merging is not None:
+            self._merging.note(new_labels=new_labels, rounds=1)
+        if self._ramp is not None:
+            for answer in answers:
+                self._ramp.learn(answer.sessions)
 
+    def _record(
+        self,
+        number: int,
+        answers: Sequence[StreamResult],
+        before: VocabularySnapshot,
+        known: Vocabulary,
+        start: float,
+        end: float,
+    ) -> RoundRecord:
+        busy = sum(answer.busy_seconds for answer in answers)
+        after = known.snapshot()
+        new_labels = count_labels(after) - count_labels(before)
+        own = [count_labels(before.extended(answer.new_labels)) - count_labels(before) for answer in answers]
+        return RoundRecord(
+            number,
+            len(answers),
+            sum(len(answer.sessions) for answer in answers),
+            new_labels,
+            after.version,
+            start,
+            end,
+            busy,
+            self._config.streams * (end - start) - busy,
+            missed_labels=sum(new_labels - found for found in own) / len(own),
+        )
 
-def utilisation(rounds: Sequence[RoundRecord], streams: int) -> float:
-    """Busy time over what all streams had from the first start to the last end, 0 to 1.
+    def distribute_sessions_across_streams(
+        self, sessions: Sequence[Session], vocabulary: VocabularySnapshot | None = None
+    ) -> list[list[Session]]:
+        """The next round's share of each stream, from the front of `sessions` and in order.
 
-    Whatever a stream waited for counts: a barrier, the ramp, or the last call of another.
-    """
-    if not rounds:
-        return 0.0
-    lasted = max(record.end for record in rounds) - min(record.start for record in rounds)
-    busy = sum(record.busy_seconds for record in rounds)
-    return busy / (streams * lasted) if lasted > 0 else 0.0
+        A share is `sessions_per_stream`, or one full call when that is null. When fewer
+        sessions are left than the streams could take, they are dealt evenly, so that no
+        stream works while others have nothing to do.
+        """
+        share = self._config.sessions_per_stream or self._full_call(sessions, vocabulary)
+        share = self._tokens.item_cap(share) if self._config.sessions_per_stream else share
+        streams = self._health.streams
+        if self._ramp is not None:
+            step = self._ramp.step(share)
+            streams, share = min(streams, step.calls), step.sessions
+        taken = min(len(sessions), share * streams)
+        size, larger = divmod(taken, streams)
+        shares, position = [], 0
+        for stream in range(streams):
+            end = position + size + (1 if stream < larger else 0)
+            shares.append(list(sessions[position:end]))
+            position = end
+        return [share for share in shares if share]
+
+    def synchronize_classifications(self, vocabulary: Vocabulary, answers: Sequence[StreamResult]) -> int:
+        """Add what the streams of a round found, in the order of the streams; how many labels were new."""
+        return vocabulary.synchronize(answer.new_labels for answer in answers)
+
+    async def _round(
+        self,
+        shares: Sequence[Sequence[Session]],
+        vocabulary: VocabularySnapshot,
+        number: int,
+    ) -> list[StreamResult]:
+        return await together(
+            self._streams.process_stream(
+                share,
+                vocabulary,
+                phase="parallel",
+                stream=stream,
+                round_number=number,
+                # Asked one by one, a session that the endpoint cannot take harms no other.
+                share=1 if self._health.has_failed(share) else self._config.sessions_per_stream,
+            )
+            for stream, share in enumerate(shares, start=1)
+        )
+
+    def _full_call(self, sessions: Sequence[Session], vocabulary: VocabularySnapshot | None) -> int:
+        mean = sum(session.token_count for session in sessions) / len(sessions)
+        taken = self._streams.prompt_vocabulary_tokens(vocabulary or VocabularySnapshot())
+        return self._tokens.calculate_max_sessions_per_call(mean, vocabulary_tokens=taken)

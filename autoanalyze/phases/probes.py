@@ -7,9 +7,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from autoanalyze.llm.calls import together
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import CallContext, Facts, Session, SessionResult, Usage, VocabularySnapshot
-from autoanalyze.together import together
 
 __all__ = ["PROBES_PER_CALL", "ProbeResult", "ProbeSessions"]
 

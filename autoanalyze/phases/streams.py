@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from autoanalyze.config import RetryConfig
 from autoanalyze.errors import RequestRefusedError, RequestTooLongError, TransientEndpointError
+from autoanalyze.llm.calls import REFUSED
 from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.llm.refusals import REFUSED
 from autoanalyze.llm.tokens import TokenManagement
-from autoanalyze.phases.shortlist import Shortlist
 from autoanalyze.phases.validation import SessionValidation, ValidationResult
-from autoanalyze.phases.vocabulary import labels_found
+from autoanalyze.phases.vocabulary import Shortlist, labels_found
 from autoanalyze.protocols import Model, TranscriptReader
 from autoanalyze.records import (
     CallContext,
@@ -26,16 +24,11 @@ from autoanalyze.records import (
     SessionText,
     Usage,
     VocabularySnapshot,
+    derived_seed,
     transcript,
 )
 
-__all__ = ["BatchOutcome", "StreamProcessing", "StreamResult", "derived_seed"]
-
-
-def derived_seed(*parts: object) -> int:
-    """A seed of 31 bits that depends on `parts` and on nothing else."""
-    digest = hashlib.sha256(repr(parts).encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
+__all__ = ["BatchOutcome", "StreamProcessing", "StreamResult"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from autoanalyze.simulation.thesaurus import matter_of, thesaurus
+from autoanalyze.simulation.paraphrase import matter_of, thesaurus
 
 __all__ = ["simulated_embedding"]
 

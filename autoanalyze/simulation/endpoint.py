@@ -21,15 +21,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from autoanalyze.config import ModelConfig, RateLimit
+from autoanalyze.config import FaultsConfig, ModelConfig, NoiseConfig, RateLimit
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.limits import TokenBucket
-from autoanalyze.llm.requests import BatchRequest, JudgeRequest, parse_request
-from autoanalyze.simulation.drawing import draws, fingerprint
+from autoanalyze.simulation.chance import draws, fingerprint
 from autoanalyze.simulation.embeddings import simulated_embedding
 from autoanalyze.simulation.faults import FaultInjector, refused
 from autoanalyze.simulation.model import SimulatedModel
-from autoanalyze.simulation_config import FaultsConfig, NoiseConfig
+from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, parse_request
 
 __all__ = ["SimulatedEndpoint"]
 

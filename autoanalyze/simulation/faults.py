@@ -17,8 +17,8 @@ import httpx2
 import numpy as np
 from starlette.responses import JSONResponse, Response
 
-from autoanalyze.simulation.drawing import draws
-from autoanalyze.simulation_config import FAULTS, FaultsConfig
+from autoanalyze.config import FAULTS, FaultsConfig
+from autoanalyze.simulation.chance import draws
 
 __all__ = ["FaultInjector", "refused"]
 

@@ -16,7 +16,7 @@ from functools import cache, cached_property
 from itertools import combinations, product
 
 from autoanalyze.records import LabelField
-from autoanalyze.simulation.thesaurus import thesaurus
+from autoanalyze.simulation.paraphrase import thesaurus
 from autoanalyze.simulation.truth import PlantedTruth
 
 __all__ = ["GUARDED", "PlantedLabel", "PlantedLabels", "PlantedNames", "planted_labels"]

@@ -15,13 +15,13 @@ from functools import lru_cache, partial
 
 import numpy as np
 
+from autoanalyze.config import NoiseConfig
 from autoanalyze.llm.prompts import OUTCOMES, AnalysisPrompt
-from autoanalyze.llm.requests import BatchRequest, JudgeRequest, PairsRequest
 from autoanalyze.records import LabelSchema, VocabularySnapshot
-from autoanalyze.simulation.drawing import draws, fingerprint, sha256
+from autoanalyze.simulation.chance import draws, fingerprint, sha256
 from autoanalyze.simulation.paraphrase import paraphrases
+from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, PairsRequest
 from autoanalyze.simulation.truth import PlantedTruth
-from autoanalyze.simulation_config import NoiseConfig
 
 __all__ = ["SimulatedModel"]
 

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
 from autoanalyze.records import Truth
-from autoanalyze.simulation.drawing import draws
+from autoanalyze.simulation.chance import draws
 from autoanalyze.simulation.paraphrase import paraphrases
 
 __all__ = ["PlantedTruth"]

@@ -19,9 +19,8 @@ import polars as pl
 from autoanalyze.errors import InputError, RunFolderError
 from autoanalyze.study.comparison import compared, listing_rows
 from autoanalyze.study.finding import Found, Search, Skipped
-from autoanalyze.study.run_rows import run_table, score_table
-from autoanalyze.study.runs import CALL_SCHEMA, Run, answered_calls
-from autoanalyze.study.whole_tables import WholeTable, html_table
+from autoanalyze.study.measures import run_table, score_table
+from autoanalyze.study.runs import CALL_SCHEMA, Run, WholeTable, answered_calls, html_table
 
 __all__ = ["VIEWS", "Runs", "runs"]
 

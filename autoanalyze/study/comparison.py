@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from autoanalyze.study.run_rows import first_scored, moment, value_at
+from autoanalyze.study.measures import first_scored, moment, value_at
 
 __all__ = ["compared", "differences", "listing_rows", "spoken"]
 

@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from autoanalyze.study.intervals import Estimate
+from autoanalyze.study.intervals import Estimate, estimate, estimates
 from autoanalyze.study.measures import MEASURES
-from autoanalyze.study.paired import estimate, estimates
 from autoanalyze.study.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, arms, style
 
 __all__ = ["curves", "frontier", "rungs"]

@@ -27,12 +27,11 @@ from pathlib import Path
 from invariants import broken
 from rich.progress import track
 
-from autoanalyze.composition import compose
-from autoanalyze.config import Config
+from autoanalyze.analysis.configuration import compose
+from autoanalyze.analysis.endpoints import Workshop
+from autoanalyze.analysis.folder import RunFolder
+from autoanalyze.config import FAULTS, Config, FaultsConfig
 from autoanalyze.errors import StoppedRunError
-from autoanalyze.run_folder import RunFolder
-from autoanalyze.simulation_config import FAULTS, FaultsConfig
-from autoanalyze.workshop import Workshop
 
 HERE = Path(__file__).resolve().parent
 SMALL = (
@@ -131,7 +130,7 @@ def kill_run(seed: int) -> Verdict:
     verdict = Verdict(seed)
     draw = random.Random(f"kill {seed}")
     context = get_context("forkserver")
-    context.set_forkserver_preload(["autoanalyze.build", "autoanalyze.composition"])
+    context.set_forkserver_preload(["autoanalyze.analysis.build", "autoanalyze.analysis.configuration"])
     with tempfile.TemporaryDirectory() as scratch:
         calm, hit = Path(scratch) / "calm", Path(scratch) / "hit"
         started = time.monotonic()

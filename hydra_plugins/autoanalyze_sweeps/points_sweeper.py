@@ -19,13 +19,12 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from autoanalyze.composition import from_hydra, suggestion
-from autoanalyze.config import Config
+from autoanalyze.analysis.configuration import from_hydra, suggestion
+from autoanalyze.config import Config, ReportConfig
 from autoanalyze.errors import CancelledRunError, ConfigurationError
-from autoanalyze.report_config import ReportConfig
 
 if TYPE_CHECKING:
-    from autoanalyze.laboratory.report import Report
+    from autoanalyze.laboratory.chapter import Report
     from autoanalyze.laboratory.sweep import Sweep
 
 Point = tuple[str, ...]
@@ -86,7 +85,7 @@ class PointsSweeper(Sweeper):
 
     def run(self, points: Sequence[Point], sweep: Sweep) -> Report:
         """Have all points worked on, and say what came out."""
-        from autoanalyze.laboratory.report import Report
+        from autoanalyze.laboratory.chapter import Report
 
         self.work(points, sweep)
         return Report(sweep.config, sweep.outcomes)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from hydra_plugins.autoanalyze_sweeps.points_sweeper import Point, PointsSweeper, without_seed
 
 if TYPE_CHECKING:
+    from autoanalyze.laboratory.chapter import Report
     from autoanalyze.laboratory.frontier import Frontier
-    from autoanalyze.laboratory.report import Report
     from autoanalyze.laboratory.sweep import Sweep
     from autoanalyze.study.racing import Standing
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from autoanalyze.build import build_analysis
-from autoanalyze.composition import compose
-from autoanalyze.laboratory.points import outcomes
-from autoanalyze.progress import Progress
+from autoanalyze.analysis.build import build_analysis
+from autoanalyze.analysis.configuration import compose
+from autoanalyze.analysis.progress import Progress
+from autoanalyze.laboratory.points import ended_points
 
 distributed = pytest.importorskip("distributed")
 
@@ -71,12 +71,12 @@ def test_every_point_finishes_once_though_a_worker_is_killed(
     command = [sys.executable, "-m", "autoanalyze", *arguments]
     sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder = tmp_path / "sweep"
-    wait_for("two points", lambda: len(outcomes(folder)) >= 2 or sweep.poll() is not None)
+    wait_for("two points", lambda: len(ended_points(folder)) >= 2 or sweep.poll() is not None)
     os.kill(workers[0].pid, signal.SIGKILL)
     output, errors = sweep.communicate(timeout=PATIENCE_SECONDS)
     assert sweep.returncode == 0, errors
     assert "9 points" in output
-    ended = outcomes(folder)
+    ended = ended_points(folder)
     assert {(o.settings["parallel.streams"], o.settings["seed"]) for o in ended} == {
         (streams, seed) for streams in (2, 4, 8) for seed in (1, 2, 3)
     }
@@ -103,7 +103,7 @@ def test_a_cluster_of_this_machine_is_made_and_ended(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert [outcome.status for outcome in outcomes(tmp_path / "sweep")] == ["done"] * 4
+    assert [outcome.status for outcome in ended_points(tmp_path / "sweep")] == ["done"] * 4
 
 
 def test_an_address_where_nobody_answers_is_an_error(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 import yaml
 
-from autoanalyze.cli import main
-from autoanalyze.composition import known_keys
+from autoanalyze.analysis.configuration import known_keys
+from autoanalyze.cli.commands import main
 from autoanalyze.config import Config
 from autoanalyze.study.measures import MEASURES
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from autoanalyze.cli import main
+from autoanalyze.cli.commands import main
+from autoanalyze.config import ReportConfig
 from autoanalyze.laboratory.frontier import Frontier
-from autoanalyze.laboratory.points import Outcome, outcomes
-from autoanalyze.report_config import ReportConfig
+from autoanalyze.laboratory.points import EndedPoint, ended_points
 
 SMALL = ("quick=true", "data.count=30", "hydra/launcher=basic", "hydra.sweep.dir=race", "case=default")
 
@@ -23,7 +23,9 @@ def race(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-def outcome(setting: str, seed: int, *, consistency: float, seconds: float, field: str = "intent") -> Outcome:
+def outcome(
+    setting: str, seed: int, *, consistency: float, seconds: float, field: str = "intent"
+) -> EndedPoint:
     row = {
         "field": field,
         "consistency": consistency + 0.0001 * seed,
@@ -32,10 +34,10 @@ def outcome(setting: str, seed: int, *, consistency: float, seconds: float, fiel
         "cost_per_1000": seconds,
     }
     settings = {"case": setting, "seed": seed}
-    return Outcome(ord(setting[0]), seed, settings, f"{setting}-{seed}-{field}", "done", rows=(row,))
+    return EndedPoint(ord(setting[0]), seed, settings, f"{setting}-{seed}-{field}", "done", rows=(row,))
 
 
-def frontier(*ended: Outcome) -> Frontier:
+def frontier(*ended: EndedPoint) -> Frontier:
     return Frontier(ReportConfig(rows=["case"]), ended, target=0.95, confidence=0.95, confirming_from=1001)
 
 
@@ -71,7 +73,7 @@ def test_one_label_field_is_raced_for() -> None:
 
 def test_a_race_without_results_has_no_winner() -> None:
     """Nothing is made up when all points failed."""
-    nothing = frontier(Outcome(0, 0, {"case": "a", "seed": 1}, "a", "failed", "why"))
+    nothing = frontier(EndedPoint(0, 0, {"case": "a", "seed": 1}, "a", "failed", "why"))
     assert (nothing.alive, nothing.best, nothing.figure()) == ([], [], None)
     assert "No setting holds" in nothing.conclusion()
 
@@ -91,7 +93,7 @@ def test_race_gives_seeds_to_those_that_may_win(
         "resamples=0",
     )
     assert race(monkeypatch, *settings, "--target", "0.3") == 0
-    ended = outcomes(Path("race"))
+    ended = ended_points(Path("race"))
     counted = Counter((o.settings["parallel.streams"], o.settings["discovery.collisions"]) for o in ended)
     assert set(counted) == {(2, 20.0), (2, 200.0), (4, 20.0), (4, 200.0)}
     assert len({(o.folder) for o in ended}) == len(ended)

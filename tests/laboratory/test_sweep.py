@@ -16,9 +16,9 @@ import polars as pl
 import pytest
 import yaml
 
-from autoanalyze.cli import main
-from autoanalyze.identity import point_folder
-from autoanalyze.laboratory.points import outcomes
+from autoanalyze.analysis.configuration import point_folder
+from autoanalyze.cli.commands import main
+from autoanalyze.laboratory.points import ended_points
 from autoanalyze.study.runs import load_run
 
 SMALL = ("data.count=30", "data.population=60", "baseline=none", "resamples=2")
@@ -41,15 +41,15 @@ def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
 
 
 def statuses(folder: Path = Path("sweep")) -> list[str]:
-    return [outcome.status for outcome in outcomes(folder)]
+    return [outcome.status for outcome in ended_points(folder)]
 
 
 def test_every_combination_is_a_run_folder_of_its_own(sweep: Command) -> None:
     """Two settings with two values each are four runs, named after what was set, each with Hydra's files."""
     assert sweep("parallel.streams=2,4", "seed=1,2") == 0
-    folders = [Path(outcome.folder) for outcome in outcomes(Path("sweep"))]
+    folders = [Path(outcome.folder) for outcome in ended_points(Path("sweep"))]
     assert len(set(folders)) == 4
-    for folder, outcome in zip(folders, outcomes(Path("sweep")), strict=True):
+    for folder, outcome in zip(folders, ended_points(Path("sweep")), strict=True):
         run = load_run(folder)
         assert run.record["config"]["parallel"]["streams"] == outcome.settings["parallel.streams"]
         assert run.record["seed"] == outcome.settings["seed"]
@@ -96,7 +96,7 @@ def test_bundled_seeds_are_the_same_points(sweep: Command) -> None:
     """Whether seeds share a job or have jobs of their own, their folders and results are the same."""
     assert sweep("seed=1,2,3", "hydra.sweeper.bundle=2") == 0
     first = pl.read_parquet("sweep/results.parquet")
-    assert [(o.job, o.position) for o in outcomes(Path("sweep"))] == [(0, 0), (0, 1), (1, 0)]
+    assert [(o.job, o.position) for o in ended_points(Path("sweep"))] == [(0, 0), (0, 1), (1, 0)]
     assert sweep("seed=1,2,3") == 0
     assert statuses() == ["kept"] * 3
     assert pl.read_parquet("sweep/results.parquet").equals(first)
@@ -128,7 +128,7 @@ def test_a_run_that_failed_half_way_goes_on(sweep: Command) -> None:
     """A point whose endpoint went away is taken up from its journal, and ends as an undisturbed one."""
     gone = ("seed=1", "faults.gone_after=4", "retry.call_attempts=1")
     assert sweep(*gone) == 1
-    (outcome,) = outcomes(Path("sweep"))
+    (outcome,) = ended_points(Path("sweep"))
     assert outcome.status == "failed"
     answered = (Path(outcome.folder) / "calls.jsonl").read_text().count('"event":"answered"')
     assert sweep(*gone) == 1
@@ -139,7 +139,7 @@ def test_a_run_that_failed_half_way_goes_on(sweep: Command) -> None:
 def test_a_killed_run_is_taken_up(sweep: Command) -> None:
     """A folder in which a process died is no obstacle, whatever it had written."""
     assert sweep("seed=1,2") == 0
-    first, second = (Path(outcome.folder) for outcome in outcomes(Path("sweep")))
+    first, second = (Path(outcome.folder) for outcome in ended_points(Path("sweep")))
     whole = (first / "sessions.parquet").read_bytes()
     (first / "run.json").unlink()
     for folder in (first, second):
@@ -230,7 +230,7 @@ def test_a_point_that_is_asked_for_twice_is_one_run(sweep: Command) -> None:
 def test_a_finished_run_whose_files_are_gone_is_made_again(sweep: Command) -> None:
     """A damaged point is not kept for ever."""
     assert sweep("seed=1") == 0
-    (outcome,) = outcomes(Path("sweep"))
+    (outcome,) = ended_points(Path("sweep"))
     whole = (Path(outcome.folder) / "sessions.parquet").read_bytes()
     for name in ("calls.jsonl", "sessions.parquet"):
         (Path(outcome.folder) / name).unlink()
@@ -244,7 +244,7 @@ def test_a_reviewed_run_is_not_taken_for_its_configuration(
 ) -> None:
     """Someone undid a merge in it: its labels are no longer what its settings give."""
     assert sweep("seed=1", "data.count=60") == 0
-    (outcome,) = outcomes(Path("sweep"))
+    (outcome,) = ended_points(Path("sweep"))
     assert sweep(outcome.folder, "--undo", "1", first=("merges",)) == 0
     assert sweep("seed=1", "data.count=60") == 1
     assert "reviewed since" in capsys.readouterr().err
@@ -315,6 +315,6 @@ def test_an_interrupted_sweep_says_so_and_goes_on(tmp_path: Path, launcher: str)
     assert "start it again to go on" in errors
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert {outcome.status for outcome in outcomes(tmp_path / "sweep")} <= {"done", "kept"}
+    assert {outcome.status for outcome in ended_points(tmp_path / "sweep")} <= {"done", "kept"}
     resumed = [json.loads(path.read_text())["resumed"] for path in tmp_path.glob("sweep/*/run.json")]
     assert max(resumed) == 1

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.composition import compose
+from autoanalyze.analysis.configuration import compose
 from autoanalyze.config import EmbeddingsConfig
 from autoanalyze.errors import ConfigurationError, EndpointGoneError, ReplyError
-from autoanalyze.evaluation import detect_duplicates
+from autoanalyze.laboratory.detection import detect_duplicates
 from autoanalyze.llm.calls import Call, Completion, Endpoint
 from autoanalyze.llm.embeddings import EndpointEmbedder, OfflineEmbedder, SentenceTransformerEmbedder, parsed
 from autoanalyze.llm.tokens import Estimate

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.errors import ConfigurationError, ReplyError
-from autoanalyze.llm import framing
+from autoanalyze.llm import prompts as framing
 from autoanalyze.llm.judging import judge_messages, parse_judge_reply
 from autoanalyze.llm.prompts import AnalysisPrompt, parse_batch_reply
-from autoanalyze.llm.requests import BatchRequest, JudgeRequest, parse_request
 from autoanalyze.records import SessionText, VocabularySnapshot
+from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, parse_request
 
 PROMPT = AnalysisPrompt(SCHEMA)
 KNOWN = VocabularySnapshot(({"general_intent": ("Claim Status",)}, {"transfer_reason": ("Invalid ID",)}))

@@ -9,7 +9,7 @@ from fakes import MODEL, make_sessions, make_tokens
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.composition import compose
+from autoanalyze.analysis.configuration import compose
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.tokens import Estimate, TokenManagement, load_counter
 from autoanalyze.records import Session, Usage

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from autoanalyze.config import RetryConfig
 from autoanalyze.phases.conflicts import ConflictResolution
-from autoanalyze.phases.redirects import agreed, flaw, redirects_of
+from autoanalyze.phases.duplicates.all_at_once import agreed
+from autoanalyze.phases.duplicates.judge import flaw, redirects_of
 from autoanalyze.records import Facts
 
 Virtually = Callable[[Any], Any]

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from autoanalyze.config import DiscoveryConfig, ParallelConfig, ResolutionConfig, RetryConfig
 from autoanalyze.errors import BudgetExceededError, EndpointGoneError, TransientEndpointError
 from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.phases.conflicts import BackgroundMerging
 from autoanalyze.phases.continuous import ContinuousProcessing, call_size, smallest_call
-from autoanalyze.phases.merging import BackgroundMerging
-from autoanalyze.phases.parallel import ParallelResult
-from autoanalyze.phases.ramp import Ramp
+from autoanalyze.phases.discovery import Ramp
+from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapshot
 from autoanalyze.simulation.clock import VirtualClockLoop

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from autoanalyze.config import ResolutionConfig
 from autoanalyze.errors import EndpointGoneError, TransientEndpointError
-from autoanalyze.phases.conflicts import ConflictResolution
-from autoanalyze.phases.merging import BackgroundMerging
+from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution
 from autoanalyze.phases.vocabulary import Vocabulary
+from autoanalyze.protocols import Judgement
 from autoanalyze.records import VocabularySnapshot
 from autoanalyze.simulation.clock import VirtualClockLoop
-from autoanalyze.verdicts import Judgement
 
 Virtually = Callable[[Any], Any]
 FIELD = "general_intent"

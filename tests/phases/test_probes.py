@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from fakes import SCHEMA, EchoReader, ScriptedModel, make_sessions, make_tokens, row
 
-from autoanalyze.build import build_analysis
-from autoanalyze.composition import compose
+from autoanalyze.analysis.build import build_analysis
+from autoanalyze.analysis.configuration import compose
 from autoanalyze.config import RetryConfig
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.probes import ProbeSessions

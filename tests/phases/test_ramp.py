@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoanalyze.config import DiscoveryConfig
-from autoanalyze.phases.ramp import Ramp, Step, expected_collisions
+from autoanalyze.phases.discovery import Ramp, Step, expected_collisions
 from autoanalyze.records import Facts, SessionResult
 
 

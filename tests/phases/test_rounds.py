@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from autoanalyze.config import ParallelConfig, RetryConfig
 from autoanalyze.errors import EndpointGoneError, TransientEndpointError
 from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.phases.parallel import ParallelResult
-from autoanalyze.phases.rounds import ParallelProcessingOrchestrator
+from autoanalyze.phases.parallel import ParallelProcessingOrchestrator
+from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.phases.vocabulary import Vocabulary
 from autoanalyze.records import CallContext, ReplyRow, VocabularySnapshot

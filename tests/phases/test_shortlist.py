@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.data.synthetic import generate
-from autoanalyze.phases.shortlist import Shortlist
+from autoanalyze.phases.vocabulary import Shortlist
 from autoanalyze.records import VocabularySnapshot, transcript
 
 WORDS = ["Claim", "Status", "Refund", "Card", "Lost", "Payment", "Delivery", "Invoice", "Password", "Reset"]

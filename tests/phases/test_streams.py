@@ -9,12 +9,7 @@ import pytest
 from fakes import SCHEMA, EchoReader, ScriptedModel, make_sessions, make_tokens, row
 
 from autoanalyze.config import RetryConfig
-from autoanalyze.errors import (
-    EndpointError,
-    RequestRefusedError,
-    RequestTooLongError,
-    TransientEndpointError,
-)
+from autoanalyze.errors import EndpointError, RequestRefusedError, RequestTooLongError, TransientEndpointError
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
 from autoanalyze.records import CallContext, Message, ReplyRow, VocabularySnapshot

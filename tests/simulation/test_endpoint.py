@@ -15,14 +15,13 @@ import openai
 import pytest
 from fakes import MODEL, SCHEMA
 
-from autoanalyze.config import ModelConfig
+from autoanalyze.config import ModelConfig, NoiseConfig
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.records import SessionText, Truth, VocabularySnapshot
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.simulation.model import SimulatedModel
 from autoanalyze.simulation.truth import PlantedTruth
-from autoanalyze.simulation_config import NoiseConfig
 
 Virtually = Callable[[Any], Any]
 TEXT = "user: where is my claim\nbot: on its way"

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from autoanalyze.phases.guards import objection
+from autoanalyze.phases.duplicates.spelling import objection
 from autoanalyze.simulation.embeddings import simulated_embedding
 from autoanalyze.simulation.label_sets import GUARDED, PlantedLabels, planted_labels
 

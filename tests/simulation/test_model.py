@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.composition import compose
+from autoanalyze.analysis.configuration import compose
+from autoanalyze.config import NoiseConfig
 from autoanalyze.llm.judging import parse_judge_reply
 from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.llm.requests import BatchRequest, JudgeRequest, parse_request
 from autoanalyze.records import LabelField, LabelSchema, SessionText, Truth, VocabularySnapshot
 from autoanalyze.simulation.model import SimulatedModel
 from autoanalyze.simulation.paraphrase import paraphrases
+from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, parse_request
 from autoanalyze.simulation.truth import PlantedTruth
-from autoanalyze.simulation_config import NoiseConfig
 
 FIELD = "general_intent"
 SCHEMA = LabelSchema((LabelField(FIELD, "what."), LabelField("transfer_reason", "why.", ("Transfer",))))

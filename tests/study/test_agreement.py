@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.study.agreement import matched, same_label
+from autoanalyze.study.metrics import matched, same_label
 
 LABELS = st.sampled_from(["A", "B", "C", None])
 

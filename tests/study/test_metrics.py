@@ -13,14 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.study.intervals import percentile_interval, user_weights
-from autoanalyze.study.metrics import (
-    FieldScores,
-    agreement,
-    coded,
-    score_field,
-    score_run,
-    speedup,
-)
+from autoanalyze.study.metrics import FieldScores, agreement, coded, score_field, score_run, speedup
 
 Row = tuple[str, int, str | None, str]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.study.paired import against_baseline, difference, estimate, estimates
+from autoanalyze.study.intervals import against_baseline, difference, estimate, estimates
 
 
 def results(**columns: object) -> pl.DataFrame:

@@ -1,0 +1,1 @@
+"""One run, from overrides to its folder."""

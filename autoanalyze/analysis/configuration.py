@@ -1,0 +1,260 @@
+"""From YAML files, overrides and the environment to one checked configuration. Knows Hydra."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from autoanalyze.analysis.ranges import checked
+from autoanalyze.config import (
+    AROUND,
+    ENVIRONMENT,
+    Config,
+    FaultsConfig,
+    JournalConfig,
+)
+from autoanalyze.errors import ConfigurationError
+
+__all__ = [
+    "code_digest",
+    "compose",
+    "configuration_digest",
+    "configuration_folder",
+    "digest",
+    "explained",
+    "from_hydra",
+    "point_folder",
+    "restored",
+    "sequential",
+    "spelled",
+]
+
+ConfigStore.instance().store(name="schema_check", node=Config)
+
+
+def folder_of_point(*, _root_: DictConfig) -> str:
+    """The resolver behind `hydra.sweep.subdir`; it sees the whole configuration."""
+    overrides = OmegaConf.to_container(_root_.hydra.overrides.task)
+    assert isinstance(overrides, list)
+    settings = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
+    config = OmegaConf.to_container(settings, resolve=True)
+    assert isinstance(config, dict)
+    return point_folder({str(key): value for key, value in config.items()}, [str(o) for o in overrides])
+
+
+OmegaConf.register_new_resolver("point_folder", folder_of_point, replace=True)
+
+
+def configuration_folder() -> Path:
+    """Where the YAML files lie: inside an installed package, or beside it in the repository."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def compose(overrides: Sequence[str] = ()) -> Config:
+    """The configuration that `autoanalyze run OVERRIDES` would use.
+
+    Raises ConfigurationError with a suggestion for a misspelt key or group, and one that names
+    key and environment variable for a bad value.
+    """
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(configuration_folder()), version_base="1.3"):
+            composed = hydra_compose("config", [spelled(override) for override in overrides])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigurationError(explained(error)) from None
+    return from_hydra(composed)
+
+
+def spelled(override: str) -> str:
+    """An override as Hydra wants it.
+
+    `vocabulary.from` cannot be the name of a field in Python, and `vocabulary.fixed.FIELD` is not there
+    before somebody sets it.
+    """
+    override = re.sub(r"^(\+*)vocabulary\.from=", r"\1vocabulary.from_run=", override)
+    return re.sub(r"^\+*vocabulary\.fixed\.", "++vocabulary.fixed.", override)
+
+
+def restored(recorded: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """The configuration of an earlier run, with what may be changed when it is resumed.
+
+    Raises ConfigurationError for any other override: it would make other calls than those that
+    are paid for already.
+    """
+    for override in overrides:
+        key = override.partition("=")[0]
+        if "=" not in override or not (key == "budget_usd" or key.startswith("limits.")):
+            raise ConfigurationError(
+                f"{override}: a run is resumed as it was; only budget_usd=... and limits.*=... may be changed"
+            )
+    try:
+        changes = OmegaConf.from_dotlist(list(overrides))
+        merged = OmegaConf.merge(OmegaConf.structured(Config), dict(recorded), changes)
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(explained(error)) from None
+    assert isinstance(merged, DictConfig)
+    return from_hydra(merged)
+
+
+def from_hydra(composed: DictConfig) -> Config:
+    """What Hydra composed as plain, checked dataclasses. Raises ConfigurationError."""
+    unknown = sorted(set(map(str, composed)) - {field.name for field in fields(Config)})
+    if unknown:
+        raise ConfigurationError(f"there is no setting {unknown[0]!r}{suggestion(unknown[0], known_keys())}")
+    try:
+        config = OmegaConf.to_object(composed)
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(explained(error)) from None
+    assert isinstance(config, Config), "the defaults list of config.yaml must begin with schema_check"
+    return checked(config)
+
+
+def explained(error: Exception) -> str:
+    """Hydra's complaint in a line or two, with the remedy."""
+    text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
+    missing = re.search(r"Could not override '([^']+)'", text) or re.search(
+        r"Key '([^']+)' (?:is )?not in", text
+    )
+    if missing:
+        return f"there is no setting {missing[1]!r}{suggestion(missing[1], known_keys())}"
+    absent = re.search(r"Could not find '([^']+)'", text)
+    if absent:
+        group, _, _ = absent[1].rpartition("/")
+        options = sorted(path.stem for path in (configuration_folder() / group).glob("*.yaml"))
+        return f"there is no {absent[1]!r}; {group or 'the configuration'} has: {', '.join(options)}"
+    key = re.search(r"full_key: (\S+)", text)
+    if key and "mandatory" in text:
+        return f"{key[1]} is not set: give {key[1]}=..."
+    if key:
+        variable = f" (environment: {ENVIRONMENT[key[1]]})" if key[1] in ENVIRONMENT else ""
+        reason = re.search(r"Value '.*", text)
+        return f"{key[1]}{variable}: {reason[0] if reason else text.splitlines()[0]}"
+    unread = re.search(r"LexerNoViableAltException: (.*)", text)
+    if unread:
+        return f"{unread[1]} cannot be read: put a value with signs in it in quotes, such as 'key=\"it's\"'"
+    return text.splitlines()[0]
+
+
+def suggestion(key: str, known: Sequence[str]) -> str:
+    """The nearest known keys as the end of a sentence."""
+    close = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+    if not close:
+        leaf = key.rpartition(".")[2]
+        close = [
+            name
+            for name in known
+            if difflib.SequenceMatcher(None, name.rpartition(".")[2], leaf).ratio() > 0.7
+        ]
+    if close:
+        return f"; did you mean {' or '.join(close[:3])}?"
+    return "; `autoanalyze run --cfg job` prints all settings"
+
+
+def known_keys() -> list[str]:
+    """All settings, dotted."""
+    return list(dotted(OmegaConf.to_container(OmegaConf.structured(Config), throw_on_missing=False)))
+
+
+def dotted(value: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted names of the leaves of a nested mapping."""
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from dotted(inner, f"{prefix}.{name}" if prefix else str(name))
+    else:
+        yield prefix
+
+
+SEQUENTIAL_SESSIONS_PER_CALL = 5
+"""What the sequential implementation of the design put into a call."""
+
+
+def sequential(config: Config) -> Config:
+    """The sequential baseline of a configuration: one stream, 5 sessions per call, no discovery.
+
+    Model, schema, reply form, noise and data stay as they are; the labels are resolved once, at the end.
+    """
+    return replace(
+        config,
+        sync="sequential",
+        batch_size=None,
+        baseline="none",
+        budget_usd=None,
+        journal=JournalConfig(),
+        faults=FaultsConfig(),
+        probe_share=0.0,
+        repeat=1,
+        resolution=replace(config.resolution, every_rounds=None, every_labels=None),
+        discovery=replace(config.discovery, mode="none"),
+        parallel=replace(config.parallel, streams=1, sessions_per_stream=SEQUENTIAL_SESSIONS_PER_CALL),
+    )
+
+
+LONGEST_NAME = 90
+"""Bytes of a point's settings that stand in the name of its folder, which may have 255."""
+
+UNTOLD = ("experiment=", "quick=", "report.", "jobs.", "seeds=", "confirm_above_usd=")
+"""Overrides that do not stand in the names of folders: all points of a sweep share them."""
+
+
+def digest(content: object) -> str:
+    """SHA-256 of the canonical JSON of `content`."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def configuration_digest(config: Mapping[str, Any]) -> str:
+    """What a configuration makes a run do: the same for two that differ in names and reports only."""
+    return digest({key: value for key, value in config.items() if key not in AROUND})
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 over this package's files: changes with every change of code, committed or not."""
+    package = Path(__file__).resolve().parent.parent
+    content = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.suffix in (".py", ".yaml", ".sql"):
+            content.update(f"{path.relative_to(package).as_posix()}\n".encode() + path.read_bytes())
+    return content.hexdigest()
+
+
+def point_folder(config: Mapping[str, Any], overrides: Sequence[str]) -> str:
+    """The name of the folder of one point of a sweep: what was set, and a hash of all that matters.
+
+    Configuration, code, and what the configuration only names (session store, earlier runs, the address of
+    the endpoint), as it is now: if any of them changes, the point is another one and gets another folder.
+    """
+    known = digest([configuration_digest(config), code_digest(), *outside(config)])
+    telling = (o.replace("'", "") for o in overrides if not o.startswith(UNTOLD))
+    told = re.sub(r"[^\w.=+,-]+", "_", ",".join(telling)).strip("_.,-")
+    told = told.encode()[:LONGEST_NAME].decode(errors="ignore")
+    return f"{told or 'point'}-{known[:10]}"
+
+
+def outside(config: Mapping[str, Any]) -> list[Any]:
+    """What a configuration only names: the state of its files, and an address from the environment."""
+    earlier = (config.get("vocabulary") or {}).get("from_run")
+    reused = (config.get("journal") or {}).get("reuse") or []
+    runs = [Path(folder) / "run.json" for folder in (*([earlier] if earlier else []), *reused)]
+    store = (config.get("data") or {}).get("path")
+    files = [path for path in (*([Path(store)] if store else []), *runs) if path.is_file()]
+    states = [[file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return [states, os.environ.get("OPENAI_BASE_URL") if config.get("endpoint") == "openai" else None]

@@ -1,0 +1,197 @@
+"""What a run would take, before anything is sent: calls, tokens, cost and time."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import typer
+
+from autoanalyze.analysis.configuration import sequential
+from autoanalyze.analysis.sessions import sampled
+from autoanalyze.config import Config
+from autoanalyze.data.store import Store
+from autoanalyze.errors import ConfigurationError
+from autoanalyze.llm.connection import rate_limits, token_management
+from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
+from autoanalyze.phases.continuous import call_size, smallest_call
+from autoanalyze.phases.discovery import size_of_discovery
+from autoanalyze.phases.duplicates.opinions import MOST_OPINIONS
+from autoanalyze.phases.probes import PROBES_PER_CALL
+from autoanalyze.records import Session, Usage
+from autoanalyze.study.efficiency import rate_limit_seconds
+
+__all__ = ["Plan", "ask_before_spending", "plan_run"]
+
+VOCABULARY_TOKENS = 600
+"""Known labels in a prompt, as a mean over a run: about 100 labels by its end on synthetic sessions."""
+
+JUDGE_LABELS = 60
+JUDGE_TOKENS_PER_LABEL, JUDGE_REPLY_TOKENS_PER_LABEL = 8, 2
+
+ROUND_FACTOR = 1.5
+"""How much longer a round of several streams takes than one call: it waits for its slowest."""
+
+LAST_CALL_SECONDS = 5.0
+"""How long streams without a barrier wait for the last of them, and the ramp costs, roughly."""
+
+JUDGE_SECONDS = 3.0
+"""The judge's looks, side by side."""
+
+UPPER_PROMPT, UPPER_RETRIES = 1.25, 1.15
+"""Of the upper bound: prompts a quarter longer than counted, and 15 % of the calls made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would take. `seconds` is the longer of working time and what the rate limits allow."""
+
+    model: str
+    sessions: int
+    discovery_calls: int
+    parallel_calls: int
+    judge_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    cost_upper_usd: float
+    working_seconds: float
+    limit_seconds: float | None
+    source: str
+    """Where prices and limits come from."""
+
+    @property
+    def calls(self) -> int:
+        """All calls."""
+        return self.discovery_calls + self.parallel_calls + self.judge_calls
+
+    @property
+    def seconds(self) -> float:
+        """How long the run will take."""
+        return max(self.working_seconds, self.limit_seconds or 0.0)
+
+
+def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
+    """Plan a run from metadata, without contacting anything.
+
+    Completions are taken at 80 tokens a session, nothing as cached, speeds as in the noise
+    configuration (published medians). The upper bound has every completion at its limit. Probes and
+    repetitions are in it, a baseline is not.
+    """
+    effective = sequential(config) if config.sync == "sequential" else config
+    sessions, _ = sampled(effective, store)
+    limits = rate_limits(effective)
+    tokens = token_management(effective, counter, limits.tokens_per_minute)
+    first = size_of_discovery(effective.discovery, len(sessions))
+    discovery = batches(tokens, sessions[:first], effective.discovery.sessions_per_call)
+    parallel = [
+        part
+        for batch in dealt(effective, sessions[first:], tokens)
+        for part in batches(tokens, batch, effective.parallel.sessions_per_stream)
+    ]
+    probes = sessions[: round(effective.probe_share * len(sessions))]
+    parallel += batches(tokens, probes, PROBES_PER_CALL)
+    fields = len(effective.schema.fields)
+    judged = fields * looks(effective)
+    labelling = [*discovery, *parallel]
+    overhead = tokens.overhead_tokens + VOCABULARY_TOKENS
+    asked = [*sessions, *probes]
+    prompt = sum(session.token_count for session in asked) + len(labelling) * overhead
+    prompt += judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
+    completion = (
+        len(asked) * COMPLETION_TOKENS_PER_SESSION + judged * JUDGE_LABELS * JUDGE_REPLY_TOKENS_PER_LABEL
+    )
+    limit = sum(tokens.completion_limit(len(batch)) for batch in labelling) + judged * JUDGE_LABELS * 10
+    upper = Usage(round(prompt * UPPER_PROMPT), 0, limit)
+    times = effective.repeat
+    return Plan(
+        effective.model.name,
+        len(sessions),
+        len(discovery) * times,
+        len(parallel) * times,
+        judged * times,
+        prompt * times,
+        completion * times,
+        tokens.calculate_cost_estimate(Usage(prompt, 0, completion)) * times,
+        tokens.calculate_cost_estimate(upper) * UPPER_RETRIES * times,
+        working_seconds(effective, discovery, parallel) * times,
+        rate_limit_seconds(
+            (prompt + completion) * times,
+            (len(labelling) + judged) * times,
+            tokens_per_minute=limits.tokens_per_minute,
+            requests_per_minute=limits.requests_per_minute,
+        ),
+        effective.model.source,
+    )
+
+
+def looks(config: Config) -> int:
+    """How often the judge looks at the labels of a field, if they are as few as expected. Many labels are
+    asked about in more and smaller questions, which take about as many tokens."""
+    resolution = config.resolution
+    return {"llm": resolution.opinions, "judged": MOST_OPINIONS}.get(resolution.mode, 0)
+
+
+def batches(tokens: TokenManagement, sessions: Sequence[Session], share: int | None) -> list[list[Session]]:
+    """The calls that these sessions would be packed into."""
+    return tokens.split_sessions_into_batches(sessions, vocabulary_tokens=VOCABULARY_TOKENS, share=share)
+
+
+def dealt(config: Config, sessions: Sequence[Session], tokens: TokenManagement) -> list[Sequence[Session]]:
+    """The sessions as the schedule would deal them, as far as that can be known before.
+
+    Adaptive discovery is taken to double its calls with every round of all streams.
+    """
+    if config.sync in ("rounds", "sequential"):
+        return [sessions] if sessions else []
+    streams, most = config.parallel.streams, tokens.item_cap(config.parallel.sessions_per_stream)
+    smallest = min(most, smallest_call(config.parallel, len(sessions)))
+    ramp = float(smallest if config.discovery.mode == "adaptive" else most)
+    parts: list[Sequence[Session]] = []
+    taken = 0
+    while taken < len(sessions):
+        left = len(sessions) - taken
+        size = call_size(left, round(ramp), smallest, streams=streams, taper=config.parallel.taper)
+        parts.append(sessions[taken : taken + size])
+        taken += size
+        ramp = min(float(most), ramp * (1 + 1 / streams))
+    return parts
+
+
+def working_seconds(
+    config: Config, discovery: Sequence[Sequence[Session]], parallel: Sequence[Sequence[Session]]
+) -> float:
+    """Discovery in sequence, then all streams, in rounds or without, then the judge."""
+    noise = config.noise
+
+    def call(batch: Sequence[Session]) -> float:
+        return (
+            noise.first_token_seconds + len(batch) * COMPLETION_TOKENS_PER_SESSION / noise.tokens_per_second
+        )
+
+    streams = config.parallel.streams
+    if config.sync in ("continuous", "none"):  # nobody waits for anybody but at the end
+        working = sum(map(call, parallel)) / streams + LAST_CALL_SECONDS
+    else:
+        rounds = math.ceil(len(parallel) / streams)
+        mean = sum(map(call, parallel)) / len(parallel) if parallel else 0.0
+        working = rounds * mean * (ROUND_FACTOR if streams > 1 else 1.0)
+    return sum(map(call, discovery)) + working + JUDGE_SECONDS
+
+
+def ask_before_spending(most_usd: float, limit_usd: float, what: str) -> None:
+    """Ask whether to go on, if `what` may cost more than the limit; a no ends the command.
+
+    Raises ConfigurationError where nobody can be asked: a script must say --yes.
+    """
+    if most_usd <= limit_usd:
+        return
+    question = f"{what} may cost up to {most_usd:.2f} USD. Go on?"
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"{question} Give --yes, a budget_usd=..., or a higher confirm_above_usd=..."
+        )
+    if not typer.confirm(question):
+        raise typer.Exit(0)

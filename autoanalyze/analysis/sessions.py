@@ -1,0 +1,102 @@
+"""The sessions that a run takes: opened, sampled, and what is planted for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+
+from autoanalyze.config import Config
+from autoanalyze.data.sampling import SessionSampling
+from autoanalyze.data.store import Store
+from autoanalyze.data.synthetic import generate
+from autoanalyze.errors import ConfigurationError
+from autoanalyze.llm.tokens import TokenCounter, count_with
+from autoanalyze.records import Session, Truth, transcript
+from autoanalyze.simulation.truth import PlantedTruth
+
+__all__ = ["Population", "sampled", "synthetic_population"]
+
+SAMPLES = 20
+"""Samples whose truth is kept: as many as a campaign has seeds, since each setting takes the same ones."""
+
+
+class Population:
+    """The sessions of a store. Only read, so that any number of runs may share it, also at once.
+
+    What is planted for a sample is kept for the runs that take the same one.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        # Of functions, not of methods: a cache that led back here would keep the file of a store that
+        # nobody uses any more open until the next garbage collection.
+        self.known_truth = lru_cache(maxsize=SAMPLES)(partial(known_truth, store))
+        self.planted = lru_cache(maxsize=SAMPLES)(partial(planted, store, self.known_truth))
+
+
+def known_truth(
+    store: Store, bot_id: str, session_ids: tuple[str, ...], field_names: tuple[str, ...]
+) -> tuple[Truth, ...]:
+    """Truth of the named fields; what a data set knows beyond them stays in the store."""
+    return tuple(
+        Truth(
+            truth.session_id,
+            truth.outcome,
+            {field: concept for field, concept in truth.concepts.items() if field in field_names},
+        )
+        for truth in store.truth(bot_id, session_ids)
+    )
+
+
+def planted(
+    store: Store,
+    truth_of: Callable[[str, tuple[str, ...], tuple[str, ...]], Sequence[Truth]],
+    bot_id: str,
+    session_ids: tuple[str, ...],
+    field_names: tuple[str, ...],
+) -> PlantedTruth:
+    """What a simulated model knows of these sessions."""
+    known = truth_of(bot_id, session_ids, field_names)
+    messages = store.read(bot_id, session_ids)
+    return PlantedTruth((transcript(messages[truth.session_id]), truth) for truth in known)
+
+
+@lru_cache(maxsize=2)
+def synthetic_population(count: int, *, seed: int, bot_id: str, counter: TokenCounter) -> Population:
+    """`count` synthetic sessions in a store in memory.
+
+    The newest two are kept: runs of one process mostly ask for the same, and differ in the sample they
+    take from it. Counters are the same when they are equal, so that a population is never mixed up with
+    one whose tokens were counted otherwise.
+    """
+    store = Store.in_memory()
+    store.add(
+        generate(count, seed=seed),
+        bot_id=bot_id,
+        count_tokens=count_with(counter),
+        token_encoding=counter.name,
+        source="synthetic",
+    )
+    return Population(store)
+
+
+def sampled(config: Config, store: Store) -> tuple[tuple[Session, ...], int]:
+    """The sessions that a run of this configuration takes, and how many there were to choose from."""
+    data = config.data
+    found = store.sessions(data.bot_id, data.where)
+    sample = SessionSampling(found).sample_sessions(
+        data.count, seed=config.seed, minimum_messages=data.minimum_messages, start=moment(data.start)
+    )
+    return sample.sessions, len(found)
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time of the configuration as naive UTC. Raises ConfigurationError."""
+    if text is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"data.start={text} is not a time: write it like 2026-05-01T12:00") from None
+    return parsed if parsed.tzinfo is None else parsed.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,182 @@
+"""The commands that read finished runs: `runs` lists, compares and asks, `export` writes tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoanalyze.errors import InputError, JournalError
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("merges")(merges_command)
+    app.command("calibrate")(calibrate_command)
+    app.command("verify")(verify_command)
+    app.command("runs")(runs_command)
+    app.command("export")(export_command)
+
+
+def runs_command(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH", help="Runs, folders of runs, or patterns. By default outputs and multirun."
+        ),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Put the runs side by side: what differs, and all figures.")
+    ] = False,
+    sql: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask the views runs, sessions, labels, merges, rounds, calls, scores and truth of all runs."
+        ),
+    ] = None,
+    csv: Annotated[str | None, typer.Option(help="Write the table to this file; - is stdout.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite that file if it exists.")] = False,
+) -> None:
+    """List finished runs, newest first; compare them, or ask them in SQL."""
+    from rich.console import Console
+
+    from autoanalyze.cli.listings import answer_text, comparison_tables, list_table, skipped_text
+    from autoanalyze.study.collection import runs
+    from autoanalyze.study.exports import text_of, write_text
+
+    if compare and sql is not None:
+        raise InputError("--compare and --sql are two questions: give one of them")
+    found, console = runs(*(paths or ())), Console()
+    if found.skipped:
+        # Beside the table, so that what is piped or copied holds nothing else.
+        Console(stderr=True, soft_wrap=True).print(skipped_text(found.skipped), markup=False, highlight=False)
+    if compare and len(found) < 2:
+        raise InputError(f"--compare needs two runs or more, and {len(found)} were found: give their folders")
+    if csv is not None:
+        table = (
+            found.sql(sql)
+            if sql is not None
+            else found.comparison().frame
+            if compare
+            else found.frame("runs").sort("started", descending=True, nulls_last=True, maintain_order=True)
+        )
+        write_text(text_of(table, "csv"), csv, force=force)
+        if csv != "-":
+            console.print(f"{len(table):,} rows written to {csv}", markup=False, highlight=False)
+    elif sql is not None:
+        print(answer_text(found.sql(sql)))
+    elif compare:
+        console.print(comparison_tables(found.comparison().frame, console.width), highlight=False)
+    elif len(found):
+        console.print(list_table(list(found)), highlight=False)
+
+
+def export_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    to: Annotated[
+        str | None, typer.Option(help="File to write, by default TABLE-RUN.csv here; - is stdout.")
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="csv, jsonl, or excel; by default as the file ends."),
+    ] = None,
+    table: Annotated[str, typer.Option(help="sessions, labels, merges, rounds or calls.")] = "sessions",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
+) -> None:
+    """Write a table of a finished run as CSV, JSON Lines, or CSV that is safe to open in Excel.
+
+    excel: UTF-8 with a mark, and an apostrophe before what a spreadsheet would take for a formula.
+    """
+    from rich.console import Console
+
+    from autoanalyze.study.exports import export
+    from autoanalyze.study.runs import load_run
+
+    run = load_run(run_folder)
+    written = export(run, table, to, format_, force=force)
+    if written != "-":
+        rows = len(getattr(run, table))
+        Console(soft_wrap=True).print(
+            f"{rows:,} rows of {table} written to {written}", markup=False, highlight=False
+        )
+
+
+def merges_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    undo: Annotated[
+        list[int] | None, typer.Option("--undo", help="Take back the merge of this number. Repeatable.")
+    ] = None,
+    accept: Annotated[
+        Path | None, typer.Option("--accept", help="Carry out a reviewed CSV: its column merged decides.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the whole ledger as a CSV to be reviewed.")
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also list the pairs that were looked at and kept apart.")
+    ] = False,
+) -> None:
+    """List which labels became one, and why; undo merges, or carry out a reviewed list.
+
+    Final labels are written anew from the labels first given and from the ledger, without any call.
+    """
+    from rich.console import Console
+
+    from autoanalyze.analysis import review
+    from autoanalyze.analysis.review import write_review
+    from autoanalyze.cli.tables import ledger_tables
+    from autoanalyze.study.runs import load_run
+
+    console, run = Console(), load_run(run_folder)
+    before = len(run.merges.filter("merged"))
+    if undo:
+        run = review.undo(run_folder, undo)
+    if accept is not None:
+        run = review.accept(run_folder, accept)
+    if csv is not None:
+        console.print(f"{write_review(run, csv):,} entries written to {csv}; set merged, then --accept it")
+    elif undo or accept is not None:
+        now = len(run.merges.filter("merged"))
+        console.print(f"{before:,} merges before, {now:,} now; final labels and scores were written anew")
+    else:
+        console.print(ledger_tables(run, everything=all_))
+
+
+def calibrate_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+) -> None:
+    """Fit the simulated model's drift, omission and latency to a live run.
+
+    Prints a noise configuration: `autoanalyze calibrate RUN > configs/noise/mine.yaml`, then noise=mine.
+    """
+    from autoanalyze.laboratory.calibration import calibrate
+    from autoanalyze.study.runs import load_run
+
+    print(calibrate(load_run(run_folder)).as_yaml(), end="")
+
+
+def verify_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+) -> None:
+    """Hash a run's journal again, and compare its sums with the run's record."""
+    from rich.console import Console
+
+    from autoanalyze.analysis.folder import RunFolder
+    from autoanalyze.llm.audit import verify
+
+    folder = RunFolder(run_folder)
+    record, audit = folder.read_json("run.json"), verify(folder.journal)
+    paid = record.get("paid")
+    if paid and abs(paid["cost_usd"] - audit.spent_usd) > 1e-5:
+        raise JournalError(
+            f"run.json says {paid['cost_usd']} USD were paid, the journal {audit.spent_usd:.6f}"
+        )
+    torn = "; its last line was torn by a crash" if audit.torn else ""
+    Console().print(
+        f"{folder.journal}: {audit.lines:,} lines as they were written{torn}. {audit.sent:,} calls sent, "
+        f"{audit.answered:,} answered, {audit.failed:,} failed, {audit.unanswered:,} without an outcome; "
+        f"{audit.spent_usd:.6f} USD spent, {audit.uncertain_usd:.6f} USD uncertain"
+    )

@@ -1,0 +1,217 @@
+"""What a sweep found: its results as a table of runs, as means with intervals, and as a figure."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import polars as pl
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from autoanalyze.analysis.configuration import code_digest
+from autoanalyze.analysis.record import PACKAGES, git_state
+from autoanalyze.config import ReportConfig
+from autoanalyze.laboratory.points import EndedPoint
+from autoanalyze.study.intervals import (
+    Estimate,
+    against_baseline,
+    estimate,
+    shown,
+    shown_briefly,
+    tells_apart,
+)
+from autoanalyze.study.measures import MEASURES
+from autoanalyze.study.panels import curves, plain, rungs
+
+__all__ = ["Report"]
+
+BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+"""The part of a README in the lab book that is written anew with every result."""
+
+WIDTH_PER_COLUMN = 13
+"""Characters that a mean with half its interval takes, and some."""
+
+
+class Report:
+    """The results of those points of a sweep that are done."""
+
+    def __init__(self, config: ReportConfig, ended: Sequence[EndedPoint]) -> None:
+        self._config = config
+        self._ended = [outcome for outcome in ended if outcome.status != "failed"]
+        self._failed = len(ended) - len(self._ended)
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """The settings that points were given, but for the seed."""
+        names = dict.fromkeys(key for outcome in self._ended for key in outcome.settings)
+        return [name for name in names if name != "seed"]
+
+    @cached_property
+    def results(self) -> pl.DataFrame:
+        """A row per run and label field: settings, seed, field, and every measure."""
+        # A point that was asked for twice is one run.
+        distinct = {outcome.folder: outcome for outcome in self._ended}.values()
+        rows = [{**outcome.settings, **row} for outcome in distinct for row in outcome.rows]
+        frame = pl.DataFrame(rows, infer_schema_length=None)
+        if frame.is_empty() or self._config.baseline is None:
+            return frame
+        return against_baseline(frame, self._config.baseline, self._config.paired_by, self.settings)
+
+    @cached_property
+    def rows(self) -> list[str]:
+        """The settings that tell rows of the table apart: those of the report, and what else was swept."""
+        rows = list(self._config.rows)
+        for setting in self.settings:
+            if setting not in rows and tells_apart(self.results, rows, setting):
+                rows.append(setting)
+        return rows
+
+    @cached_property
+    def measures(self) -> list[str]:
+        """The measures of the table that these runs have."""
+        return [m for m in self._config.measures if m in self.results.columns and self.known(m)]
+
+    def known(self, measure: str) -> bool:
+        """Whether any run has a value for a measure."""
+        return self.results[measure].null_count() < len(self.results)
+
+    @cached_property
+    def shown_results(self) -> pl.DataFrame:
+        """The results of the label fields that the report names; all if there are none of these."""
+        if self.results.is_empty():
+            return self.results
+        chosen = self.results.filter(pl.col("field").is_in(self._config.fields))
+        return self.results if chosen.is_empty() else chosen
+
+    def table(self, written: Callable[[Estimate, int], str] = shown) -> tuple[list[str], list[list[str]]]:
+        """Headings and cells: means over seeds with their 95 % intervals, as `written` writes them."""
+        frame = self.shown_results
+        by = [*self.rows, *(["field"] if frame["field"].n_unique() > 1 else [])]
+        headings = [*(plain(key) or key for key in by), "seeds", *(MEASURES[m].title for m in self.measures)]
+        cells = []
+        for values, group in frame.group_by(by, maintain_order=True) if by else [((), frame)]:
+            told = ["-" if value is None else str(value) for value in values]
+            means = [written(estimate(group, m), MEASURES[m].digits) for m in self.measures]
+            cells.append([*told, str(group["seed"].n_unique()), *means])
+        return headings, cells
+
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        headings, cells = self.table()
+        lines = [headings, ["---"] * len(headings), *cells]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+    def shown(self, width: int) -> Table:
+        """The table for a terminal of so many columns: where they suffice, with half of each interval."""
+        wide = width >= WIDTH_PER_COLUMN * (len(self.rows) + len(self.measures) + 1)
+        headings, cells = self.table(shown_briefly if wide else mean_only)
+        note = "± half a 95 % interval" if wide else "means; table.md has the 95 % intervals"
+        title = f"\n{self._config.question or 'All points'} ({note})"
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+        for number, heading in enumerate(headings):
+            table.add_column(
+                heading,
+                justify="left" if number < len(self.rows) else "right",
+                no_wrap=number < len(self.rows),
+            )
+        for line in cells:
+            table.add_row(*line)
+        return table
+
+    def figure(self) -> Figure | None:
+        """The measures over the settings; null where there is nothing to tell apart."""
+        config, frame = self._config, self.shown_results
+        across, lines = config.across, config.lines
+        if lines is None and frame["field"].n_unique() > 1:
+            lines = "field"
+        if "field" not in (across, lines):
+            frame = frame.filter(pl.col("field").eq_missing(frame["field"][0]))
+        if config.baseline is not None and "case" not in (across, lines, self.rows[0] if self.rows else None):
+            # Its runs stand for no value of the settings that are drawn: they are what 1 means.
+            frame = frame.filter(pl.col("case") != config.baseline)
+        measures = [measure for measure in config.figure or config.measures if measure in self.measures]
+        told = {"title": config.question, "note": self.measured_on(frame)}
+        if across is not None and frame[across].dtype.is_numeric() and not frame[across].null_count():
+            return curves(frame, measures, across=across, lines=lines, logarithmic=config.logarithmic, **told)
+        rows = across or next((key for key in self.rows if key != lines), None)
+        if rows is None or not measures:
+            return None
+        return rungs(frame, measures, rows=rows, lines=lines, **told)
+
+    def measured_on(self, frame: pl.DataFrame) -> str:
+        """What the runs of a figure were measured on, in a line."""
+        models = sorted({outcome.model for outcome in self._ended if outcome.model})
+        simulated = all((outcome.endpoint or "").startswith("simulated") for outcome in self._ended)
+        named = ", ".join(models) if len(models) <= 3 else f"{len(models)} models"
+        fields = ", ".join(str(name).replace("_", " ") for name in frame["field"].unique(maintain_order=True))
+        seeds = frame["seed"].n_unique()
+        return (
+            f"{fields}; {'simulated ' if simulated else ''}{named}; {seeds} seeds; means with 95 % intervals"
+        )
+
+    def write(self, into: Path, *, seconds: float) -> None:
+        """Write results.parquet, table.md, figure.png, provenance.json, and the table of a README."""
+        into.mkdir(parents=True, exist_ok=True)
+        self.results.write_parquet(into / "results.parquet")
+        (into / "table.md").write_text(self.markdown(), encoding="utf-8")
+        figure = self.figure()
+        if figure is not None:
+            # Without the version of matplotlib, the same results give the same bytes.
+            figure.savefig(into / "figure.png", metadata={"Software": None})
+            plt.close(figure)
+        told = self.provenance(seconds)
+        (into / "provenance.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        self.fill_readme(into / "README.md", told)
+
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        """Where the results come from."""
+        kept = sum(outcome.status == "kept" for outcome in self._ended)
+        return {
+            "question": self._config.question,
+            # The first word is `autoanalyze run`, as Hydra was told.
+            "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
+            "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+            "git": git_state(),
+            "code": code_digest(),
+            "runs": len(self._ended),
+            "runs_kept": kept,
+            "runs_failed": self._failed,
+            "seconds": round(seconds, 1),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "packages": {name: version(name) for name in PACKAGES},
+        }
+
+    def fill_readme(self, path: Path, told: dict[str, Any]) -> None:
+        """Put the newest table between the marks of a README, if there is one that has them."""
+        if not path.exists():
+            return
+        git = told["git"] or {}
+        commit = f"{git.get('commit') or 'unknown'}"[:10] + (" and changes" if git.get("dirty") else "")
+        kept = f", {told['runs_kept']:,} of them there already" if told["runs_kept"] else ""
+        kept += f", **{told['runs_failed']:,} more failed**" if told["runs_failed"] else ""
+        block = (
+            f"`{told['command']}`: {told['runs']:,} runs in {told['seconds'] / 60:.1f} min on "
+            f"{told['cores']} cores{kept}, commit {commit}. Means over seeds with 95 % intervals (Student's "
+            "t); a row per run and label field is in [results.parquet](results.parquet).\n\n"
+            f"{self.markdown()}\n![{told['question']}](figure.png)\n"
+        )
+        text = path.read_text(encoding="utf-8")
+        path.write_text(BLOCK.sub(lambda found: f"{found[1]}{block}{found[2]}", text), encoding="utf-8")
+
+
+def mean_only(estimate: Estimate, digits: int) -> str:
+    """An estimate without its interval."""
+    return shown(Estimate(estimate.value), digits)

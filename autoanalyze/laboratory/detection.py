@@ -1,0 +1,265 @@
+"""Duplicate detection measured on planted label sets, with the same parts that a run is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+from rapidfuzz import fuzz, process
+from rapidfuzz.utils import default_process
+
+from autoanalyze.analysis import record as provenance
+from autoanalyze.analysis.configuration import digest
+from autoanalyze.analysis.folder import RunFolder
+from autoanalyze.analysis.tables import ledger_table
+from autoanalyze.config import Config
+from autoanalyze.errors import ConfigurationError
+from autoanalyze.llm.calls import Endpoint
+from autoanalyze.llm.client import OpenAIAnalysis
+from autoanalyze.llm.connection import token_management
+from autoanalyze.llm.embeddings import load_embedder
+from autoanalyze.llm.journal import Journal
+from autoanalyze.llm.limits import Budget, RateLimiter
+from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.llm.sending import Sender
+from autoanalyze.llm.tokens import load_counter
+from autoanalyze.phases.conflicts import ConflictResolution
+from autoanalyze.phases.duplicates.opinions import Opinions, Pair, Source, grouped, pair_of
+from autoanalyze.phases.duplicates.spelling import normal_form
+from autoanalyze.phases.vocabulary import LabelUse
+from autoanalyze.records import LabelSchema, Usage
+from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.simulation.label_sets import PlantedLabels, PlantedNames, planted_labels
+from autoanalyze.simulation.model import SimulatedModel
+from autoanalyze.study.duplicates import (
+    PairScores,
+    candidate_recall,
+    false_merges,
+    missed_duplicates,
+    pair_scores,
+)
+
+__all__ = ["Detection", "detect_duplicates", "detect_fuzzily", "run_detection", "similarities"]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What duplicate detection made of a planted label set, and what it took.
+
+    `candidates` are the pairs that embeddings proposed, with their similarity; `candidate_recall` is the
+    share of duplicate pairs that were proposed (null where all labels are shown together); `pairs_judged`
+    is how many pairs the judge was shown to compare. `cost_usd` and `model_seconds` are simulated,
+    `processor_seconds` are this machine's, simulation included.
+    """
+
+    planted: PlantedLabels
+    final: dict[str, str]
+    ledger: pl.DataFrame
+    candidates: dict[Pair, float]
+    scores: PairScores
+    candidate_recall: float | None
+    pairs_judged: int
+    calls: int
+    usage: Usage
+    cost_usd: float
+    model_seconds: float
+    processor_seconds: float
+    errors: tuple[str, ...]
+
+    @property
+    def judged_share(self) -> float:
+        """The share of all pairs of labels that the judge was asked about."""
+        count = len(self.final)
+        return self.pairs_judged / (count * (count - 1) / 2)
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """Quality and cost by name: a row of a table."""
+        scores = self.scores
+        return {
+            "precision": scores.precision,
+            "recall": scores.recall,
+            "hard_merged": scores.hard_merged,
+            **{f"hard_{kind}": share for kind, share in scores.hard_merged_by_class.items()},
+            "candidate_recall": self.candidate_recall,
+            "pairs_judged": self.pairs_judged,
+            "judged_share": self.judged_share,
+            "calls": self.calls,
+            "prompt_tokens": self.usage.prompt,
+            "completion_tokens": self.usage.completion,
+            "embedded_tokens": self.usage.embedded,
+            "cost_usd": self.cost_usd,
+            "model_seconds": self.model_seconds,
+            "processor_seconds": self.processor_seconds,
+        }
+
+    @property
+    def false_merges(self) -> list[tuple[str, str]]:
+        """Aliases whose canonical label means something else, with it."""
+        return false_merges(self.final, self.planted.concepts)
+
+    @property
+    def missed(self) -> list[tuple[str, ...]]:
+        """Canonical labels that should have been one."""
+        return missed_duplicates(self.final, self.planted.concepts)
+
+
+def detect_duplicates(config: Config, count: int, *, seed: int, folder: Path | None = None) -> Detection:
+    """Run phase 3 of a configuration on `count` planted labels, simulated.
+
+    The journal is kept in `folder`, or thrown away. Raises ConfigurationError for a live endpoint: nobody
+    is billed for planted labels.
+    """
+    if config.endpoint != "simulated":
+        raise ConfigurationError("duplicate detection is measured on the simulated endpoint only")
+    planted = planted_labels(count, seed=seed)
+    with TemporaryDirectory() as scratch:
+        path = (folder or Path(scratch)) / "calls.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        started = time.process_time()
+        return virtually(detected(config, planted, path, seed, started))
+
+
+def run_detection(config: Config, folder: Path) -> None:
+    """Detect the duplicates of one planted label set (`data=labels`), and leave a run folder.
+
+    run.json has the figures under `detection`; labels.parquet has a row per label with its concept and
+    canonical label, merges.parquet the ledger. Raises RunFolderError if a finished run is there.
+    """
+    run_folder = RunFolder.create(folder)
+    with run_folder.locked():
+        started = datetime.now(UTC)
+        run_folder.journal.unlink(missing_ok=True)  # of a run that was killed
+        run_folder.write_json("progress.json", {"status": "running"})
+        found = detect_duplicates(config, config.data.count, seed=config.seed, folder=folder)
+        planted = found.planted
+        rows = [(p.label, p.concept, found.final[p.label], p.sessions) for p in planted.labels]
+        columns = ["label", "concept", "canonical", "sessions"]
+        run_folder.write_table("labels", pl.DataFrame(rows, schema=columns, orient="row"))
+        run_folder.write_table("merges", found.ledger)
+        figures = found.figures
+        processor_seconds = figures.pop("processor_seconds")
+        record = {
+            "id": digest([str(folder), started.isoformat()])[:12],
+            "kind": "detection",
+            "status": "done",
+            **provenance.record(
+                config,
+                endpoint="simulated",
+                dataset_fingerprint=digest(rows),
+                instructions="",
+                token_counter="estimate",
+            ),
+            "detection": {"labels": len(rows), **figures},
+            "wall": {**provenance.wall(started), "processor_seconds": processor_seconds},
+        }
+        run_folder.write_json("run.json", record)
+        run_folder.write_json("progress.json", {"status": "done"})
+
+
+def virtually(work: Coroutine[Any, Any, Detection]) -> Detection:
+    """The result of work in virtual time, in a thread of its own: Jupyter has a loop running in this one."""
+
+    def run() -> Detection:
+        with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+            return runner.run(work)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result()
+
+
+async def detected(
+    config: Config, planted: PlantedLabels, journal_path: Path, seed: int, started: float
+) -> Detection:
+    """Phase 3 on the running loop."""
+    schema = LabelSchema((planted.field,))
+    counter = load_counter(config.model.encoding, "estimate")
+    tokens = token_management(config, counter, None)
+    labeller = SimulatedModel(PlantedNames(planted), config.noise, schema)
+    endpoint = SimulatedEndpoint(labeller, config.model, config.noise, counter, faults=config.faults)
+    with Journal(journal_path) as journal:
+        sender = Sender(
+            Endpoint("simulated", "http://simulated/v1", "simulated", endpoint.transport()),
+            tokens=tokens,
+            journal=journal,
+            limiter=RateLimiter(requests_per_minute=None, tokens_per_minute=None, concurrency=16),
+            budget=Budget(None),
+            retry=config.retry,
+            timeout_seconds=config.limits.timeout_seconds,
+        )
+        prompt = AnalysisPrompt(schema)
+        phase = ConflictResolution(
+            OpenAIAnalysis(sender, model=config.model, prompt=prompt, tokens=tokens),
+            load_embedder(config.embeddings, sender, counter),
+            schema,
+            config.resolution,
+            config.embeddings,
+            retry=config.retry,
+            seed=seed,
+            judge=config.model.name,
+        )
+        use = {planted.field.name: LabelUse(planted.counts, planted.notes)}
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        result = await phase.resolve_conflicts(use)
+        seconds = clock.time() - began
+        await sender.close()
+        took = time.process_time() - started
+    redirects = result.redirects().get(planted.field.name, {})
+    final = {label: redirects.get(label, label) for label in planted.counts}
+    candidates = phase.candidates(planted.field.name)
+    by_form: dict[tuple[str, ...], str] = {}
+    for label in sorted(planted.counts, key=lambda label: -planted.counts[label]):
+        by_form.setdefault(normal_form(label), label)
+    spelled = {label: by_form[normal_form(label)] for label in planted.counts}
+    return Detection(
+        planted,
+        final,
+        ledger_table(result.ledger, use),
+        dict(candidates),
+        pair_scores(final, planted.concepts, planted.twins),
+        candidate_recall(candidates, spelled, planted.concepts) if candidates else None,
+        result.pairs_judged,
+        journal.calls,
+        journal.usage,
+        tokens.calculate_cost_estimate(journal.usage),
+        seconds,
+        took,
+        result.errors,
+    )
+
+
+def detect_fuzzily(planted: PlantedLabels, alike: float) -> dict[str, str]:
+    """The baseline of spelling: labels whose words, in any order, are `alike` (0 to 100, rapidfuzz) become
+    one. The canonical label of each."""
+    labels = sorted(planted.counts, key=lambda label: -planted.counts[label])
+    opinions, source = Opinions(), Source("rapidfuzz", "spelling")
+    likeness = process.cdist(
+        labels, labels, scorer=fuzz.token_sort_ratio, processor=default_process, score_cutoff=alike
+    )
+    for one, other in zip(*np.nonzero(np.triu(likeness, 1)), strict=True):
+        opinions.settle(pair_of(labels[one], labels[other]), "same", "", source)
+    groups = grouped(labels, {}, opinions, largest=len(labels))
+    return {label: canonical for canonical, members in groups.items() for label in members}
+
+
+def similarities(config: Config, planted: PlantedLabels) -> dict[Pair, float]:
+    """How alike all pairs of a small label set are, by the configured embeddings, simulated ones included."""
+    everything = replace(
+        config,
+        embeddings=replace(config.embeddings, neighbours=len(planted.labels), threshold=-1.0),
+        resolution=replace(config.resolution, mode="embeddings", merge_above=None),
+    )
+    with TemporaryDirectory() as scratch:
+        journal = Path(scratch) / "calls.jsonl"
+        return virtually(detected(everything, planted, journal, 0, 0.0)).candidates

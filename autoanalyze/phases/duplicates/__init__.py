@@ -1,0 +1,1 @@
+"""How two labels are found to be one."""

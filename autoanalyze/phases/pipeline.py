@@ -1,0 +1,257 @@
+"""The three phases in order: discovery, parallel processing, conflict resolution."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from autoanalyze.analysis.progress import ProgressTracker
+from autoanalyze.config import Config
+from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution, ResolutionResult
+from autoanalyze.phases.continuous import ContinuousProcessing, smallest_call
+from autoanalyze.phases.discovery import DiscoveryResult, Ramp, StrategicDiscovery
+from autoanalyze.phases.duplicates.ledger import Carried
+from autoanalyze.phases.parallel import ParallelProcessingOrchestrator
+from autoanalyze.phases.probes import ProbeResult, ProbeSessions
+from autoanalyze.phases.rounds import ParallelResult
+from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
+from autoanalyze.phases.vocabulary import label_use, labels_found
+from autoanalyze.protocols import CompletionOrder, Embedder, Model, TranscriptReader
+from autoanalyze.records import (
+    CallContext,
+    Facts,
+    LabelSchema,
+    Session,
+    SessionResult,
+    VocabularySnapshot,
+    derived_seed,
+)
+
+__all__ = ["PhaseResults", "Pipeline"]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseResults:
+    """What the phases brought. `results` holds a row per session with the labels first given;
+    `final` the facts of the labelled ones under their canonical labels. A phase that a run did
+    not get to is null."""
+
+    schema: LabelSchema
+    sessions: tuple[Session, ...]
+    results: tuple[SessionResult, ...]
+    final: Mapping[str, Facts]
+    vocabulary: VocabularySnapshot
+    discovery: DiscoveryResult | None = None
+    parallel: ParallelResult | None = None
+    resolution: ResolutionResult | None = None
+    probes: ProbeResult | None = None
+    carried: Carried = field(default_factory=Carried)
+
+    def redirects(self) -> Mapping[str, Mapping[str, str]]:
+        """Per field, alias to canonical."""
+        return self.resolution.redirects() if self.resolution else {}
+
+
+LOG = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Puts the phases of one run together and reports how far they are."""
+
+    def __init__(
+        self,
+        config: Config,
+        model: Model,
+        embedder: Embedder,
+        reader: TranscriptReader,
+        prompt: AnalysisPrompt,
+        tokens: TokenManagement,
+        tracker: ProgressTracker,
+        *,
+        order: CompletionOrder,
+        carried: Carried,
+    ) -> None:
+        self._config = config
+        self._carried = carried
+        self._start = carried.vocabulary()
+        self._schema = prompt.schema
+        self._order = order
+        self._tokens = tokens
+        self._tracker = tracker
+        self._finished: dict[str, SessionResult] = {}
+        # A repetition draws everything anew that a model draws, on the same sessions.
+        again = config.repetition > 1
+        seed = derived_seed(config.seed, "repetition", config.repetition) if again else config.seed
+        self._streams = StreamProcessing(
+            model,
+            reader,
+            prompt,
+            tokens,
+            retry=config.retry,
+            seed=seed,
+            vocabulary_allowance=config.vocabulary.allowance_tokens,
+            on_batch=self._batch_done,
+        )
+        self._conflicts = ConflictResolution(
+            model,
+            embedder,
+            self._schema,
+            config.resolution,
+            config.embeddings,
+            retry=config.retry,
+            seed=seed,
+            judge=config.model.name,
+            carried=carried,
+            on_field=self._field_done,
+        )
+        self._merging = BackgroundMerging(
+            self._conflicts,
+            self._schema,
+            config.resolution,
+            withdraw_aliases=config.vocabulary.withdraw_aliases,
+        )
+        self._ramp: Ramp | None = None
+        self._began = 0.0
+
+    async def run(self, sessions: Sequence[Session]) -> PhaseResults:
+        """Label `sessions`; results stand in the order given, one each."""
+        self._began = asyncio.get_running_loop().time()
+        discovery = await self._discover(sessions)
+        parallel = await self._process(discovery)
+        if self._ramp is not None:
+            discovery = replace(
+                discovery,
+                discovery_rate=self._ramp.unseen_share,
+                unique_labels=self._ramp.unique_labels(),
+                ramp_sessions=self._ramp.sessions,
+            )
+        by_id = {result.session_id: result for result in (*discovery.processed, *parallel.sessions)}
+        results = tuple(by_id[session.session_id] for session in sessions)
+        shared = self._config.sync != "none"
+        known = parallel.vocabulary if shared else discovery.vocabulary
+        probes = await self._probe(sessions, results, known)
+        resolution, final = await self._resolve(parallel, results, probes)
+        return PhaseResults(
+            self._schema,
+            tuple(sessions),
+            results,
+            final,
+            parallel.vocabulary,
+            discovery,
+            parallel,
+            resolution,
+            probes,
+            self._carried,
+        )
+
+    def so_far(self, sessions: Sequence[Session], reason: str) -> PhaseResults:
+        """What there is when the phases were stopped: finished batches, and nothing merged.
+
+        Sessions that were not reached are unresolved, with the reason.
+        """
+        results = tuple(
+            self._finished.get(session.session_id)
+            or SessionResult(session.session_id, None, self._tracker.current.phase, 0, 0, 0, error=reason)
+            for session in sessions
+        )
+        final = {result.session_id: result.facts for result in results if result.facts is not None}
+        vocabulary = self._start.extended(labels_found(self._schema, final.values()))
+        return PhaseResults(self._schema, tuple(sessions), results, final, vocabulary, carried=self._carried)
+
+    async def _discover(self, sessions: Sequence[Session]) -> DiscoveryResult:
+        phase = StrategicDiscovery(
+            self._streams, self._schema, self._config.discovery, seed=self._config.seed
+        )
+        size = phase.calculate_discovery_size(len(sessions))
+        if size:
+            self._tracker.update(phase="discovery", step=0, steps=size, streams_active=1)
+        return await phase.run_discovery(sessions, self._start)
+
+    async def _process(self, discovery: DiscoveryResult) -> ParallelResult:
+        remaining = discovery.remaining
+        streams = min(self._config.parallel.streams, len(remaining))
+        self._tracker.update(phase="parallel", step=0, steps=len(remaining), streams_active=streams)
+        return await self._schedule(len(remaining)).process_in_parallel(remaining, discovery.vocabulary)
+
+    def _schedule(self, sessions: int) -> ParallelProcessingOrchestrator | ContinuousProcessing:
+        """The configured way to let streams work side by side."""
+        config = self._config
+        streams = config.parallel.streams
+        smallest = smallest_call(config.parallel, sessions)
+        if config.discovery.mode == "adaptive":
+            self._ramp = Ramp(self._schema, config.discovery, streams=streams, smallest_call=smallest)
+        ramp = self._ramp
+        merging = self._merging if self._merging.wanted else None
+        if config.sync in ("rounds", "sequential"):
+            return ParallelProcessingOrchestrator(
+                self._streams, self._schema, self._tokens, config.parallel, ramp=ramp, merging=merging
+            )
+        return ContinuousProcessing(
+            self._streams,
+            self._schema,
+            self._tokens,
+            config.parallel,
+            order=self._order,
+            ramp=ramp,
+            merging=merging,
+            shared=config.sync != "none",
+            smallest_call=smallest,
+        )
+
+    async def _probe(
+        self, sessions: Sequence[Session], results: Sequence[SessionResult], vocabulary: VocabularySnapshot
+    ) -> ProbeResult | None:
+        """Label some sessions once more, to see how far streams agree."""
+        if not self._config.probe_share:
+            return None
+        phase = ProbeSessions(self._streams, self._config.parallel.streams, seed=self._config.seed)
+        chosen = phase.select(results, self._config.probe_share)
+        self._tracker.update(phase="probes", step=0, steps=len(chosen))
+        return await phase.run(sessions, chosen, vocabulary)
+
+    async def _resolve(
+        self, parallel: ParallelResult, results: Sequence[SessionResult], probes: ProbeResult | None
+    ) -> tuple[ResolutionResult, dict[str, Facts]]:
+        self._tracker.update(phase="resolution", step=0, steps=len(self._schema.fields), streams_active=1)
+        vocabulary = parallel.vocabulary
+        if probes is not None:  # their names are judged too: agreement is meant after merging
+            vocabulary = vocabulary.extended(labels_found(self._schema, probes.facts.values()))
+        resolution = await self._conflicts.resolve_conflicts(label_use(self._schema, vocabulary, results))
+        redirects = resolution.redirects()
+        final = {
+            result.session_id: self._conflicts.apply_resolutions(result.facts, redirects)
+            for result in results
+            if result.facts is not None
+        }
+        return resolution, final
+
+    def _field_done(self, _name: str) -> None:
+        # Fields merged in the background, while another phase is shown, are none of its steps.
+        if self._tracker.current.phase == "resolution":
+            self._tracker.update(step=self._tracker.current.step + 1)
+
+    def _batch_done(self, outcome: BatchOutcome, context: CallContext) -> None:
+        if context.probe:
+            self._tracker.update(step=self._tracker.current.step + len(outcome.results))
+            return
+        if self._config.parallel.debug:
+            LOG.info(
+                "%s %d, stream %d: %d sessions in %d calls, %.1f s",
+                context.phase,
+                context.round,
+                context.stream,
+                len(outcome.results),
+                outcome.calls,
+                outcome.seconds,
+            )
+        self._finished |= {result.session_id: result for result in outcome.results}
+        self._tracker.batch_done(
+            outcome,
+            context,
+            seconds=asyncio.get_running_loop().time() - self._began,
+            cost_usd=self._tokens.calculate_cost_estimate(outcome.usage),
+        )

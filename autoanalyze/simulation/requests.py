@@ -1,0 +1,112 @@
+"""Requests as an endpoint sees them: what the simulated model reads back from the messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from autoanalyze.errors import ReplyError
+from autoanalyze.llm.prompts import (
+    JUDGE_FIELD,
+    JUDGE_LABELS,
+    JUDGE_QUESTIONS,
+    KNOWN_LABELS,
+    REUSE,
+    SESSION_NAMES,
+    SESSIONS,
+)
+from autoanalyze.protocols import Question
+from autoanalyze.records import VocabularySnapshot
+
+__all__ = ["BatchRequest", "JudgeRequest", "PairsRequest", "parse_request"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """A labelling request as an endpoint sees it: transcripts by key, the known labels, and how it is
+    to be answered (see `AnalysisPrompt`)."""
+
+    transcripts: Mapping[str, str]
+    vocabulary: VocabularySnapshot
+    reply: str = "labels"
+    layout: str = "compact"
+
+    def known_labels(self, names: Mapping[str, str]) -> VocabularySnapshot:
+        """The known labels under the full names of their fields; `names` says how each is called here."""
+        return renamed(self.vocabulary.content, tuple(names.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRequest:
+    """A request to judge duplicates as an endpoint sees it."""
+
+    field: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairsRequest:
+    """Questions to the judge of duplicates as an endpoint sees them; `numbers` is each label's number."""
+
+    field: str
+    questions: tuple[Question, ...]
+    numbers: Mapping[str, int]
+
+
+# Many requests show one vocabulary: it is read once. Snapshots never change, so all may share it.
+@lru_cache(maxsize=64)
+def vocabulary_read(lines: str, numbered: bool) -> VocabularySnapshot:
+    """The known labels of a request, a JSON line per version."""
+    additions = [json.loads(line) for line in lines.split("\n") if line]
+    return VocabularySnapshot(
+        tuple(
+            {name: tuple(labels.values() if numbered else labels) for name, labels in addition.items()}
+            for addition in additions
+        )
+    )
+
+
+@lru_cache(maxsize=64)
+def renamed(
+    additions: tuple[tuple[tuple[str, tuple[str, ...]], ...], ...], names: tuple[tuple[str, str], ...]
+) -> VocabularySnapshot:
+    """The labels of a vocabulary (its `content`) under the full names of their fields."""
+    full = {name: meaning for meaning, name in names}
+    return VocabularySnapshot(
+        tuple({full[name]: labels for name, labels in addition if name in full} for addition in additions)
+    )
+
+
+def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | JudgeRequest | PairsRequest:
+    """Read a request back, as the simulated endpoint does. Raises ReplyError for any other text."""
+    parts: dict[str, list[str]] = {}
+    for line in messages[-1]["content"].split("\n"):
+        if line in (KNOWN_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS):
+            parts[line] = []
+        elif line and parts:
+            parts[next(reversed(parts))].append(line)
+    if SESSIONS in parts:
+        rows = [json.loads(line) for line in parts[SESSIONS]]
+        system = messages[0]["content"].split("\n", 2)
+        lines = system[1:2] if system[0] == KNOWN_LABELS else parts.get(KNOWN_LABELS, [])
+        numbered = REUSE["numbers"] in messages[0]["content"]
+        vocabulary = vocabulary_read("\n".join(lines), numbered)
+        layout = "original" if system[0] == KNOWN_LABELS else "compact"
+        key, text = SESSION_NAMES[layout]
+        reply = "numbers" if numbered else "labels"
+        return BatchRequest({row[key]: row[text] for row in rows}, vocabulary, reply, layout)
+    if JUDGE_QUESTIONS in parts:
+        shown = [json.loads(line) for line in parts[JUDGE_LABELS]]
+        named = {int(number): label for row in shown for number, label in row.items() if number != "notes"}
+        questions = [json.loads(line) for line in parts[JUDGE_QUESTIONS]]
+        return PairsRequest(
+            json.loads(parts[JUDGE_FIELD][0])["name"],
+            tuple(Question(named[q["label"]], tuple(named[n] for n in q["candidates"])) for q in questions),
+            {label: number for number, label in named.items()},
+        )
+    if JUDGE_LABELS in parts:
+        labels = tuple(label for line in parts[JUDGE_LABELS] for label in json.loads(line).values())
+        return JudgeRequest(json.loads(parts[JUDGE_FIELD][0])["name"], labels)
+    raise ReplyError("the request is neither a labelling nor a judging request of autoanalyze")

@@ -1,0 +1,79 @@
+"""Duplicate detection as a whole, on planted sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autoanalyze.analysis.configuration import compose
+from autoanalyze.errors import ConfigurationError
+from autoanalyze.laboratory.detection import Detection, detect_duplicates, detect_fuzzily
+
+
+@pytest.fixture(scope="module")
+def detected() -> Detection:
+    """The default on 200 labels."""
+    return detect_duplicates(compose(), 200, seed=3)
+
+
+def test_default_finds_duplicates_and_merges_no_opposites(detected: Detection) -> None:
+    """Most duplicates are found with few questions, and hardly anything else is merged."""
+    assert detected.candidate_recall is not None
+    assert detected.candidate_recall > 0.97
+    assert detected.judged_share < 0.05
+    assert detected.scores.precision > 0.95
+    assert detected.scores.recall > 0.9
+    assert detected.scores.hard_merged < 0.03
+    assert detected.usage.embedded > 0
+    assert detected.cost_usd > 0
+
+
+def test_same_seed_same_ledger(detected: Detection, tmp_path: Path) -> None:
+    """Every verdict, reason and figure is the same again; so is the journal, call for call."""
+    again = [detect_duplicates(compose(), 200, seed=3, folder=tmp_path / name) for name in "ab"]
+    assert all(one.ledger.equals(detected.ledger) for one in again)
+    assert again[0].model_seconds == detected.model_seconds
+    assert (tmp_path / "a/calls.jsonl").read_bytes() == (tmp_path / "b/calls.jsonl").read_bytes()
+
+
+def test_likeness_alone_cannot_tell() -> None:
+    """Embeddings without a judge merge hard negatives as soon as they find most duplicates."""
+    alone = compose(["resolution=embeddings", "resolution.merge_above=0.6", "resolution.guards=false"])
+    found = detect_duplicates(alone, 200, seed=3)
+    assert found.scores.hard_merged > 0.2
+    assert found.scores.precision < 0.9
+    assert found.false_merges
+
+
+def test_guards_keep_their_classes_apart() -> None:
+    """A judge who takes all look-alikes for one merges guarded classes only without guards."""
+    erring = ("noise.judge_false_merge=0.6", "noise.judge_fixed_share=0")
+    guarded, unguarded = (
+        detect_duplicates(compose([*erring, f"resolution.guards={on}"]), 200, seed=3).scores
+        for on in ("true", "false")
+    )
+    assert guarded.hard_merged < unguarded.hard_merged
+    assert guarded.hard_merged_by_class["negation"] == 0
+
+
+def test_misses_and_false_merges_are_named(detected: Detection) -> None:
+    """What went wrong is listed by label, and agrees with the scores."""
+    concepts = detected.planted.concepts
+    assert all(concepts[alias] != concepts[name] for alias, name in detected.false_merges)
+    assert bool(detected.false_merges) == (detected.scores.precision < 1)
+    assert bool(detected.missed) == (detected.scores.recall < 1)
+    assert all(len({concepts[label] for label in labels}) == 1 for labels in detected.missed)
+
+
+def test_spelling_baseline_finds_spellings() -> None:
+    """The fuzzy baseline merges names that are spelled alike, and nothing at full strictness but the same."""
+    planted = detect_duplicates(compose(["resolution=none"]), 50, seed=1).planted
+    loose, strict = (detect_fuzzily(planted, alike) for alike in (60.0, 100.0))
+    assert len(set(loose.values())) < len(set(strict.values())) <= 50
+
+
+def test_nobody_is_billed_for_planted_labels() -> None:
+    """A live endpoint is refused."""
+    with pytest.raises(ConfigurationError, match="simulated"):
+        detect_duplicates(compose(["endpoint=http://localhost:1/v1"]), 50, seed=1)
