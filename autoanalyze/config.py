@@ -20,12 +20,11 @@ __all__ = [
     "FAULTS",
     "Config",
     "FaultsConfig",
-    "JobsConfig",
     "NoiseConfig",
     "ReportConfig",
 ]
 
-AROUND = frozenset({"case", "quick", "report", "jobs", "seeds", "confirm_above_usd"})
+AROUND = frozenset({"case", "quick", "report", "seeds", "confirm_above_usd"})
 """Keys that stand around a run and change nothing of it: two runs that differ in these are identical."""
 
 ENVIRONMENT = {
@@ -225,13 +224,6 @@ class ReportConfig:
     into: str | None = None
 
 
-@dataclass
-class JobsConfig:
-    """Where the work of a run is done; null: in this process."""
-
-    address: str | None = None
-
-
 FAULTS = frozenset(
     {
         "busy",
@@ -306,7 +298,6 @@ class Config:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     faults: FaultsConfig = field(default_factory=FaultsConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)
-    jobs: JobsConfig = field(default_factory=JobsConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     case: str | None = None
     seeds: list[int] = field(default_factory=list)

@@ -32,7 +32,7 @@ def test_killed_runs_end_as_if_undisturbed(seed: int) -> None:
 def test_a_broken_promise_is_found(tmp_path: Path) -> None:
     """The invariants can fail: a doubled row, a changed cost and a repeated call are all seen."""
     folder = tmp_path / "run"
-    campaign.Workshop(campaign.small()).analysis().run_sync(folder)
+    campaign.build_analysis(campaign.small()).run_sync(folder)
     assert campaign.broken(folder) == []
     sessions = pl.read_parquet(folder / "sessions.parquet")
     pl.concat([sessions, sessions.head(1)]).write_parquet(folder / "sessions.parquet")

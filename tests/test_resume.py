@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -18,9 +17,10 @@ from fakes import small_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoanalyze.analysis import job
 from autoanalyze.analysis.build import build_analysis, build_plan, import_sessions
 from autoanalyze.analysis.configuration import compose, restored
-from autoanalyze.analysis.endpoints import Workshop
+from autoanalyze.analysis.endpoints import in_process
 from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.analysis.progress import Progress
 from autoanalyze.config import Config, FaultsConfig, JournalConfig
@@ -34,6 +34,9 @@ from autoanalyze.errors import (
     RunFolderError,
     StoppedRunError,
 )
+from autoanalyze.llm.calls import Endpoint
+from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.simulation.faults import FaultInjector
 from autoanalyze.study.runs import Run, load_run
 
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")
@@ -128,15 +131,22 @@ def test_endpoint_that_is_gone_keeps_partial_results(tmp_path: Path, config: Con
     assert record["sessions"]["labelled"] + record["sessions"]["unresolved"] == 60
 
 
-def test_replay_gives_the_same_without_an_endpoint(tmp_path: Path, config: Config, calm: Run) -> None:
+def never(*_: object, **__: object) -> None:
+    """An endpoint that must not be asked."""
+    raise AssertionError("the endpoint was contacted")
+
+
+def test_replay_gives_the_same_without_an_endpoint(
+    tmp_path: Path, config: Config, calm: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A strict replay of a journal has the same tables, pays nothing, and misses are errors."""
     replayed = replace(config, journal=JournalConfig("replay", [str(calm.path)]))
-    workshop = Workshop(replayed)
-    run = workshop.analysis().run_sync(tmp_path / "run")
+    with monkeypatch.context() as patched:
+        patched.setattr(FaultInjector, "answer", never)
+        run = build_analysis(replayed).run_sync(tmp_path / "run")
     assert same_tables(run.path, calm.path) == []
     assert run.record["paid"]["calls"] == 0
     assert run.record["cost_usd"] == calm.record["cost_usd"]
-    assert all(endpoint.faults.requests == 0 for endpoint in workshop.endpoints)
     with pytest.raises(JournalError, match="no journal holds"):
         build_analysis(replace(replayed, seed=8)).run_sync(tmp_path / "other")
 
@@ -156,7 +166,9 @@ def test_sweep_pays_for_identical_calls_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_live_run_without_barrier_is_taken_up_as_it_was(tmp_path: Path) -> None:
+def test_live_run_without_barrier_is_taken_up_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In real time, where answers come when they come, a resumed run repeats the order that was recorded:
     every answer paid for is used, and a replay ends with the same labels."""
     quick = {"noise.first_token_seconds": "0.02", "noise.tokens_per_second": "1e5", "parallel.streams": "6"}
@@ -165,9 +177,12 @@ def test_live_run_without_barrier_is_taken_up_as_it_was(tmp_path: Path) -> None:
     )
 
     def live(config: Config, folder: Path, *, resume: bool = False) -> Run:
-        workshop = Workshop(config)
-        workshop.loop_factory, workshop.relive = asyncio.new_event_loop, False
-        return workshop.analysis().run_sync(folder, resume=resume)
+        return build_analysis(config).run_sync(folder, resume=resume)
+
+    def in_real_time(config: Config, served: SimulatedEndpoint) -> Endpoint:
+        return replace(in_process(config, served), virtual_time=False)
+
+    monkeypatch.setattr(job, "in_process", in_real_time)
 
     with pytest.raises(QuotaExceededError):
         live(replace(config, faults=FaultsConfig(quota_after=20)), tmp_path / "run")

@@ -18,7 +18,6 @@ from jsonschema import Draft202012Validator
 from autoanalyze.analysis import build
 from autoanalyze.analysis.build import build_endpoint, import_sessions
 from autoanalyze.analysis.configuration import compose
-from autoanalyze.analysis.endpoints import Workshop
 from autoanalyze.config import FAULTS, FaultsConfig
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.study.runs import Run
@@ -51,7 +50,7 @@ def overheard(folder: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str, fa
 
     monkeypatch.setattr(SimulatedEndpoint, "transport", transport)
     config = replace(compose(overrides), faults=faults)
-    Workshop(config).analysis().run_sync(folder)
+    build.build_analysis(config).run_sync(folder)
     return taps[0]
 
 
@@ -131,11 +130,8 @@ def imported(folder: Path, hostile: bool) -> Run:
         "baseline=none",
         "discovery.min_sessions=10",
     )
-    return (
-        Workshop(compose([*settings, *quiet, "noise.paraphrases=1", "resamples=10"]))
-        .analysis()
-        .run_sync(folder / "run")
-    )
+    config = compose([*settings, *quiet, "noise.paraphrases=1", "resamples=10"])
+    return build.build_analysis(config).run_sync(folder / "run")
 
 
 def test_hostile_transcripts_change_nothing_but_their_own_session(tmp_path: Path) -> None:

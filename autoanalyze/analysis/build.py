@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import asdict, replace
+from concurrent.futures import Executor
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from autoanalyze.analysis.configuration import restored, sequential
-from autoanalyze.analysis.endpoints import Workshop
-from autoanalyze.analysis.folder import RunFolder
+from autoanalyze.analysis.earlier_run import carried_over
+from autoanalyze.analysis.endpoints import counter_of, is_simulated, network, simulated
 from autoanalyze.analysis.planning import Plan, plan_run
-from autoanalyze.analysis.progress import Progress, ProgressTracker
-from autoanalyze.analysis.service import ParallelAutoAnalyze, Submit
-from autoanalyze.cluster import connected
-from autoanalyze.config import Config, JobsConfig
+from autoanalyze.analysis.progress import Progress
+from autoanalyze.analysis.service import ParallelAutoAnalyze
+from autoanalyze.analysis.sessions import open_population
+from autoanalyze.config import Config
 from autoanalyze.data.importers import ImportReport, import_file
 from autoanalyze.data.store import Store
-from autoanalyze.llm.tokens import count_with, load_counter
+from autoanalyze.llm.tokens import Estimate, count_with, load_counter
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.study.runs import Run
 
@@ -36,56 +35,36 @@ def build_analysis(
 ) -> ParallelAutoAnalyze:
     """An analysis, ready to run, as the configuration describes it.
 
-    `listener` is called with every `Progress`, in the thread that works. Without one, Jupyter shows
-    live progress below the cell that starts a run, unless `progress` is false.
-    Raises ConfigurationError when the configuration lacks something that the run needs.
+    `executor` is any of concurrent.futures, or another package's such as `dask.distributed`'s
+    `Client(...).get_executor()`; by default a thread of this process works. `listener` is called with every
+    `Progress`; without one, Jupyter shows live progress below the cell that starts a run, unless `progress`
+    is false. Raises ConfigurationError when the configuration lacks something that the run needs.
     """
     effective = sequential(config) if config.sync == "sequential" else config
-    if effective.jobs.address is not None:
-        return ParallelAutoAnalyze(effective, on_cluster(effective), listener=listener, progress=progress)
-    return Workshop(effective).analysis(executor=executor, listener=listener, progress=progress)
+    check(effective)
+    return ParallelAutoAnalyze(effective, executor, listener=listener, progress=progress)
 
 
-def on_cluster(config: Config) -> Submit:
-    """Work on jobs at `jobs.address`. Run folder and session store must have the same paths there.
-
-    Raises ConfigurationError if nobody answers there.
-    """
-    executor = connected(config.jobs.address).get_executor()
-    path = config.data.path and str(Path(config.data.path).absolute())
-    there = replace(config, jobs=JobsConfig(), data=replace(config.data, path=path))
-
-    def submit(
-        run_id: str, folder: RunFolder, tracker: ProgressTracker, earlier: dict[str, Any] | None
-    ) -> Future[Path]:
-        future: Future[Path] = executor.submit(work_remotely, there, run_id, folder.path.absolute(), earlier)
-        tracker.follow(future)
-        return future
-
-    return submit
-
-
-def work_remotely(config: Config, run_id: str, path: Path, earlier: dict[str, Any] | None) -> Path:
-    """One job, in a worker of a cluster; taken up again where another worker died over it."""
-    folder = RunFolder(path)
-    folder.wait_until_free()  # a worker that lost its connection may still be at it
-    if earlier is None and (path / "run.json").exists():
-        begun = folder.read_json("run.json")
-        earlier = begun if "planned_tokens_per_minute" in begun else None
-    return Workshop(config).work(run_id, folder, earlier)
+def check(config: Config) -> None:
+    """Say now, before a run folder is made, what a run would miss: a key, a store, an earlier run."""
+    if not is_simulated(config):
+        network(config)
+    carried_over(config)
+    open_population(config, counter_of(config))
 
 
 def build_plan(config: Config) -> Plan:
     """What the configured run would take; contacts nothing."""
-    workshop = Workshop(config)
-    return plan_run(config, workshop.store, workshop.counter)
+    counter = counter_of(config)
+    return plan_run(config, open_population(config, counter).store, counter)
 
 
 def build_endpoint(config: Config) -> SimulatedEndpoint:
     """The simulated endpoint over all sessions of the configured data, to be served in real time."""
-    workshop = Workshop(config)
-    bot = config.data.bot_id
-    return workshop.simulated_endpoint(workshop.store.sessions(bot)["session_id"].to_list())
+    counter = counter_of(config)
+    population = open_population(config, counter)
+    sessions = population.store.sessions(config.data.bot_id)
+    return simulated(config, population, sessions["session_id"].to_list(), counter)
 
 
 def transcripts(run: Run, session_ids: Sequence[str]) -> pl.DataFrame:
@@ -96,8 +75,7 @@ def transcripts(run: Run, session_ids: Sequence[str]) -> pl.DataFrame:
     ConfigurationError if the store is gone, and ImportDataError if it lacks a session.
     """
     config = restored(run.record["config"])
-    # Without an endpoint, so that no key is needed.
-    found = Workshop(replace(config, endpoint="simulated")).store.read(config.data.bot_id, session_ids)
+    found = open_population(config, Estimate()).store.read(config.data.bot_id, session_ids)
     rows = [
         {"session_id": session_id, "position": position, **asdict(message)}
         for session_id in session_ids

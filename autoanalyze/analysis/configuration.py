@@ -105,13 +105,23 @@ def restored(recorded: Mapping[str, Any], overrides: Sequence[str] = ()) -> Conf
             raise ConfigurationError(
                 f"{override}: a run is resumed as it was; only budget_usd=... and limits.*=... may be changed"
             )
+    schema = OmegaConf.structured(Config)
     try:
         changes = OmegaConf.from_dotlist(list(overrides))
-        merged = OmegaConf.merge(OmegaConf.structured(Config), dict(recorded), changes)
+        merged = OmegaConf.merge(schema, known_of(recorded, OmegaConf.to_container(schema)), changes)
     except OmegaConfBaseException as error:
         raise ConfigurationError(explained(error)) from None
     assert isinstance(merged, DictConfig)
     return from_hydra(merged)
+
+
+def known_of(recorded: Mapping[str, Any], schema: Any) -> dict[str, Any]:
+    """What a record of an earlier version says of the settings that there still are."""
+    return {
+        key: known_of(value, schema[key]) if isinstance(value, Mapping) and schema[key] else value
+        for key, value in recorded.items()
+        if key in schema
+    }
 
 
 def from_hydra(composed: DictConfig) -> Config:
@@ -210,7 +220,7 @@ def sequential(config: Config) -> Config:
 LONGEST_NAME = 90
 """Bytes of a point's settings that stand in the name of its folder, which may have 255."""
 
-UNTOLD = ("experiment=", "quick=", "report.", "jobs.", "seeds=", "confirm_above_usd=")
+UNTOLD = ("experiment=", "quick=", "report.", "seeds=", "confirm_above_usd=")
 """Overrides that do not stand in the names of folders: all points of a sweep share them."""
 
 

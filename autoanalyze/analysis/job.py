@@ -1,219 +1,311 @@
-"""One run from its first step to its last: what the executor's thread does."""
+"""Job: one run from its first step to its last, as a value that any executor can take."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from autoanalyze.analysis import record as provenance
+from autoanalyze.analysis import record as records
+from autoanalyze.analysis.configuration import sequential
+from autoanalyze.analysis.earlier_run import carried_over
+from autoanalyze.analysis.endpoints import counter_of, in_process, is_simulated, network, simulated
 from autoanalyze.analysis.folder import RunFolder, shown
-from autoanalyze.analysis.progress import ProgressTracker
-from autoanalyze.analysis.record import Completed, totals
-from autoanalyze.analysis.sessions import sampled
-from autoanalyze.analysis.tables import merges_recorded, merges_table, write_tables
-from autoanalyze.config import Config
-from autoanalyze.data.store import Store
+from autoanalyze.analysis.progress import Progress, ProgressTracker
+from autoanalyze.analysis.record import Completed
+from autoanalyze.analysis.scoring import measured, repeats_agreement
+from autoanalyze.analysis.sessions import Population, open_population, sampled, truth_table
+from autoanalyze.analysis.tables import merges_recorded, merges_table, sessions_table, write_tables
+from autoanalyze.config import Config, JournalConfig
 from autoanalyze.errors import CancelledRunError, RunFolderError, StoppedRunError
 from autoanalyze.llm.calls import Endpoint
-from autoanalyze.llm.client import OpenAIAnalysis
-from autoanalyze.llm.connection import analysis_prompt, rate_limits, token_management
-from autoanalyze.llm.embeddings import load_embedder
-from autoanalyze.llm.journal import Journal
-from autoanalyze.llm.limits import Budget, RateLimiter
-from autoanalyze.llm.sending import Sender
-from autoanalyze.llm.tokens import TokenCounter, TokenManagement
-from autoanalyze.phases.duplicates.ledger import Carried
+from autoanalyze.llm.connection import Connection, analysis_prompt, connected, rate_limits
 from autoanalyze.phases.pipeline import PhaseResults, Pipeline
 from autoanalyze.records import Session
+from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.study.metrics import speedup
+from autoanalyze.study.runs import Run, load_run
 
-__all__ = ["Engine", "Job"]
+__all__ = ["Job"]
 
 CANCEL_POLL_SECONDS = 0.5
 
+BASELINE_FIGURES = ("model_seconds", "calls", "tokens", "cost_usd", "metrics")
+"""What a run's record keeps of its baseline."""
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What `build` chose for a run: whose time passes, where requests go, what happens afterwards.
 
-    `connect` is given the sampled sessions. `finish` is called with the stored run folder, before
-    the run counts as done, and returns what it adds to `run.json`. `relive` lets reused answers
-    take as long as they took when they were made, which only makes sense in virtual time.
+@dataclass(frozen=True)
+class Job:
+    """One run, or what is left of one that stopped: all that is needed to do it, wherever it is done.
+
+    `earlier` is the record of a run that stopped. A job can be pickled: any executor takes `job.run`, be
+    its workers threads, processes, or machines that see folder and session store under the same paths.
     """
 
-    loop_factory: Callable[[], asyncio.AbstractEventLoop]
-    counter: TokenCounter
-    connect: Callable[[Sequence[Session]], Endpoint]
-    finish: Callable[[RunFolder, Completed, ProgressTracker], dict[str, Any]]
-    relive: bool
-    carried: Carried
-    """What is settled before the run begins."""
+    run_id: str
+    config: Config
+    folder: Path
+    earlier: Mapping[str, Any] | None = None
 
+    @classmethod
+    def begin(cls, config: Config, folder: Path | str) -> Job:
+        """A new run in a folder. Raises RunFolderError if that holds a run already or cannot be written."""
+        return cls(uuid.uuid4().hex[:12], config, RunFolder.create(folder).path)
 
-class Job:
-    """One run, or what is left of one that stopped."""
+    @classmethod
+    def resume(cls, config: Config, folder: Path | str) -> Job:
+        """What is left of a run that stopped, was cancelled, failed or was interrupted.
 
-    def __init__(
-        self,
-        run_id: str,
-        config: Config,
-        store: Store,
-        engine: Engine,
-        folder: RunFolder,
-        tracker: ProgressTracker,
-    ) -> None:
-        self._id = run_id
-        self._config = config
-        self._store = store
-        self._engine = engine
-        self._folder = folder
-        self._tracker = tracker
-
-    def run(self, earlier: dict[str, Any] | None = None) -> Path:
-        """Do it, and leave everything in the folder; `earlier` is the record of a run that stopped.
-
-        Raises StoppedRunError when it stopped with what it has, and any other error as it is; the
-        folder tells which in both cases.
+        Raises RunFolderError if the run is done, or if a process is working on it.
         """
-        with self._folder.locked():
+        run_folder = RunFolder(folder)
+        earlier = run_folder.read_json("run.json")
+        status = run_folder.status()
+        if status == "done":
+            raise RunFolderError(f"the run in {folder} is done: there is nothing to resume")
+        if status in ("created", "running"):
+            raise RunFolderError(f"the run in {folder} is going on: see `autoanalyze status {folder}`")
+        run_folder.withdraw_cancel()
+        return cls(earlier["id"], config, run_folder.path, earlier)
+
+    def anywhere(self) -> Job:
+        """The same with absolute paths, for workers that have another working folder."""
+        config, data, journal = self.config, self.config.data, self.config.journal
+        earlier = config.vocabulary.from_run
+        settings = replace(
+            config,
+            data=replace(data, path=data.path and str(Path(data.path).absolute())),
+            journal=replace(journal, reuse=[str(Path(folder).absolute()) for folder in journal.reuse]),
+            vocabulary=replace(config.vocabulary, from_run=earlier and str(Path(earlier).absolute())),
+        )
+        return replace(self, config=settings, folder=self.folder.absolute())
+
+    def run(self, tracker: ProgressTracker | None = None) -> Path:
+        """Do it, and leave everything in the folder; `tracker` is told of its progress.
+
+        Raises StoppedRunError when it stopped with what it has, and any other error as it is; the folder
+        tells which in both cases.
+        """
+        folder = RunFolder(self.folder)
+        job = self if self.earlier else self._taken_over(folder)
+        return job._work(tracker or ProgressTracker(folder), None)
+
+    def _taken_over(self, folder: RunFolder) -> Job:
+        """The job as another worker left it that died over it; the job itself if there was none."""
+        if not (folder.path / "run.json").exists():
+            return self
+        folder.wait_until_free()  # a worker that only lost its connection may still be at it
+        begun = folder.read_json("run.json")
+        return replace(self, earlier=begun) if "planned_tokens_per_minute" in begun else self
+
+    def _work(self, tracker: ProgressTracker, population: Population | None) -> Path:
+        folder = RunFolder(self.folder)
+        with folder.locked():
             started = datetime.now(UTC)
-            record: dict[str, Any] = {"id": self._id, "status": "running"}
-            self._tracker.update(status="running")
+            record: dict[str, Any] = {"id": self.run_id, "status": "running"}
+            tracker.update(status="running")
+
+            def end(status: str, error: str | None) -> None:
+                ending = {"status": status} if error is None else {"status": status, "error": error}
+                folder.write_json("run.json", {**record, **ending, "wall": records.wall(started)})
+                tracker.update(status=status, error=error)
+
             try:
-                self._work(record, earlier)
+                self._label(record, tracker, population or self._opened())
             except StoppedRunError as error:
-                status = "cancelled" if isinstance(error, CancelledRunError) else "stopped"
-                self._end(record, started, status, str(error))
+                end("cancelled" if isinstance(error, CancelledRunError) else "stopped", str(error))
                 raise
             except BaseException as error:
-                self._end(record, started, "failed", str(error) or type(error).__name__)
+                end("failed", str(error) or type(error).__name__)
                 raise
-            self._end(record, started, "done", None)
-            return self._folder.path
+            end("done", None)
+            return folder.path
 
-    def _work(self, record: dict[str, Any], earlier: dict[str, Any] | None) -> None:
-        sessions, found = sampled(self._config, self._store)
-        self._tracker.update(sessions_found=found, sessions_total=len(sessions))
-        endpoint = self._engine.connect(sessions)
-        record |= self._provenance(endpoint, sessions, earlier)
-        self._folder.write_json("run.json", record)
-        with asyncio.Runner(loop_factory=self._engine.loop_factory) as runner:
-            outcome, stopped = runner.run(self._analyze(endpoint, sessions, record))
-        write_tables(self._folder, outcome.phases)
-        record |= totals(outcome)
+    def _opened(self) -> Population:
+        return open_population(self.config, counter_of(self.config))
+
+    def _label(self, record: dict[str, Any], tracker: ProgressTracker, population: Population) -> None:
+        """Run the phases, keep what they brought, and measure it."""
+        config, folder = self.config, RunFolder(self.folder)
+        sessions, found = sampled(config, population.store)
+        tracker.update(sessions_found=found, sessions_total=len(sessions))
+        served = None
+        if is_simulated(config):
+            ids = [session.session_id for session in sessions]
+            served = simulated(config, population, ids, counter_of(config))
+        endpoint = in_process(config, served) if served else network(config)
+        record |= self._provenance(endpoint, sessions, population)
+        folder.write_json("run.json", record)
+        loop = VirtualClockLoop if endpoint.virtual_time else asyncio.new_event_loop
+        try:
+            with asyncio.Runner(loop_factory=loop) as runner:
+                outcome, stopped = runner.run(self._analyze(endpoint, sessions, record, tracker, population))
+        finally:
+            if served and served.faults.drawn:
+                record["faults_drawn"] = dict(served.faults.drawn)
+        write_tables(folder, outcome.phases)
+        record |= records.totals(outcome)
         # From here on progress tells of judging and embedding too, as `run.json` does.
         tokens = outcome.account.usage
-        self._tracker.update(
+        tracker.update(
             tokens=tokens.prompt + tokens.completion,
             cost_usd=outcome.cost_usd,
             seconds=outcome.model_seconds,
         )
         if stopped is not None:
             raise stopped
-        record |= self._engine.finish(self._folder, outcome, self._tracker)
-
-    def _end(self, record: dict[str, Any], started: datetime, status: str, error: str | None) -> None:
-        ending = {"status": status} if error is None else {"status": status, "error": error}
-        self._folder.write_json("run.json", {**record, **ending, "wall": provenance.wall(started)})
-        self._tracker.update(status=status, error=error)
+        record |= self._measured(outcome, tracker, population)
 
     def _provenance(
-        self, endpoint: Endpoint, sessions: Sequence[Session], earlier: dict[str, Any] | None
+        self, endpoint: Endpoint, sessions: Sequence[Session], population: Population
     ) -> dict[str, Any]:
-        config = self._config
+        config, earlier = self.config, self.earlier
         ids = [session.session_id for session in sessions]
-        fingerprint = self._store.fingerprint(config.data.bot_id, ids)
+        fingerprint = population.store.fingerprint(config.data.bot_id, ids)
         if earlier is not None and earlier.get("dataset_fingerprint", fingerprint) != fingerprint:
             raise RunFolderError(
-                f"the sessions of {self._folder.path} are not what they were when it started: restore the "
+                f"the sessions of {self.folder} are not what they were when it started: restore the "
                 "session store, or start a new run"
             )
         planned = rate_limits(config).tokens_per_minute
         return {
-            **provenance.record(
+            **records.provenance(
                 config,
                 endpoint=endpoint.identity,
                 dataset_fingerprint=fingerprint,
                 instructions=analysis_prompt(config).instructions,
-                token_counter=self._engine.counter.name,
+                token_counter=counter_of(config).name,
             ),
-            # Calls are packed for the limits that the run began with, so that a resumed run makes the
-            # same calls and finds them in its journal.
             "planned_tokens_per_minute": earlier["planned_tokens_per_minute"] if earlier else planned,
             "resumed": earlier.get("resumed", 0) + 1 if earlier else 0,
         }
 
     async def _analyze(
-        self, endpoint: Endpoint, sessions: Sequence[Session], record: dict[str, Any]
+        self,
+        endpoint: Endpoint,
+        sessions: Sequence[Session],
+        record: Mapping[str, Any],
+        tracker: ProgressTracker,
+        population: Population,
     ) -> tuple[Completed, StoppedRunError | None]:
         """The phases; when they stop early, what there is by then, and why."""
-        config = self._config
-        tokens = token_management(config, self._engine.counter, record["planned_tokens_per_minute"])
-        clock = asyncio.get_running_loop()
-        start = clock.time()
-        reuse = [Path(folder) / "calls.jsonl" for folder in config.journal.reuse]
-        follow = config.journal.mode == "replay"
-        with Journal(self._folder.journal, reuse=reuse, follow=follow) as journal:
-            sender = self._sender(endpoint, tokens, journal)
-            prompt = analysis_prompt(config)
-            pipeline = Pipeline(
-                config,
-                OpenAIAnalysis(sender, model=config.model, prompt=prompt, tokens=tokens),
-                load_embedder(config.embeddings, sender, self._engine.counter),
-                self._store.reader(config.data.bot_id),
-                prompt,
-                tokens,
-                self._tracker,
-                order=journal,
-                carried=self._engine.carried,
-            )
-            try:
-                phases, stopped = await self._watched(pipeline, sessions)
-            finally:
-                await sender.close()
-            if phases.resolution is not None:
-                journal.ledger(merges_recorded(merges_table(phases)), "run")
-        cost = tokens.calculate_cost_estimate(journal.usage)
-        probes = tokens.calculate_cost_estimate(phases.probes.usage) if phases.probes else 0.0
-        return Completed(phases, journal.account(), cost, clock.time() - start, probes), stopped
-
-    def _sender(self, endpoint: Endpoint, tokens: TokenManagement, journal: Journal) -> Sender:
-        config = self._config
-        limits = rate_limits(config)
-        return Sender(
-            endpoint,
-            tokens=tokens,
-            journal=journal,
-            limiter=RateLimiter(
-                requests_per_minute=limits.requests_per_minute,
-                tokens_per_minute=limits.tokens_per_minute,
-                # The judge's questions on all fields may be more than there are streams.
-                concurrency=max(config.parallel.streams, 16),
-            ),
-            budget=Budget(config.budget_usd, journal.spent_usd + journal.uncertain_usd),
-            retry=config.retry,
-            timeout_seconds=config.limits.timeout_seconds,
-            replay=config.journal.mode == "replay",
-            relive=self._engine.relive,
+        config, clock = self.config, asyncio.get_running_loop()
+        start, reader = clock.time(), population.store.reader(config.data.bot_id)
+        planned = record["planned_tokens_per_minute"]
+        journal_path = RunFolder(self.folder).journal
+        connecting = connected(
+            config, endpoint, counter_of(config), journal_path, planned_tokens_per_minute=planned
         )
+        async with connecting as connection:
+            pipeline = Pipeline(config, connection, reader, tracker, carried_over(config))
+            phases, stopped = await self._watched(pipeline, sessions)
+            if phases.resolution is not None:
+                connection.journal.ledger(merges_recorded(merges_table(phases)), "run")
+            return self._completed(phases, connection, clock.time() - start), stopped
+
+    def _completed(self, phases: PhaseResults, connection: Connection, seconds: float) -> Completed:
+        cost_of, account = connection.tokens.calculate_cost_estimate, connection.journal.account()
+        probes = cost_of(phases.probes.usage) if phases.probes else 0.0
+        return Completed(phases, account, cost_of(account.usage), seconds, probes)
 
     async def _watched(
         self, pipeline: Pipeline, sessions: Sequence[Session]
     ) -> tuple[PhaseResults, StoppedRunError | None]:
         """The pipeline's work, with an eye on the wish to cancel."""
+        folder = RunFolder(self.folder)
         work = asyncio.ensure_future(pipeline.run(sessions))
         try:
             while not work.done():
                 await asyncio.wait({work}, timeout=CANCEL_POLL_SECONDS)
-                if self._folder.cancel_requested and not work.done():
+                if folder.cancel_requested and not work.done():
                     work.cancel()
                     await asyncio.wait({work})
-                    raise CancelledRunError(
-                        f"the run was cancelled; go on with `autoanalyze resume {shown(self._folder.path)}`"
-                    )
+                    raise cancelled(self.folder)
             return work.result(), None
         except StoppedRunError as stopped:
             return pipeline.so_far(sessions, str(stopped)), stopped
+
+    def _measured(
+        self, outcome: Completed, tracker: ProgressTracker, population: Population
+    ) -> dict[str, Any]:
+        """What there is to measure of a run that has ended, with its repetitions and its baseline."""
+        config, folder = self.config, RunFolder(self.folder)
+        ids = tuple(session.session_id for session in outcome.phases.sessions)
+        names = config.schema.records().names
+        truth = truth_table(population.known_truth(config.data.bot_id, ids, names))
+        if not truth.is_empty():
+            folder.write_table("truth", truth)
+        added = {"speedup": None, "baseline": None, **measured(config, folder, outcome, truth)}
+        if config.repeat > 1:
+            added["agreement"]["repeats"] = self._repeated(outcome, tracker, population)
+        wanted = config.baseline or ("run" if is_simulated(config) else "none")
+        if wanted == "run" and config.sync != "sequential":
+            tracker.update(phase="baseline", step=0, steps=tracker.current.sessions_total)
+            baseline = self._inside("baseline", sequential(config), tracker, population).record
+            added["baseline"] = {key: baseline[key] for key in BASELINE_FIGURES}
+            added["speedup"] = round(speedup(baseline["model_seconds"], outcome.model_seconds), 4)
+        return added
+
+    def _repeated(
+        self, outcome: Completed, tracker: ProgressTracker, population: Population
+    ) -> dict[str, Any]:
+        """The same analysis again and again, and how far its results agree."""
+        config = self.config
+        tables, cost = [sessions_table(outcome.phases)], 0.0
+        # The budget is one for all repetitions together.
+        spent = outcome.account.spent_usd + outcome.account.uncertain_usd
+        tracker.update(phase="repeats", step=0, steps=(config.repeat - 1) * len(tables[0]))
+        for repetition in range(config.repetition + 1, config.repetition + config.repeat):
+            again = replace(
+                config,
+                repeat=1,
+                repetition=repetition,
+                baseline="none",
+                probe_share=0.0,
+                budget_usd=None if config.budget_usd is None else config.budget_usd - spent,
+            )
+            run = self._inside(f"repeat-{repetition}", again, tracker, population)
+            tables.append(run.sessions)
+            cost += run.record["cost_usd"]
+            spent += run.record["paid"]["cost_usd"] + run.record["paid"]["uncertain_usd"]
+        agreement = repeats_agreement(config, tables)
+        return {"runs": config.repeat, "cost_usd": round(cost, 6), "fields": agreement}
+
+    def _inside(self, name: str, config: Config, tracker: ProgressTracker, population: Population) -> Run:
+        """Another run of the same sessions, in a folder inside this run's; resumed if it was begun.
+
+        A replay takes its answers from the same folder inside the recorded run. Cancelling this run cancels
+        it, and what is resumed is this run.
+        """
+        outer, inner, before = RunFolder(self.folder), RunFolder(self.folder / name), tracker.current.step
+        journal = JournalConfig()
+        if self.config.journal.mode == "replay":
+            recorded = [str(Path(folder) / name) for folder in self.config.journal.reuse]
+            journal = replace(self.config.journal, reuse=recorded)
+        settings = replace(config, journal=journal)
+
+        def follow(progress: Progress) -> None:
+            tracker.update(step=before + progress.sessions_processed)
+            if outer.cancel_requested:
+                inner.request_cancel()
+
+        if (inner.path / "run.json").exists():
+            if inner.status() == "done":
+                tracker.update(step=before + tracker.current.sessions_total)
+                return load_run(inner.path)
+            job = Job.resume(settings, inner.path)
+        else:
+            job = Job.begin(settings, inner.path)
+        try:
+            return load_run(job._work(ProgressTracker(inner, follow), population))
+        except CancelledRunError:
+            raise cancelled(self.folder) from None
+
+
+def cancelled(folder: Path) -> CancelledRunError:
+    """What a cancelled run ends with."""
+    return CancelledRunError(f"the run was cancelled; go on with `autoanalyze resume {shown(folder)}`")

@@ -147,6 +147,15 @@ class ProgressTracker:
         if self._listener is not None:
             self._listener(self.current)
 
+    @property
+    def phase(self) -> str:
+        """The phase that is shown now."""
+        return self.current.phase
+
+    def advance(self, steps: int) -> None:
+        """Count more steps of the phase as done."""
+        self.update(step=self.current.step + steps)
+
     def follow(self, work: Future[Any]) -> None:
         """Tell what the run folder says for as long as another process works on the run."""
 

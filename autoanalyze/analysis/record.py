@@ -22,12 +22,12 @@ from autoanalyze.phases.rounds import RoundRecord
 from autoanalyze.phases.vocabulary import label_use
 from autoanalyze.records import Usage
 
-__all__ = ["PACKAGES", "Completed", "git_state", "record", "totals", "wall"]
+__all__ = ["PACKAGES", "Completed", "git_state", "provenance", "totals", "wall"]
 
 PACKAGES = ("autoanalyze", "openai", "polars", "duckdb", "scikit-learn", "numpy", "tiktoken")
 
 
-def record(
+def provenance(
     config: Config, *, endpoint: str, dataset_fingerprint: str, instructions: str, token_counter: str
 ) -> dict[str, Any]:
     """What `run.json` says of a run before it starts; none of it is secret."""

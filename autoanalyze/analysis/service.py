@@ -6,14 +6,13 @@ import asyncio
 import html
 import signal
 import threading
-import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from autoanalyze.analysis.folder import RunFolder, new_path, shown
+from autoanalyze.analysis.job import Job
 from autoanalyze.analysis.progress import Progress, ProgressTracker, live_progress
 from autoanalyze.analysis.tables import write_tables
 from autoanalyze.config import Config
@@ -21,11 +20,7 @@ from autoanalyze.errors import CancelledRunError, RunFolderError
 from autoanalyze.phases.pipeline import PhaseResults
 from autoanalyze.study.runs import Run, load_run
 
-__all__ = ["ParallelAutoAnalyze", "Submit"]
-
-Submit = Callable[[str, RunFolder, ProgressTracker, dict[str, Any] | None], Future[Path]]
-"""Has a job worked on: its run's id, its folder, who is told of its progress, and the record of the run that
-it goes on with, if there is one. The future is the run's folder."""
+__all__ = ["ParallelAutoAnalyze"]
 
 WAKE_SECONDS = 0.25
 """How long an interrupt of an awaited run may go unnoticed, in wall time."""
@@ -34,23 +29,23 @@ WAKE_SECONDS = 0.25
 class ParallelAutoAnalyze:
     """Analyses the sessions of one bot in one store.
 
-    `submit` has the work done elsewhere than in the caller's thread: in a thread of this process with an
-    event loop of its own, or on a cluster; that is why both `await analysis.run(...)` and
-    `analysis.run_sync(...)` work anywhere, also inside Jupyter. `listener` is called with every `Progress`,
-    in another thread; without one, Jupyter shows live progress below the cell that starts a run, unless
-    `progress` is false. State lives in the run folder, so that other processes can follow it.
+    Jobs are worked on by `executor`, by default a thread of this process with an event loop of its own; that
+    is why both `await analysis.run(...)` and `analysis.run_sync(...)` work anywhere, also inside Jupyter.
+    Workers elsewhere must see run folder and session store under the same paths. `listener` is called
+    with every `Progress`, in another thread; without one, Jupyter shows live progress below the cell that
+    starts a run, unless `progress` is false. State lives in the run folder: other processes can follow it.
     """
 
     def __init__(
         self,
         config: Config,
-        submit: Submit,
+        executor: Executor | None = None,
         *,
         listener: Callable[[Progress], None] | None = None,
         progress: bool = True,
     ) -> None:
         self.config = config
-        self._submit_job = submit
+        self._executor = executor or ThreadPoolExecutor(thread_name_prefix="autoanalyze")
         self._listener = listener
         self._progress = progress
         self._jobs: dict[str, tuple[RunFolder, ProgressTracker, Future[Path]]] = {}
@@ -60,7 +55,7 @@ class ParallelAutoAnalyze:
 
         Raises RunFolderError if the folder holds a run already or cannot be written.
         """
-        return self._submit(RunFolder.create(folder or new_path()), uuid.uuid4().hex[:12], None)
+        return self._submit(Job.begin(self.config, folder or new_path()))
 
     def resume_analysis(self, folder: Path | str) -> str:
         """Go on with a run that stopped, was cancelled, failed or was interrupted; returns its id at once.
@@ -68,15 +63,7 @@ class ParallelAutoAnalyze:
         No answer in its journal is asked for again. Raises RunFolderError if the run is done, or if a
         process is working on it.
         """
-        run_folder = RunFolder(folder)
-        earlier = run_folder.read_json("run.json")
-        status = run_folder.status()
-        if status == "done":
-            raise RunFolderError(f"the run in {folder} is done: there is nothing to resume")
-        if status in ("created", "running"):
-            raise RunFolderError(f"the run in {folder} is going on: see `autoanalyze status {folder}`")
-        run_folder.withdraw_cancel()
-        return self._submit(run_folder, earlier["id"], earlier)
+        return self._submit(Job.resume(self.config, folder))
 
     def get_progress(self, run_id: str) -> Progress:
         """How far a run is."""
@@ -159,11 +146,17 @@ class ParallelAutoAnalyze:
         again = f"({folder!r}, resume=True)`"
         return f"{ended}, or in Python with `await analysis.run{again} or `analysis.run_sync{again}"
 
-    def _submit(self, folder: RunFolder, run_id: str, earlier: dict[str, Any] | None) -> str:
+    def _submit(self, job: Job) -> str:
         listener = self._listener or (live_progress() if self._progress else None)
+        folder = RunFolder(job.folder)
         tracker = ProgressTracker(folder, listener)
-        self._jobs[run_id] = (folder, tracker, self._submit_job(run_id, folder, tracker, earlier))
-        return run_id
+        if isinstance(self._executor, ThreadPoolExecutor):
+            future = self._executor.submit(job.run, tracker)
+        else:  # what goes to other processes tells its progress in the run folder
+            future = self._executor.submit(job.anywhere().run)
+            tracker.follow(future)
+        self._jobs[job.run_id] = (folder, tracker, future)
+        return job.run_id
 
     def _repr_html_(self) -> str:
         """The runs that were started here."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 
+import polars as pl
+
 from autoanalyze.config import Config
 from autoanalyze.data.sampling import SessionSampling
 from autoanalyze.data.store import Store
@@ -15,7 +17,10 @@ from autoanalyze.llm.tokens import TokenCounter, count_with
 from autoanalyze.records import Session, Truth, transcript
 from autoanalyze.simulation.truth import PlantedTruth
 
-__all__ = ["Population", "sampled", "synthetic_population"]
+__all__ = ["Population", "open_population", "sampled", "synthetic_population", "truth_table"]
+
+POPULATION_SHARE = 1.5
+"""Synthetic sessions that there are, per session to sample, unless `data.population` says otherwise."""
 
 SAMPLES = 20
 """Samples whose truth is kept: as many as a campaign has seeds, since each setting takes the same ones."""
@@ -79,6 +84,39 @@ def synthetic_population(count: int, *, seed: int, bot_id: str, counter: TokenCo
         source="synthetic",
     )
     return Population(store)
+
+
+def open_population(config: Config, counter: TokenCounter) -> Population:
+    """The sessions that a configuration names, and what is known of them.
+
+    Raises ConfigurationError for a store that is not there, or data that has no sessions.
+    """
+    data = config.data
+    if data.source == "store":
+        if data.path is None:
+            raise ConfigurationError(
+                "data.path is not set: give data.path=sessions.duckdb, as made by "
+                "`autoanalyze import FILE --into sessions.duckdb`"
+            )
+        return Population(Store.open(data.path, read_only=True))
+    if data.source == "labels":
+        raise ConfigurationError(
+            "data=labels has no sessions to analyse: `autoanalyze run data=labels` measures duplicate "
+            "detection on it; choose data=synthetic or data=store for anything else"
+        )
+    count = data.population or round(POPULATION_SHARE * data.count)
+    return synthetic_population(count, seed=data.population_seed, bot_id=data.bot_id, counter=counter)
+
+
+def truth_table(known: Sequence[Truth]) -> pl.DataFrame:
+    """A row per session and field whose concept is known."""
+    rows = [
+        (truth.session_id, field, concept)
+        for truth in known
+        for field, concept in sorted(truth.concepts.items())
+    ]
+    schema = {"session_id": pl.String, "field": pl.String, "concept": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def sampled(config: Config, store: Store) -> tuple[tuple[Session, ...], int]:

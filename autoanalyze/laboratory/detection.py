@@ -17,21 +17,15 @@ import polars as pl
 from rapidfuzz import fuzz, process
 from rapidfuzz.utils import default_process
 
-from autoanalyze.analysis import record as provenance
 from autoanalyze.analysis.configuration import digest
+from autoanalyze.analysis.endpoints import in_process
 from autoanalyze.analysis.folder import RunFolder
+from autoanalyze.analysis.record import provenance, wall
 from autoanalyze.analysis.tables import ledger_table
 from autoanalyze.config import Config
 from autoanalyze.errors import ConfigurationError
-from autoanalyze.llm.calls import Endpoint
-from autoanalyze.llm.client import OpenAIAnalysis
-from autoanalyze.llm.connection import token_management
-from autoanalyze.llm.embeddings import load_embedder
-from autoanalyze.llm.journal import Journal
-from autoanalyze.llm.limits import Budget, RateLimiter
-from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.llm.sending import Sender
-from autoanalyze.llm.tokens import load_counter
+from autoanalyze.llm.connection import connected, rate_limits
+from autoanalyze.llm.tokens import Estimate
 from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.duplicates.opinions import Opinions, Pair, Source, grouped, pair_of
 from autoanalyze.phases.duplicates.spelling import normal_form
@@ -153,7 +147,7 @@ def run_detection(config: Config, folder: Path) -> None:
             "id": digest([str(folder), started.isoformat()])[:12],
             "kind": "detection",
             "status": "done",
-            **provenance.record(
+            **provenance(
                 config,
                 endpoint="simulated",
                 dataset_fingerprint=digest(rows),
@@ -161,7 +155,7 @@ def run_detection(config: Config, folder: Path) -> None:
                 token_counter="estimate",
             ),
             "detection": {"labels": len(rows), **figures},
-            "wall": {**provenance.wall(started), "processor_seconds": processor_seconds},
+            "wall": {**wall(started), "processor_seconds": processor_seconds},
         }
         run_folder.write_json("run.json", record)
         run_folder.write_json("progress.json", {"status": "done"})
@@ -182,25 +176,18 @@ async def detected(
     config: Config, planted: PlantedLabels, journal_path: Path, seed: int, started: float
 ) -> Detection:
     """Phase 3 on the running loop."""
-    schema = LabelSchema((planted.field,))
-    counter = load_counter(config.model.encoding, "estimate")
-    tokens = token_management(config, counter, None)
+    schema, counter = LabelSchema((planted.field,)), Estimate()
     labeller = SimulatedModel(PlantedNames(planted), config.noise, schema)
-    endpoint = SimulatedEndpoint(labeller, config.model, config.noise, counter, faults=config.faults)
-    with Journal(journal_path) as journal:
-        sender = Sender(
-            Endpoint("simulated", "http://simulated/v1", "simulated", endpoint.transport()),
-            tokens=tokens,
-            journal=journal,
-            limiter=RateLimiter(requests_per_minute=None, tokens_per_minute=None, concurrency=16),
-            budget=Budget(None),
-            retry=config.retry,
-            timeout_seconds=config.limits.timeout_seconds,
-        )
-        prompt = AnalysisPrompt(schema)
+    served = SimulatedEndpoint(labeller, config.model, config.noise, counter, faults=config.faults)
+    use = {planted.field.name: LabelUse(planted.counts, planted.notes)}
+    endpoint = in_process(config, served)
+    limit = rate_limits(config).tokens_per_minute
+    async with connected(
+        config, endpoint, counter, journal_path, planned_tokens_per_minute=limit
+    ) as connection:
         phase = ConflictResolution(
-            OpenAIAnalysis(sender, model=config.model, prompt=prompt, tokens=tokens),
-            load_embedder(config.embeddings, sender, counter),
+            connection.model,
+            connection.embedder,
             schema,
             config.resolution,
             config.embeddings,
@@ -208,13 +195,11 @@ async def detected(
             seed=seed,
             judge=config.model.name,
         )
-        use = {planted.field.name: LabelUse(planted.counts, planted.notes)}
         clock = asyncio.get_running_loop()
         began = clock.time()
         result = await phase.resolve_conflicts(use)
         seconds = clock.time() - began
-        await sender.close()
-        took = time.process_time() - started
+    took, journal = time.process_time() - started, connection.journal
     redirects = result.redirects().get(planted.field.name, {})
     final = {label: redirects.get(label, label) for label in planted.counts}
     candidates = phase.candidates(planted.field.name)
@@ -232,7 +217,7 @@ async def detected(
         result.pairs_judged,
         journal.calls,
         journal.usage,
-        tokens.calculate_cost_estimate(journal.usage),
+        connection.tokens.calculate_cost_estimate(journal.usage),
         seconds,
         took,
         result.errors,

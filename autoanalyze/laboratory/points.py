@@ -119,7 +119,7 @@ def settings_of(composed: DictConfig, hydra_config: DictConfig) -> dict[str, Any
     keys = dict.fromkeys(
         key
         for key in (*told, *asked)
-        if key is not None and key not in NO_SETTINGS and not key.startswith(("report.", "jobs.", "hydra"))
+        if key is not None and key not in NO_SETTINGS and not key.startswith(("report.", "hydra"))
     )
     choices, found = hydra_config.runtime.choices, {}
     for key in keys:

@@ -40,13 +40,15 @@ __all__ = [
 class Endpoint:
     """Where requests go. `identity` names it in records and request hashes and holds no secret.
 
-    `transport` is null for the network, or takes the requests inside this process.
+    `transport` is null for the network, or takes the requests inside this process. In `virtual_time` an hour
+    of latency is nobody's wait, and an answer from a journal takes as long as it took when it was made.
     """
 
     identity: str
     base_url: str | None
     api_key: str
     transport: httpx2.AsyncBaseTransport | None = None
+    virtual_time: bool = False
 
     def __repr__(self) -> str:
         """The endpoint without its key."""

@@ -1,13 +1,86 @@
-"""The way to an endpoint that one run has: prompt, packing, limits, budget, journal and sender."""
+"""Connection: the way to an endpoint that one run has, from how it asks to the record of the answers."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
 from autoanalyze.config import Config, RateLimit
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.llm.calls import Endpoint
+from autoanalyze.llm.client import OpenAIAnalysis
+from autoanalyze.llm.embeddings import load_embedder
+from autoanalyze.llm.journal import Journal
+from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.llm.sending import Sender
 from autoanalyze.llm.tokens import TokenCounter, TokenManagement
+from autoanalyze.protocols import Embedder, Model
 
-__all__ = ["rate_limits", "token_management"]
+__all__ = ["Connection", "analysis_prompt", "connected", "rate_limits", "token_management"]
+
+FEWEST_CALLS_IN_FLIGHT = 16
+"""The judge's questions on all fields may be more than there are streams."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What the phases are given of an endpoint: how to ask and pack, who answers, and the record."""
+
+    prompt: AnalysisPrompt
+    tokens: TokenManagement
+    model: Model
+    embedder: Embedder
+    journal: Journal
+
+
+@asynccontextmanager
+async def connected(
+    config: Config,
+    endpoint: Endpoint,
+    counter: TokenCounter,
+    journal_path: Path,
+    *,
+    planned_tokens_per_minute: int | None,
+) -> AsyncIterator[Connection]:
+    """A connection for as long as the context lasts.
+
+    Calls are packed for `planned_tokens_per_minute`, those that the run began with, so that a resumed run
+    makes the same calls and finds them in its journal; they are sent at the pace of the limits of now.
+    Raises JournalError for a damaged journal, and ConfigurationError for prices that are not set.
+    """
+    tokens = token_management(config, counter, planned_tokens_per_minute)
+    replay = config.journal.mode == "replay"
+    reuse = [Path(folder) / "calls.jsonl" for folder in config.journal.reuse]
+    with Journal(journal_path, reuse=reuse, follow=replay) as journal:
+        limits = rate_limits(config)
+        sender = Sender(
+            endpoint,
+            tokens=tokens,
+            journal=journal,
+            limiter=RateLimiter(
+                requests_per_minute=limits.requests_per_minute,
+                tokens_per_minute=limits.tokens_per_minute,
+                concurrency=max(config.parallel.streams, FEWEST_CALLS_IN_FLIGHT),
+            ),
+            budget=Budget(config.budget_usd, journal.spent_usd + journal.uncertain_usd),
+            retry=config.retry,
+            timeout_seconds=config.limits.timeout_seconds,
+            replay=replay,
+        )
+        prompt = analysis_prompt(config)
+        try:
+            yield Connection(
+                prompt,
+                tokens,
+                OpenAIAnalysis(sender, model=config.model, prompt=prompt, tokens=tokens),
+                load_embedder(config.embeddings, sender, counter),
+                journal,
+            )
+        finally:
+            await sender.close()
 
 
 def rate_limits(config: Config) -> RateLimit:

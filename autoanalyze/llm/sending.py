@@ -41,8 +41,7 @@ class Sender:
 
     A call whose answer is in the journal is not made again; with `replay` no other is made at
     all. The openai client's own retries are off: an attempt that the journal does not know of
-    would escape the record and the budget. With `relive`, a reused answer takes as long on the
-    run's clock as it took when it was made. Embeddings are not counted against the limits of the
+    would escape the record and the budget. Embeddings are not counted against the limits of the
     labelling model, since providers have limits per model.
     """
 
@@ -57,7 +56,6 @@ class Sender:
         retry: RetryConfig,
         timeout_seconds: float = 120.0,
         replay: bool = False,
-        relive: bool = False,
     ) -> None:
         http = None if endpoint.transport is None else httpx2.AsyncClient(transport=endpoint.transport)
         self._client = openai.AsyncOpenAI(
@@ -78,7 +76,6 @@ class Sender:
         self._retry = retry
         self._timeout = timeout_seconds
         self._replay = replay
-        self._relive = relive
 
     async def close(self) -> None:
         """Close the connections."""
@@ -117,7 +114,7 @@ class Sender:
 
     async def _reuse(self, call: Call, recorded: RecordedAnswer) -> Completion:
         clock = asyncio.get_running_loop()
-        if self._relive:
+        if self.endpoint.virtual_time:
             await self._live_again(call, recorded)
         self._journal.reused(
             {

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import tiktoken
@@ -80,6 +81,7 @@ class TiktokenCounter:
         return len(self.encoding.encode(text, disallowed_special=()))
 
 
+@cache  # an encoding that cannot be had is waited for once
 def load_counter(encoding: str, mode: str) -> TokenCounter:
     """The counter for `mode`: `tiktoken`, or `estimate`, which never touches the network.
 

@@ -6,11 +6,10 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
-from autoanalyze.analysis.progress import ProgressTracker
 from autoanalyze.config import Config
-from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.llm.connection import Connection
 from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution, ResolutionResult
 from autoanalyze.phases.continuous import ContinuousProcessing, smallest_call
 from autoanalyze.phases.discovery import DiscoveryResult, Ramp, StrategicDiscovery
@@ -20,7 +19,7 @@ from autoanalyze.phases.probes import ProbeResult, ProbeSessions
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
 from autoanalyze.phases.vocabulary import label_use, labels_found
-from autoanalyze.protocols import CompletionOrder, Embedder, Model, TranscriptReader
+from autoanalyze.protocols import TranscriptReader
 from autoanalyze.records import (
     CallContext,
     Facts,
@@ -59,46 +58,64 @@ class PhaseResults:
 LOG = logging.getLogger(__name__)
 
 
+class Watcher(Protocol):
+    """Is told how far a run is."""
+
+    @property
+    def phase(self) -> str:
+        """The phase that is shown now."""
+        ...
+
+    def update(self, **changes: Any) -> None:
+        """Change some of the figures of `analysis.progress.Progress`."""
+        ...
+
+    def advance(self, steps: int) -> None:
+        """So many more steps of the phase are done."""
+        ...
+
+    def batch_done(
+        self, outcome: BatchOutcome, context: CallContext, *, seconds: float, cost_usd: float
+    ) -> None:
+        """A batch of sessions is done, at `seconds` on the run's clock."""
+        ...
+
+
 class Pipeline:
     """Puts the phases of one run together and reports how far they are."""
 
     def __init__(
         self,
         config: Config,
-        model: Model,
-        embedder: Embedder,
+        connection: Connection,
         reader: TranscriptReader,
-        prompt: AnalysisPrompt,
-        tokens: TokenManagement,
-        tracker: ProgressTracker,
-        *,
-        order: CompletionOrder,
+        watcher: Watcher,
         carried: Carried,
     ) -> None:
         self._config = config
         self._carried = carried
         self._start = carried.vocabulary()
-        self._schema = prompt.schema
-        self._order = order
-        self._tokens = tokens
-        self._tracker = tracker
+        self._schema = connection.prompt.schema
+        self._order = connection.journal
+        self._tokens = connection.tokens
+        self._watcher = watcher
         self._finished: dict[str, SessionResult] = {}
         # A repetition draws everything anew that a model draws, on the same sessions.
         again = config.repetition > 1
         seed = derived_seed(config.seed, "repetition", config.repetition) if again else config.seed
         self._streams = StreamProcessing(
-            model,
+            connection.model,
             reader,
-            prompt,
-            tokens,
+            connection.prompt,
+            connection.tokens,
             retry=config.retry,
             seed=seed,
             vocabulary_allowance=config.vocabulary.allowance_tokens,
             on_batch=self._batch_done,
         )
         self._conflicts = ConflictResolution(
-            model,
-            embedder,
+            connection.model,
+            connection.embedder,
             self._schema,
             config.resolution,
             config.embeddings,
@@ -155,7 +172,7 @@ class Pipeline:
         """
         results = tuple(
             self._finished.get(session.session_id)
-            or SessionResult(session.session_id, None, self._tracker.current.phase, 0, 0, 0, error=reason)
+            or SessionResult(session.session_id, None, self._watcher.phase, 0, 0, 0, error=reason)
             for session in sessions
         )
         final = {result.session_id: result.facts for result in results if result.facts is not None}
@@ -168,13 +185,13 @@ class Pipeline:
         )
         size = phase.calculate_discovery_size(len(sessions))
         if size:
-            self._tracker.update(phase="discovery", step=0, steps=size, streams_active=1)
+            self._watcher.update(phase="discovery", step=0, steps=size, streams_active=1)
         return await phase.run_discovery(sessions, self._start)
 
     async def _process(self, discovery: DiscoveryResult) -> ParallelResult:
         remaining = discovery.remaining
         streams = min(self._config.parallel.streams, len(remaining))
-        self._tracker.update(phase="parallel", step=0, steps=len(remaining), streams_active=streams)
+        self._watcher.update(phase="parallel", step=0, steps=len(remaining), streams_active=streams)
         return await self._schedule(len(remaining)).process_in_parallel(remaining, discovery.vocabulary)
 
     def _schedule(self, sessions: int) -> ParallelProcessingOrchestrator | ContinuousProcessing:
@@ -210,13 +227,13 @@ class Pipeline:
             return None
         phase = ProbeSessions(self._streams, self._config.parallel.streams, seed=self._config.seed)
         chosen = phase.select(results, self._config.probe_share)
-        self._tracker.update(phase="probes", step=0, steps=len(chosen))
+        self._watcher.update(phase="probes", step=0, steps=len(chosen))
         return await phase.run(sessions, chosen, vocabulary)
 
     async def _resolve(
         self, parallel: ParallelResult, results: Sequence[SessionResult], probes: ProbeResult | None
     ) -> tuple[ResolutionResult, dict[str, Facts]]:
-        self._tracker.update(phase="resolution", step=0, steps=len(self._schema.fields), streams_active=1)
+        self._watcher.update(phase="resolution", step=0, steps=len(self._schema.fields), streams_active=1)
         vocabulary = parallel.vocabulary
         if probes is not None:  # their names are judged too: agreement is meant after merging
             vocabulary = vocabulary.extended(labels_found(self._schema, probes.facts.values()))
@@ -231,12 +248,12 @@ class Pipeline:
 
     def _field_done(self, _name: str) -> None:
         # Fields merged in the background, while another phase is shown, are none of its steps.
-        if self._tracker.current.phase == "resolution":
-            self._tracker.update(step=self._tracker.current.step + 1)
+        if self._watcher.phase == "resolution":
+            self._watcher.advance(1)
 
     def _batch_done(self, outcome: BatchOutcome, context: CallContext) -> None:
         if context.probe:
-            self._tracker.update(step=self._tracker.current.step + len(outcome.results))
+            self._watcher.advance(len(outcome.results))
             return
         if self._config.parallel.debug:
             LOG.info(
@@ -249,7 +266,7 @@ class Pipeline:
                 outcome.seconds,
             )
         self._finished |= {result.session_id: result for result in outcome.results}
-        self._tracker.batch_done(
+        self._watcher.batch_done(
             outcome,
             context,
             seconds=asyncio.get_running_loop().time() - self._began,

@@ -27,8 +27,8 @@ from pathlib import Path
 from invariants import broken
 from rich.progress import track
 
+from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.configuration import compose
-from autoanalyze.analysis.endpoints import Workshop
 from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.config import FAULTS, Config, FaultsConfig
 from autoanalyze.errors import StoppedRunError
@@ -96,9 +96,8 @@ def fault_run(seed: int) -> Verdict:
 
 def attempt(config: Config, folder: Path, verdict: Verdict, *, resume: bool) -> None:
     """Run or resume, and check what must hold."""
-    workshop = Workshop(config)
     try:
-        run = workshop.analysis().run_sync(folder, resume=resume)
+        run = build_analysis(config).run_sync(folder, resume=resume)
         verdict.endings.append("done")
         verdict.unresolved = run.record["sessions"]["unresolved"]
     except StoppedRunError as stopped:
@@ -109,9 +108,7 @@ def attempt(config: Config, folder: Path, verdict: Verdict, *, resume: bool) -> 
         verdict.endings.append("failed")
         verdict.problems.append(f"{type(error).__name__}: {error}")
         return
-    verdict.drawn.update(
-        {kind: n for endpoint in workshop.endpoints for kind, n in endpoint.faults.drawn.items()}
-    )
+    verdict.drawn.update(RunFolder(folder).read_json("run.json").get("faults_drawn", {}))
     verdict.problems += broken(folder)
 
 
@@ -122,7 +119,7 @@ def kill_settings(seed: int) -> Config:
 
 def victim(seed: int, folder: Path, resume: bool) -> None:
     """What a process does until it is killed."""
-    Workshop(kill_settings(seed)).analysis().run_sync(folder, resume=resume)
+    build_analysis(kill_settings(seed)).run_sync(folder, resume=resume)
 
 
 def kill_run(seed: int) -> Verdict:

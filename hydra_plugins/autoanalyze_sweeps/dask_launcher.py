@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
@@ -14,6 +14,14 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
+
+from autoanalyze.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+CONNECT_SECONDS = 10
 
 
 class DaskLauncher(Launcher):
@@ -32,15 +40,13 @@ class DaskLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Work on all points; how each ended, in their order. One that cannot be worked on has failed."""
-        from autoanalyze.cluster import connected
-
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         # Workers have working folders of their own; what they share is this path.
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(Path(str(self.config.hydra.sweep.dir)).absolute())
         with ExitStack() as stack:
-            client = connected(self.address, workers=self.workers, setting="hydra.launcher.address")
+            client = connected(self.address, self.workers)
             if client.cluster is not None:
                 stack.callback(client.cluster.close)
             stack.enter_context(client)
@@ -83,3 +89,27 @@ def ending(point: Any) -> JobReturn:
     lost = JobReturn()
     lost.status, lost.return_value = JobStatus.FAILED, point.exception()
     return lost
+
+
+def connected(address: str | None, workers: int | None) -> Client:
+    """A client of the scheduler at `address`, or of a cluster of processes on this machine if it is null.
+
+    Raises ConfigurationError if Dask is not installed or nothing answers there.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ConfigurationError(
+            "hydra/launcher=dask needs Dask: install the extra with `pip install 'autoanalyze[cluster]'`"
+        ) from None
+    try:
+        if address is None:
+            # One thread each: a run is work for a processor, and Hydra's state is one per process.
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            return Client(cluster)
+        return Client(address, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"hydra.launcher.address={address}: no Dask scheduler answers there ({error}); start one with "
+            "`dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`"
+        ) from None

@@ -89,7 +89,7 @@ def test_errors_are_shown_as_text() -> None:
 def test_outside_kernels_nothing_is_shown() -> None:
     """Where IPython is not loaded it is not looked for, and a run needs no display."""
     assert live_progress() is None
-    code = "import sys, autoanalyze.notebook as n; assert n.live_progress() is None; print(*sys.modules)"
+    code = "import sys, autoanalyze.analysis.progress as p; print(p.live_progress(), *sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "IPython" not in done.stdout.split()
 

@@ -132,7 +132,6 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 #: What stands around a run and changes nothing of it (config.AROUND), with the tests in laboratory/.
-AROUND_A_RUN = {"case", "seeds", "quick", "jobs.address"}
 #: Parameters that no run folder shows, with the tests below that do.
 ELSEWHERE = {"confirm_above_usd", "token_counter", "parallel.debug", "model.source"}
 #: Those that these small runs give no occasion to matter, with the tests that do in test_carrying and
@@ -160,7 +159,7 @@ def effect(*overrides: str) -> str:
 def test_no_parameter_is_forgotten() -> None:
     """Whoever adds a parameter says here what it changes."""
     report = {key for key in known_keys() if key.startswith("report.")}
-    assert set(known_keys()) - report == set(CHANGES) | ELSEWHERE | AROUND_A_RUN
+    assert set(known_keys()) - report == set(CHANGES) | ELSEWHERE
 
 
 @pytest.mark.slow

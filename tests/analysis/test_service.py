@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 from fakes import small_config
 
+from autoanalyze.analysis import job
 from autoanalyze.analysis.build import build_analysis, transcripts
-from autoanalyze.analysis.endpoints import Workshop
 from autoanalyze.analysis.progress import Progress
 from autoanalyze.analysis.service import ParallelAutoAnalyze
 from autoanalyze.errors import CancelledRunError, ConfigurationError, ImportDataError, RunFolderError
@@ -179,7 +179,7 @@ def test_progress_is_had_while_a_run_goes_on(tmp_path: Path) -> None:
     assert analysis.get_results(run_id).record["status"] == "done"
 
 
-def test_clock_of_a_live_run_begins_with_the_run(tmp_path: Path) -> None:
+def test_clock_of_a_live_run_begins_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Progress counts from the run's start where the event loop's clock does not."""
 
     class Late(VirtualClockLoop):
@@ -187,9 +187,9 @@ def test_clock_of_a_live_run_begins_with_the_run(tmp_path: Path) -> None:
             return super().time() + 1e6
 
     seen: list[Progress] = []
-    workshop = Workshop(small_config(baseline="none"))
-    workshop.loop_factory = Late
-    run = workshop.analysis(listener=seen.append).run_sync(tmp_path / "late")
+    monkeypatch.setattr(job, "VirtualClockLoop", Late)
+    analysis = build_analysis(small_config(baseline="none"), listener=seen.append)
+    run = analysis.run_sync(tmp_path / "late")
     assert max(progress.seconds for progress in seen) == pytest.approx(run.record["model_seconds"], abs=0.01)
 
 
@@ -227,7 +227,7 @@ def test_cancelled_run_stops_and_says_so(tmp_path: Path) -> None:
         load_run(folder)
 
 
-class Later(Executor):
+class Later(ThreadPoolExecutor):
     """An executor that works when it is asked for the result, so that the caller knows the id first."""
 
     def submit(self, work: Callable[..., Any], /, *arguments: Any, **_named: Any) -> Any:

@@ -11,8 +11,7 @@ import pytest
 from fakes import small_config
 
 from autoanalyze.analysis.build import build_analysis
-from autoanalyze.analysis.endpoints import Workshop
-from autoanalyze.analysis.sessions import SAMPLES, Population, synthetic_population
+from autoanalyze.analysis.sessions import SAMPLES, Population, open_population, synthetic_population
 from autoanalyze.data.store import Store
 from autoanalyze.llm.tokens import Estimate
 
@@ -28,7 +27,8 @@ class Characters:
 
 def test_population_is_invented_once() -> None:
     """Runs that want the same sessions share one store, whatever their settings are."""
-    one, other = (Workshop(small_config(seed=seed, batch_size="3")).store for seed in ("7", "8"))
+    settings = [small_config(seed=seed, batch_size=size) for seed, size in (("7", "3"), ("8", "4"))]
+    one, other = (open_population(config, Estimate()) for config in settings)
     assert one is other
 
 

@@ -108,25 +108,26 @@ def test_a_cluster_of_this_machine_is_made_and_ended(tmp_path: Path) -> None:
 
 def test_an_address_where_nobody_answers_is_an_error(tmp_path: Path) -> None:
     """The message names the setting and how to start a scheduler."""
-    from autoanalyze import cluster
     from autoanalyze.errors import ConfigurationError
+    from hydra_plugins.autoanalyze_sweeps import dask_launcher
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "CONNECT_SECONDS", 1)
+        patch.setattr(dask_launcher, "CONNECT_SECONDS", 1)
         with pytest.raises(ConfigurationError, match="dask scheduler"):
-            cluster.connected("tcp://127.0.0.1:9", setting="hydra.launcher.address")
+            dask_launcher.connected("tcp://127.0.0.1:9", None)
 
 
 @pytest.mark.slow
 def test_jobs_of_the_service_go_to_the_cluster(
     tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:
-    """With jobs.address a run is made by a worker, followed from here, and ends as one made here."""
+    """With the executor of a cluster a run is made by a worker, and ends as one made here."""
     address, _ = cluster
     small = ["data.count=300", "baseline=none", "resamples=2"]
     seen: list[Progress] = []
-    there = build_analysis(compose([*small, f"jobs.address={address}"]), listener=seen.append)
-    run = there.run_sync(tmp_path / "there")
+    with distributed.Client(address) as client:
+        there = build_analysis(compose(small), executor=client.get_executor(), listener=seen.append)
+        run = there.run_sync(tmp_path / "there")
     here = build_analysis(compose(small)).run_sync(tmp_path / "here")
     assert seen[-1].status == "done"
     assert seen[-1].sessions_processed == 300
@@ -142,7 +143,8 @@ def test_a_job_whose_worker_is_killed_goes_on_with_another(
     """What the first worker was answered is not asked for again, and the tables are as if undisturbed."""
     address, workers = cluster
     small = ["data.count=3000", "baseline=none", "resamples=2"]
-    analysis = build_analysis(compose([*small, f"jobs.address={address}"]))
+    client = distributed.Client(address)
+    analysis = build_analysis(compose(small), executor=client.get_executor())
     run_id = analysis.start_analysis(tmp_path / "there")
     wait_for("some answers", lambda: analysis.get_progress(run_id).sessions_processed > 300)
     working = [worker for worker in workers if any("calls.jsonl" in path for path in open_files(worker.pid))]
