@@ -14,16 +14,6 @@ from omegaconf import MISSING
 
 from autoanalyze.records import LabelField, LabelSchema
 
-__all__ = [
-    "AROUND",
-    "ENVIRONMENT",
-    "FAULTS",
-    "Config",
-    "FaultsConfig",
-    "NoiseConfig",
-    "ReportConfig",
-]
-
 AROUND = frozenset({"case", "quick", "report", "seeds", "confirm_above_usd"})
 """Keys that stand around a run and change nothing of it: two runs that differ in these are identical."""
 

@@ -25,27 +25,6 @@ callers would expect to catch.
 
 from __future__ import annotations
 
-__all__ = [
-    "AutoAnalyzeError",
-    "BudgetExceededError",
-    "CancelledRunError",
-    "ConfigurationError",
-    "EndpointError",
-    "EndpointGoneError",
-    "FatalEndpointError",
-    "ImportDataError",
-    "InputError",
-    "JournalError",
-    "QuotaExceededError",
-    "ReplyError",
-    "RequestRefusedError",
-    "RequestTooLongError",
-    "RunFolderError",
-    "StoppedRunError",
-    "SweepError",
-    "TransientEndpointError",
-]
-
 
 class AutoAnalyzeError(Exception):
     """Root of the tree; `exit_code` is what the command line ends with."""

@@ -19,19 +19,6 @@ from autoanalyze.records import (
     VocabularySnapshot,
 )
 
-__all__ = [
-    "Answer",
-    "Answers",
-    "CompletionOrder",
-    "Embedded",
-    "Embedder",
-    "Judgement",
-    "Model",
-    "Question",
-    "TranscriptReader",
-    "Vectors",
-]
-
 Vectors = NDArray[np.float32]
 """A row per text, each of length 1."""
 

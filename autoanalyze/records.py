@@ -13,25 +13,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-__all__ = [
-    "CallContext",
-    "Conversation",
-    "Facts",
-    "LabelField",
-    "LabelSchema",
-    "Message",
-    "Reply",
-    "ReplyRow",
-    "Session",
-    "SessionResult",
-    "SessionText",
-    "Truth",
-    "Usage",
-    "VocabularySnapshot",
-    "derived_seed",
-    "transcript",
-]
-
 ContainmentType = Literal["agent", "selfService", "dropOff", "unknown"]
 Outcome = Literal["Transfer", "Contained"]
 

@@ -23,8 +23,6 @@ from autoanalyze.llm.tokens import Estimate, count_with, load_counter
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.study.runs import Run
 
-__all__ = ["build_analysis", "build_endpoint", "build_plan", "import_sessions", "transcripts"]
-
 
 def build_analysis(
     config: Config,

@@ -31,20 +31,6 @@ from autoanalyze.config import (
 )
 from autoanalyze.errors import ConfigurationError
 
-__all__ = [
-    "code_digest",
-    "compose",
-    "configuration_digest",
-    "configuration_folder",
-    "digest",
-    "explained",
-    "from_hydra",
-    "point_folder",
-    "restored",
-    "sequential",
-    "spelled",
-]
-
 ConfigStore.instance().store(name="schema_check", node=Config)
 
 

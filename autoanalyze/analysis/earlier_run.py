@@ -12,8 +12,6 @@ from autoanalyze.errors import ConfigurationError, RunFolderError
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
 from autoanalyze.study.runs import Run, load_run
 
-__all__ = ["carried_over"]
-
 
 def carried_over(config: Config) -> Carried:
     """The fixed labels of a configuration, and what `vocabulary.from` brings along.

@@ -15,8 +15,6 @@ from autoanalyze.llm.tokens import TokenCounter, load_counter
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.simulation.model import SimulatedModel
 
-__all__ = ["counter_of", "in_process", "is_simulated", "network", "simulated"]
-
 OPENAI_URL = "https://api.openai.com/v1"
 
 

@@ -23,8 +23,6 @@ from filelock import FileLock, Timeout
 
 from autoanalyze.errors import RunFolderError
 
-__all__ = ["RunFolder", "new_path", "shown"]
-
 LOCK_SECONDS = 2.0
 WAIT_SECONDS = 0.5
 

@@ -30,8 +30,6 @@ from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.study.metrics import speedup
 from autoanalyze.study.runs import Run, load_run
 
-__all__ = ["Job"]
-
 CANCEL_POLL_SECONDS = 0.5
 
 BASELINE_FIGURES = ("model_seconds", "calls", "tokens", "cost_usd", "metrics")

@@ -23,8 +23,6 @@ from autoanalyze.phases.probes import PROBES_PER_CALL
 from autoanalyze.records import Session, Usage
 from autoanalyze.study.efficiency import rate_limit_seconds
 
-__all__ = ["Plan", "ask_before_spending", "plan_run"]
-
 VOCABULARY_TOKENS = 600
 """Known labels in a prompt, as a mean over a run: about 100 labels by its end on synthetic sessions."""
 

@@ -20,18 +20,6 @@ from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.phases.streams import BatchOutcome
 from autoanalyze.records import CallContext
 
-__all__ = [
-    "FINAL",
-    "PHASES",
-    "LiveProgress",
-    "Progress",
-    "ProgressBars",
-    "ProgressTracker",
-    "Status",
-    "live_progress",
-    "phases_table",
-]
-
 Status = Literal["created", "running", "done", "failed", "stopped", "cancelled"]
 
 FINAL: frozenset[str] = frozenset({"done", "failed", "stopped", "cancelled"})

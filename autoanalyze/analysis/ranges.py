@@ -9,8 +9,6 @@ from typing import Any
 from autoanalyze.config import ENVIRONMENT, FAULTS, Config
 from autoanalyze.errors import ConfigurationError
 
-__all__ = ["checked"]
-
 
 def between(low: float, high: float) -> Callable[[Any], bool]:
     """Whether a value lies in a range, ends included."""

@@ -22,8 +22,6 @@ from autoanalyze.phases.rounds import RoundRecord
 from autoanalyze.phases.vocabulary import label_use
 from autoanalyze.records import Usage
 
-__all__ = ["PACKAGES", "Completed", "git_state", "provenance", "totals", "wall"]
-
 PACKAGES = ("autoanalyze", "openai", "polars", "duckdb", "scikit-learn", "numpy", "tiktoken")
 
 

@@ -22,8 +22,6 @@ from autoanalyze.llm.journal import Journal
 from autoanalyze.study.exports import guarded, unguarded
 from autoanalyze.study.runs import Run, load_run
 
-__all__ = ["accept", "is_yes", "read_review", "undo", "write_review"]
-
 Redirects = dict[str, dict[str, str]]
 
 

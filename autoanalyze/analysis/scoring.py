@@ -16,8 +16,6 @@ from autoanalyze.study import efficiency
 from autoanalyze.study.metrics import matched, same_label, score_run
 from autoanalyze.study.runs import Run
 
-__all__ = ["label_measures", "measured", "repeats_agreement"]
-
 
 def measured(config: Config, folder: RunFolder, outcome: Completed, truth: pl.DataFrame) -> dict[str, Any]:
     """What `run.json` says of a run besides its totals; scores only where truth is known."""

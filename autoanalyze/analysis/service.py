@@ -20,8 +20,6 @@ from autoanalyze.errors import CancelledRunError, RunFolderError
 from autoanalyze.phases.pipeline import PhaseResults
 from autoanalyze.study.runs import Run, load_run
 
-__all__ = ["ParallelAutoAnalyze"]
-
 WAKE_SECONDS = 0.25
 """How long an interrupt of an awaited run may go unnoticed, in wall time."""
 

@@ -17,8 +17,6 @@ from autoanalyze.llm.tokens import TokenCounter, count_with
 from autoanalyze.records import Session, Truth, transcript
 from autoanalyze.simulation.truth import PlantedTruth
 
-__all__ = ["Population", "open_population", "sampled", "synthetic_population", "truth_table"]
-
 POPULATION_SHARE = 1.5
 """Synthetic sessions that there are, per session to sample, unless `data.population` says otherwise."""
 

@@ -15,17 +15,6 @@ from autoanalyze.phases.rounds import RoundRecord
 from autoanalyze.phases.vocabulary import LabelUse, label_use
 from autoanalyze.records import FALLBACK_OUTCOMES
 
-__all__ = [
-    "MERGES_SCHEMA",
-    "ledger_table",
-    "merges_recorded",
-    "merges_table",
-    "probes_table",
-    "sessions_table",
-    "tables",
-    "write_tables",
-]
-
 
 def write_tables(folder: RunFolder, phases: PhaseResults) -> None:
     """Write the tables of a run into its folder."""

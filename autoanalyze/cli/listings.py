@@ -17,8 +17,6 @@ from autoanalyze.study.finding import Skipped
 from autoanalyze.study.measures import value_at
 from autoanalyze.study.runs import Run
 
-__all__ = ["answer_text", "comparison_tables", "list_table", "skipped_text"]
-
 SHOWN_SKIPPED = 10
 NAMES_WIDTH, VALUE_WIDTH = 30, 12
 

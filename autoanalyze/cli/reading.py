@@ -9,8 +9,6 @@ import typer
 
 from autoanalyze.errors import InputError, JournalError
 
-__all__ = ["register"]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""

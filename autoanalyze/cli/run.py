@@ -21,8 +21,6 @@ from autoanalyze.analysis.planning import ask_before_spending
 from autoanalyze.config import Config
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, RunFolderError
 
-__all__ = ["confirm", "through_hydra", "work"]
-
 
 def through_hydra(given: Sequence[str]) -> None:
     """Let Hydra compose a configuration, or many, and call `job` with each."""

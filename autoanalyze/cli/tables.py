@@ -14,8 +14,6 @@ from autoanalyze.analysis.planning import Plan
 from autoanalyze.laboratory.replay import Replayed
 from autoanalyze.study.runs import Run
 
-__all__ = ["summary"]
-
 
 def summary(run: Run) -> Group:
     """What a run ends with: a table of its label fields, a table of the whole, and where it lies."""

@@ -25,8 +25,6 @@ from autoanalyze.records import VocabularySnapshot
 from autoanalyze.simulation.model import interpolated
 from autoanalyze.study.runs import Run
 
-__all__ = ["Calibration", "calibrate"]
-
 FEWEST_CALLS = 20
 """Calls below which nothing is fitted: three latency parameters need more than a handful."""
 

@@ -35,8 +35,6 @@ from autoanalyze.study.intervals import (
 from autoanalyze.study.measures import MEASURES
 from autoanalyze.study.panels import curves, plain, rungs
 
-__all__ = ["Report"]
-
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 """The part of a README in the lab book that is written anew with every result."""
 

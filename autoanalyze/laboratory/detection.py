@@ -43,8 +43,6 @@ from autoanalyze.study.duplicates import (
     pair_scores,
 )
 
-__all__ = ["Detection", "detect_duplicates", "detect_fuzzily", "run_detection", "similarities"]
-
 
 @dataclass(frozen=True)
 class Detection:

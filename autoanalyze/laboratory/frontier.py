@@ -18,8 +18,6 @@ from autoanalyze.study.measures import MEASURES
 from autoanalyze.study.panels import frontier, plain
 from autoanalyze.study.racing import HELD, Standing, frontier_of, standings, survivors
 
-__all__ = ["Frontier"]
-
 MEASURED = ("model_seconds", "cost_per_1000", "consistency", "precision")
 
 

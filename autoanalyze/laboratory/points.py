@@ -20,8 +20,6 @@ from autoanalyze.laboratory.detection import run_detection
 from autoanalyze.study.measures import rows_of
 from autoanalyze.study.runs import load_run
 
-__all__ = ["OUTCOMES", "EndedPoint", "end_points", "ended_points", "work_on"]
-
 OUTCOMES = ".points"
 """Where a sweep's folder says how its points ended: a file per point, so that any number of processes on
 any number of machines can write at once."""

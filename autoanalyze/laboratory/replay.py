@@ -15,8 +15,6 @@ from autoanalyze.config import JournalConfig
 from autoanalyze.errors import RunFolderError
 from autoanalyze.study.runs import Run, load_run
 
-__all__ = ["ARCHIVE", "Replayed", "archive", "replay"]
-
 ARCHIVE = "archive"
 """The folder of an experiment that holds its archived runs."""
 KEPT = ("run.json", "calls.jsonl")

@@ -31,8 +31,6 @@ from autoanalyze.errors import SweepError
 from autoanalyze.laboratory.chapter import Report
 from autoanalyze.laboratory.points import OUTCOMES, EndedPoint, ended_points
 
-__all__ = ["Sweep", "confirmed"]
-
 LOOK_EVERY_SECONDS = 1.0
 WIDEST = 300
 """Characters that a table may take."""

@@ -12,8 +12,6 @@ from typing import Any
 from autoanalyze.errors import JournalError
 from autoanalyze.records import Usage
 
-__all__ = ["Audit", "audited", "chained", "read_lines", "usage_of", "verify", "was_paid", "written"]
-
 CHAIN_DIGITS = 16
 
 

@@ -23,18 +23,6 @@ from autoanalyze.errors import (
 )
 from autoanalyze.records import CallContext, Usage
 
-__all__ = [
-    "REFUSED",
-    "Call",
-    "Completion",
-    "Endpoint",
-    "FormatRefusedError",
-    "describe",
-    "patient",
-    "together",
-    "translated",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:

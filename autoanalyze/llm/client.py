@@ -24,8 +24,6 @@ from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.protocols import Answers, Judgement, Question
 from autoanalyze.records import CallContext, LabelField, Reply, SessionText, VocabularySnapshot
 
-__all__ = ["OpenAIAnalysis"]
-
 JUDGE_COMPLETION_TOKENS_PER_LABEL = 10
 ANSWER_TOKENS, ANSWER_TOKENS_AT_MOST = 30, 120
 """Completion tokens that the judge's answer to one question takes, and the most that it may."""

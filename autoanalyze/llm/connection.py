@@ -19,8 +19,6 @@ from autoanalyze.llm.sending import Sender
 from autoanalyze.llm.tokens import TokenCounter, TokenManagement
 from autoanalyze.protocols import Embedder, Model
 
-__all__ = ["Connection", "analysis_prompt", "connected", "rate_limits", "token_management"]
-
 FEWEST_CALLS_IN_FLIGHT = 16
 """The judge's questions on all fields may be more than there are streams."""
 

@@ -24,15 +24,6 @@ from autoanalyze.llm.tokens import TokenCounter
 from autoanalyze.protocols import Embedded, Embedder, Vectors
 from autoanalyze.records import CallContext, Usage
 
-__all__ = [
-    "EndpointEmbedder",
-    "FallbackEmbedder",
-    "OfflineEmbedder",
-    "SentenceTransformerEmbedder",
-    "StrictEmbedder",
-    "load_embedder",
-]
-
 LOG = logging.getLogger(__name__)
 
 CALIBRATED = {"endpoint": (0.50, 0.65), "offline": (0.20, 0.50), "sentence_transformers": (0.50, 0.65)}

@@ -26,8 +26,6 @@ from typing import Any
 from autoanalyze.llm.audit import audited, chained, read_lines, usage_of, was_paid, written
 from autoanalyze.records import CallContext, Usage
 
-__all__ = ["Account", "Journal", "RecordedAnswer", "request_hash"]
-
 HASH_TAG = "autoanalyze-request-1"
 """Changes when the meaning of a request changes although its content does not."""
 

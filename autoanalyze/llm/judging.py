@@ -14,15 +14,6 @@ from autoanalyze.llm.prompts import JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, 
 from autoanalyze.protocols import Answer, Question
 from autoanalyze.records import LabelField
 
-__all__ = [
-    "judge_messages",
-    "judge_reply_schema",
-    "pairs_messages",
-    "pairs_reply_schema",
-    "parse_judge_reply",
-    "parse_pairs_reply",
-]
-
 JUDGE_INSTRUCTIONS = """\
 Below are labels of one field that were given to customer service chat sessions. Find labels that mean \
 the same thing in different words, so that they can be merged. Labels that differ in substance (another \

@@ -13,8 +13,6 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from autoanalyze.errors import BudgetExceededError
 
-__all__ = ["Budget", "RateLimiter", "TokenBucket"]
-
 MINUTE = 60.0
 
 SAFETY = 0.97

@@ -18,21 +18,6 @@ from typing import Any
 from autoanalyze.errors import ConfigurationError, ReplyError
 from autoanalyze.records import LabelField, LabelSchema, ReplyRow, SessionText, VocabularySnapshot
 
-__all__ = [
-    "CONTEXT_LIMIT",
-    "JUDGE_FIELD",
-    "JUDGE_LABELS",
-    "JUDGE_QUESTIONS",
-    "KNOWN_LABELS",
-    "OUTCOMES",
-    "SESSIONS",
-    "AnalysisPrompt",
-    "encode",
-    "listed",
-    "parse_batch_reply",
-    "strict_object",
-]
-
 KNOWN_LABELS = "KNOWN LABELS (JSON, in order of arrival)"
 SESSIONS = "SESSIONS (JSON, one per line)"
 JUDGE_FIELD = "FIELD (JSON)"

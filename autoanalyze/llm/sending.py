@@ -29,8 +29,6 @@ from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.records import Usage
 
-__all__ = ["Sender"]
-
 RESERVE_FACTOR, RESERVE_TOKENS = 1.25, 300
 """A call reserves for more prompt tokens than we count: message frames and the reply schema are billed
 too, and the estimate may fall short of a real encoding."""

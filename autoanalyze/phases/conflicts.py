@@ -20,8 +20,6 @@ from autoanalyze.phases.vocabulary import LabelUse, Vocabulary, label_use
 from autoanalyze.protocols import Embedder, Model
 from autoanalyze.records import Facts, LabelSchema, SessionResult, Usage, VocabularySnapshot
 
-__all__ = ["BackgroundMerging", "ConflictResolution", "ResolutionResult"]
-
 
 @dataclass(frozen=True, slots=True)
 class ResolutionResult:

@@ -18,8 +18,6 @@ from autoanalyze.phases.vocabulary import Vocabulary, count_labels, labels_found
 from autoanalyze.protocols import CompletionOrder
 from autoanalyze.records import CallContext, LabelSchema, Session, SessionResult, Usage, VocabularySnapshot
 
-__all__ = ["ContinuousProcessing", "call_size", "smallest_call"]
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:

@@ -13,15 +13,6 @@ from autoanalyze.errors import EndpointGoneError
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
 from autoanalyze.records import LabelSchema, Session, SessionResult, VocabularySnapshot
 
-__all__ = [
-    "DiscoveryResult",
-    "Ramp",
-    "Step",
-    "StrategicDiscovery",
-    "expected_collisions",
-    "size_of_discovery",
-]
-
 DISCOVERY_STREAM = 0
 """Discovery is a stream of its own; parallel streams count from 1."""
 

@@ -15,8 +15,6 @@ from autoanalyze.phases.streams import StreamProcessing, StreamResult
 from autoanalyze.phases.vocabulary import Vocabulary, count_labels
 from autoanalyze.records import LabelSchema, Session, SessionResult, Usage, VocabularySnapshot
 
-__all__ = ["ParallelProcessingOrchestrator"]
-
 
 class ParallelProcessingOrchestrator:
     """Phase 2. The result does not depend on which stream answers first.

@@ -30,8 +30,6 @@ from autoanalyze.records import (
     derived_seed,
 )
 
-__all__ = ["PhaseResults", "Pipeline"]
-
 
 @dataclass(frozen=True, slots=True)
 class PhaseResults:

@@ -11,8 +11,6 @@ from autoanalyze.llm.calls import together
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import CallContext, Facts, Session, SessionResult, Usage, VocabularySnapshot
 
-__all__ = ["PROBES_PER_CALL", "ProbeResult", "ProbeSessions"]
-
 PROBES_PER_CALL = 5
 
 

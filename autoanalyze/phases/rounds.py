@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from autoanalyze.errors import EndpointGoneError
 from autoanalyze.records import Session, SessionResult, Usage, VocabularySnapshot
 
-__all__ = ["Degradation", "EndpointHealth", "ParallelResult", "RoundRecord", "utilisation"]
-
 CHANCES = 3
 """Rounds in which a session may be asked for when it is the endpoint that fails."""
 

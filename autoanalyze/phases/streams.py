@@ -28,8 +28,6 @@ from autoanalyze.records import (
     transcript,
 )
 
-__all__ = ["BatchOutcome", "StreamProcessing", "StreamResult"]
-
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from autoanalyze.records import Facts, LabelSchema, Reply, ReplyRow
 
-__all__ = ["SessionValidation", "ValidationResult"]
-
 LONGEST_LABEL = 100
 """Characters of a label; a longer one is a sentence, not a name."""
 

@@ -9,8 +9,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from autoanalyze.records import Facts, LabelSchema, SessionResult, VocabularySnapshot
 
-__all__ = ["LabelUse", "Shortlist", "Vocabulary", "count_labels", "label_use", "labels_found"]
-
 
 def labels_found(schema: LabelSchema, facts: Iterable[Facts]) -> dict[str, list[str]]:
     """The labels that facts use, per field, each once, in order of first use."""

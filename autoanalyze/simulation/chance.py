@@ -7,8 +7,6 @@ import json
 
 import numpy as np
 
-__all__ = ["draws", "fingerprint", "sha256"]
-
 
 def draws(*parts: object) -> np.random.Generator:
     """A generator that depends on `parts` and on nothing else."""

@@ -13,8 +13,6 @@ import selectors
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["VirtualClockLoop"]
-
 Result = TypeVar("Result")
 
 NANOSECONDS = 1e9

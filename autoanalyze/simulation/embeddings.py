@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from autoanalyze.simulation.paraphrase import matter_of, thesaurus
 
-__all__ = ["simulated_embedding"]
-
 OWN, SPELLING, MATTER = 0.15, 0.25, 0.6
 """What a word's vector is made of, as shares of its squared length. For a word of no matter, its own
 takes the matter's share."""

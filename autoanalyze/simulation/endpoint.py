@@ -30,8 +30,6 @@ from autoanalyze.simulation.faults import FaultInjector, refused
 from autoanalyze.simulation.model import SimulatedModel
 from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, parse_request
 
-__all__ = ["SimulatedEndpoint"]
-
 MOST_TEXTS, EMBEDDING_DIMENSIONS = 2048, 1536
 """Texts per request, and dimensions unless fewer are asked for, as of text-embedding-3-small."""
 

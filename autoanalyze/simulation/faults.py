@@ -20,8 +20,6 @@ from starlette.responses import JSONResponse, Response
 from autoanalyze.config import FAULTS, FaultsConfig
 from autoanalyze.simulation.chance import draws
 
-__all__ = ["FaultInjector", "refused"]
-
 HANG_SECONDS = 1e6
 """Longer than any time-out."""
 

@@ -19,8 +19,6 @@ from autoanalyze.records import LabelField
 from autoanalyze.simulation.paraphrase import thesaurus
 from autoanalyze.simulation.truth import PlantedTruth
 
-__all__ = ["GUARDED", "PlantedLabel", "PlantedLabels", "PlantedNames", "planted_labels"]
-
 GUARDED = frozenset({"number", "negation", "opposite", "direction"})
 """Classes of hard negatives that guards are meant to know."""
 

@@ -23,8 +23,6 @@ from autoanalyze.simulation.paraphrase import paraphrases
 from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, PairsRequest
 from autoanalyze.simulation.truth import PlantedTruth
 
-__all__ = ["SimulatedModel"]
-
 CONFUSION_FROM = 20
 """Sessions per call from which confusion grows with the batch, as omission does."""
 

@@ -14,8 +14,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["matter_of", "paraphrases", "thesaurus"]
-
 MOST = 6
 
 #: Each word's stand-in stands for no other word, so that names of different concepts stay different.

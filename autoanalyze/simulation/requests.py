@@ -20,8 +20,6 @@ from autoanalyze.llm.prompts import (
 from autoanalyze.protocols import Question
 from autoanalyze.records import VocabularySnapshot
 
-__all__ = ["BatchRequest", "JudgeRequest", "PairsRequest", "parse_request"]
-
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:

@@ -15,8 +15,6 @@ from autoanalyze.records import Truth
 from autoanalyze.simulation.chance import draws
 from autoanalyze.simulation.paraphrase import paraphrases
 
-__all__ = ["PlantedTruth"]
-
 CUT = "characters left out"
 
 

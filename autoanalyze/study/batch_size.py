@@ -6,8 +6,6 @@ import polars as pl
 
 from autoanalyze.study.intervals import Estimate, difference, estimate
 
-__all__ = ["batch_size_per_model"]
-
 
 def batch_size_per_model(
     results: pl.DataFrame, *, most_worse: float = 0.02, most_lost: float = 0.02

@@ -22,8 +22,6 @@ from autoanalyze.study.finding import Found, Search, Skipped
 from autoanalyze.study.measures import run_table, score_table
 from autoanalyze.study.runs import CALL_SCHEMA, Run, WholeTable, answered_calls, html_table
 
-__all__ = ["VIEWS", "Runs", "runs"]
-
 VIEWS = ("runs", "sessions", "labels", "merges", "rounds", "calls", "scores", "truth")
 NO_TRUTH = {"run": pl.String, "session_id": pl.String, "field": pl.String, "concept": pl.String}
 SHOWN_RUNS, SHOWN_SKIPPED = 50, 10

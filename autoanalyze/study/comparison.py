@@ -11,8 +11,6 @@ import polars as pl
 
 from autoanalyze.study.measures import first_scored, moment, value_at
 
-__all__ = ["compared", "differences", "listing_rows", "spoken"]
-
 Record = Mapping[str, Any]
 Named = Sequence[tuple[str, Record]]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import polars as pl
 from scipy import stats
 
-__all__ = ["containment_by", "cross_table"]
-
 Z = float(stats.norm.ppf(0.975))
 
 

@@ -11,15 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-__all__ = [
-    "PairScores",
-    "candidate_recall",
-    "false_merges",
-    "kinds_of_pairs",
-    "missed_duplicates",
-    "pair_scores",
-]
-
 Pair = tuple[str, str]
 
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import polars as pl
 
-__all__ = ["collisions", "efficiency", "limit_use", "rate_limit_seconds"]
-
 MINUTE = 60.0
 MOST_STREAMS = 1_000
 """More than a configuration may have, discovery included."""

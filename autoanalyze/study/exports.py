@@ -13,8 +13,6 @@ import polars as pl
 from autoanalyze.errors import InputError
 from autoanalyze.study.runs import Run
 
-__all__ = ["EXPORTED", "FORMATS", "export", "guarded", "text_of", "unguarded", "write_text"]
-
 EXPORTED = ("sessions", "labels", "merges", "rounds", "calls")
 FORMATS = ("csv", "jsonl", "excel")
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}

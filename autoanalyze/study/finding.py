@@ -15,8 +15,6 @@ from pydantic_core import from_json
 from autoanalyze.errors import RunFolderError
 from autoanalyze.study.runs import FILES
 
-__all__ = ["DEFAULT_PATHS", "Found", "Search", "Skipped", "natural"]
-
 DEFAULT_PATHS = ("outputs", "multirun")
 """Where Hydra puts runs and sweeps."""
 

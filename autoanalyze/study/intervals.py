@@ -10,20 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-__all__ = [
-    "Estimate",
-    "against_baseline",
-    "difference",
-    "estimate",
-    "estimates",
-    "paired_interval",
-    "percentile_interval",
-    "shown",
-    "shown_briefly",
-    "tells_apart",
-    "user_weights",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

@@ -13,8 +13,6 @@ import polars as pl
 from autoanalyze.study.efficiency import limit_use
 from autoanalyze.study.runs import Run
 
-__all__ = ["MEASURES", "Measure", "first_scored", "moment", "rows_of", "run_table", "score_table", "value_at"]
-
 Record = Mapping[str, Any]
 
 TEXT, COUNT, NUMBER, YES_NO = pl.String(), pl.Int64(), pl.Float64(), pl.Boolean()

@@ -23,8 +23,6 @@ from sklearn.metrics import adjusted_mutual_info_score, pair_confusion_matrix, v
 
 from autoanalyze.study.intervals import Estimate, percentile_interval, user_weights
 
-__all__ = ["FieldScores", "matched", "same_label", "score_field", "score_run", "speedup"]
-
 Codes = NDArray[np.intp]
 Weights = NDArray[np.float64]
 

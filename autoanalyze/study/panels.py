@@ -16,8 +16,6 @@ from autoanalyze.study.intervals import Estimate, estimate, estimates
 from autoanalyze.study.measures import MEASURES
 from autoanalyze.study.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, arms, style
 
-__all__ = ["curves", "frontier", "rungs"]
-
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, "#56B4E9", "#000000", GREY)
 MARKERS = "osD^vPX*"
 SAID = {

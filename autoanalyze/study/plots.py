@@ -15,24 +15,6 @@ from matplotlib.patches import Patch
 
 from autoanalyze.study.intervals import Estimate
 
-__all__ = [
-    "BLUE",
-    "GREEN",
-    "GREY",
-    "ORANGE",
-    "PURPLE",
-    "VERMILLION",
-    "arms",
-    "consistency_bars",
-    "containment_bars",
-    "likeness",
-    "new_axes",
-    "pareto",
-    "precision_and_recall",
-    "style",
-    "timeline",
-]
-
 # Okabe & Ito 2008: told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, VERMILLION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
 PURPLE = "#CC79A7"

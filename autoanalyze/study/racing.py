@@ -16,8 +16,6 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-__all__ = ["HELD", "Standing", "frontier_of", "standings", "survivors"]
-
 HELD = ("consistency", "precision")
 """What has to reach the target."""
 

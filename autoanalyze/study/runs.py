@@ -15,8 +15,6 @@ import polars as pl
 from autoanalyze.errors import RunFolderError
 from autoanalyze.study.intervals import Estimate, shown
 
-__all__ = ["CALL_SCHEMA", "FILES", "Run", "WholeTable", "answered_calls", "html_table", "load_run"]
-
 SHOWN_ROWS = 200
 
 

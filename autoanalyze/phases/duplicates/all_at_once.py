@@ -11,8 +11,6 @@ from autoanalyze.phases.duplicates.opinions import Source, pair_of
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.records import Usage
 
-__all__ = ["AllAtOnce", "agreed", "grouping"]
-
 FEW_LABELS = 50
 """Up to so many labels all looks are asked side by side."""
 

@@ -19,8 +19,6 @@ from autoanalyze.llm.calls import together
 from autoanalyze.protocols import Answer, Answers, Judgement, Model, Question
 from autoanalyze.records import CallContext, LabelField, Usage, derived_seed
 
-__all__ = ["Answered", "Judge", "Looks", "Took", "flaw", "redirects_of", "shuffled"]
-
 Reply = TypeVar("Reply", Answers, Judgement)
 
 

@@ -9,8 +9,6 @@ from autoanalyze.phases.duplicates.opinions import Groups, Opinions, Pair, Sourc
 from autoanalyze.phases.duplicates.spelling import normal_form
 from autoanalyze.records import VocabularySnapshot
 
-__all__ = ["Carried", "FieldLedger", "LedgerEntry"]
-
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:

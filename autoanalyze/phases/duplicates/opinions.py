@@ -7,19 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = [
-    "MOST_OPINIONS",
-    "Groups",
-    "Known",
-    "Opinions",
-    "Pair",
-    "Source",
-    "Verdict",
-    "grouped",
-    "pair_of",
-    "support",
-]
-
 Verdict = Literal["same", "different", "undecided"]
 
 

@@ -25,8 +25,6 @@ from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Embedder, Question
 from autoanalyze.records import LabelField
 
-__all__ = ["PairwiseJudging", "doubts"]
-
 MOST_CANDIDATES = 10
 """Of one question; more are asked in further questions."""
 

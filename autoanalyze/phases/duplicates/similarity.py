@@ -17,8 +17,6 @@ from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Embedded, Embedder
 from autoanalyze.records import CallContext, LabelField, Usage
 
-__all__ = ["BySimilarity", "LabelSpace"]
-
 DIGITS = 4
 """Of a similarity: what lies behind them depends on the machine."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-__all__ = ["normal_form", "objection", "words_of"]
-
 FILLERS = frozenset({"a", "an", "of", "the"})
 """Words that come and go with the order of the others: "Status of the Claim", "Claim Status"."""
 
