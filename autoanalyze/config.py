@@ -127,7 +127,6 @@ class EmbeddingsConfig:
     threshold: float | None = None
     likely: float | None = None
     neighbours: int = 30
-    strict: bool = False
 
 
 @dataclass
@@ -295,7 +294,6 @@ class Config:
     endpoint: str = "simulated"
     sync: str = "continuous"
     reply: str = "numbers"
-    layout: str = "compact"
     batch_size: int | None = None
     budget_usd: float | None = None
     confirm_above_usd: float = 1.0

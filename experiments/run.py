@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -84,8 +83,6 @@ def follow_up(name: str) -> None:
             if all(settings[key] == value for key, value in ARCHIVED.items()):
                 kept = f"{settings['case']}-{settings['parallel.streams']}-streams"
                 archive(Path(outcome.folder), HERE / name, kept)
-    if name == "earlier_timings":
-        subprocess.run([sys.executable, str(HERE / name / "fit.py")], check=True)
 
 
 def main() -> None:

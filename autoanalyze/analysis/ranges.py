@@ -35,7 +35,6 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "rounds, continuous, none or sequential",
     ),
     ("reply", one_of("labels", "numbers"), "labels or numbers"),
-    ("layout", one_of("compact", "original"), "compact or original"),
     ("probe_share", between(0, 1), "0 to 1"),
     ("repeat", between(1, 100), "1 to 100"),
     ("repetition", between(1, ANY_SIZE), "at least 1"),
@@ -81,8 +80,8 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("resolution.merge_above", null_or(between(-1, 1)), "-1 to 1, or null"),
     (
         "embeddings.source",
-        one_of("endpoint", "offline", "sentence_transformers"),
-        "endpoint, offline or sentence_transformers",
+        one_of("endpoint", "offline"),
+        "endpoint or offline",
     ),
     ("embeddings.dimensions", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
     ("embeddings.price", null_or(between(0, ANY_SIZE)), "at least 0 USD, or null"),
@@ -146,11 +145,6 @@ def checked(config: Config) -> Config:
         raise ConfigurationError(
             "sync=none and discovery.mode=adaptive exclude each other, since nothing is shared while streams "
             "start: use discovery=fixed or discovery=none with it, or sync=continuous"
-        )
-    if config.layout == "original" and config.reply == "numbers":
-        raise ConfigurationError(
-            "layout=original sorts the vocabulary, so that its numbers change from call to call: "
-            "use reply=labels with it"
         )
     tier = config.limits.tier
     if tier is not None and tier not in config.model.tiers:

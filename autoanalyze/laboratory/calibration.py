@@ -113,7 +113,7 @@ def with_latency(noise: NoiseConfig, calls: pl.DataFrame) -> NoiseConfig:
 
 def omissions(run: Run, config: Config) -> tuple[int, int, float]:
     """Sessions asked for, those missing from whole replies, and how many the configured rates expect."""
-    prompt = AnalysisPrompt(config.schema.records(), reply=config.reply, layout=config.layout)
+    prompt = AnalysisPrompt(config.schema.records(), reply=config.reply)
     rates = [getattr(config.noise, f"omission_at_{size}") for size in OMISSION_SIZES]
     asked, omitted, expected = 0, 0, 0.0
     for line in (run.path / "calls.jsonl").read_text(encoding="utf-8").splitlines():
@@ -121,7 +121,7 @@ def omissions(run: Run, config: Config) -> tuple[int, int, float]:
         if call["event"] != "answered" or call["kind"] != "analyze" or call["finish_reason"] != "stop":
             continue
         try:
-            rows = prompt.parse_reply(call["reply"], call["session_ids"], VocabularySnapshot())
+            rows = prompt.parse_reply(call["reply"], VocabularySnapshot())
         except ReplyError:
             continue
         keys = {row.key for row in rows}

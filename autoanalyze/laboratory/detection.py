@@ -12,10 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import polars as pl
-from rapidfuzz import fuzz, process
-from rapidfuzz.utils import default_process
 
 from autoanalyze.analysis.configuration import digest
 from autoanalyze.analysis.endpoints import in_process
@@ -27,7 +24,7 @@ from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.connection import connected, rate_limits
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.phases.conflicts import ConflictResolution
-from autoanalyze.phases.duplicates.opinions import Opinions, Pair, Source, grouped, pair_of
+from autoanalyze.phases.duplicates.opinions import Pair
 from autoanalyze.phases.duplicates.spelling import normal_form
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.records import LabelSchema, Usage
@@ -220,20 +217,6 @@ async def detected(
         took,
         result.errors,
     )
-
-
-def detect_fuzzily(planted: PlantedLabels, alike: float) -> dict[str, str]:
-    """The baseline of spelling: labels whose words, in any order, are `alike` (0 to 100, rapidfuzz) become
-    one. The canonical label of each."""
-    labels = sorted(planted.counts, key=lambda label: -planted.counts[label])
-    opinions, source = Opinions(), Source("rapidfuzz", "spelling")
-    likeness = process.cdist(
-        labels, labels, scorer=fuzz.token_sort_ratio, processor=default_process, score_cutoff=alike
-    )
-    for one, other in zip(*np.nonzero(np.triu(likeness, 1)), strict=True):
-        opinions.settle(pair_of(labels[one], labels[other]), "same", "", source)
-    groups = grouped(labels, {}, opinions, largest=len(labels))
-    return {label: canonical for canonical, members in groups.items() for label in members}
 
 
 def similarities(config: Config, planted: PlantedLabels) -> dict[Pair, float]:

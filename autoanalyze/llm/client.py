@@ -62,7 +62,7 @@ class OpenAIAnalysis:
             vocabulary_version=vocabulary.version,
         )
         try:
-            rows, error = self._prompt.parse_reply(completion.text, session_ids, vocabulary), None
+            rows, error = self._prompt.parse_reply(completion.text, vocabulary), None
         except ReplyError as reply_error:
             rows, error = (), str(reply_error)
         return Reply(rows, completion.usage, completion.finish_reason, completion.seconds, error)

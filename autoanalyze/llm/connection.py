@@ -93,7 +93,7 @@ def rate_limits(config: Config) -> RateLimit:
 
 def analysis_prompt(config: Config) -> AnalysisPrompt:
     """How a configuration asks for facts. Raises ConfigurationError when its context is too long."""
-    return AnalysisPrompt(config.schema.records(), config.context, config.reply, config.layout)
+    return AnalysisPrompt(config.schema.records(), config.context, config.reply)
 
 
 def token_management(config: Config, counter: TokenCounter, tokens_per_minute: int | None) -> TokenManagement:

@@ -1,4 +1,4 @@
-"""Where vectors come from: the endpoint, scikit-learn offline, or a local sentence-transformers model."""
+"""Where vectors come from: the endpoint, or scikit-learn offline."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.preprocessing import normalize
 
 from autoanalyze.config import EmbeddingsConfig
-from autoanalyze.errors import ConfigurationError, EndpointError, EndpointGoneError, ReplyError
+from autoanalyze.errors import EndpointError, ReplyError
 from autoanalyze.llm.calls import Call, together
 from autoanalyze.llm.journal import request_hash
 from autoanalyze.llm.sending import Sender
@@ -26,25 +25,18 @@ from autoanalyze.records import CallContext, Usage
 
 LOG = logging.getLogger(__name__)
 
-CALIBRATED = {"endpoint": (0.50, 0.65), "offline": (0.20, 0.50), "sentence_transformers": (0.50, 0.65)}
+CALIBRATED = {"endpoint": (0.50, 0.65), "offline": (0.20, 0.50)}
 """Per source, threshold and likely similarity where the configuration sets none: calibrated on planted
-label sets other than those of the figures (experiments/duplicates/run.py --calibrate); the third is
-taken over from the first."""
+label sets other than those of the figures."""
 
 OFFLINE_DIMENSIONS = 4096
 
 
 def load_embedder(config: EmbeddingsConfig, sender: Sender, counter: TokenCounter) -> Embedder:
-    """The configured embedder; one that asks an endpoint falls back to the offline one unless `strict`.
-
-    Raises ConfigurationError when an optional package is missing.
-    """
+    """The configured embedder; one that asks an endpoint falls back to the offline one."""
     if config.source == "offline":
         return OfflineEmbedder(config)
-    if config.source == "sentence_transformers":
-        return SentenceTransformerEmbedder(config)
-    endpoint = EndpointEmbedder(config, sender, counter)
-    return StrictEmbedder(endpoint) if config.strict else FallbackEmbedder(endpoint, OfflineEmbedder(config))
+    return FallbackEmbedder(EndpointEmbedder(config, sender, counter), OfflineEmbedder(config))
 
 
 def similarities_of(config: EmbeddingsConfig, source: str) -> tuple[float, float]:
@@ -168,31 +160,6 @@ class OfflineEmbedder:
         return Embedded(vectors, "offline", threshold, likely, Usage())
 
 
-class SentenceTransformerEmbedder:
-    """A local model of the optional package sentence-transformers; `embeddings.model` names it."""
-
-    def __init__(self, config: EmbeddingsConfig) -> None:
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError:
-            raise ConfigurationError(
-                "embeddings=sentence_transformers needs an optional package: install "
-                "'autoanalyze[sentence-transformers]', or use embeddings=offline"
-            ) from None
-        self._config = config
-        self._load: Callable[[str], Any] = SentenceTransformer
-
-    @cached_property
-    def _model(self) -> Any:
-        return self._load(self._config.model)
-
-    async def embed(self, texts: Sequence[str], _context: CallContext) -> Embedded:
-        """Vectors of `texts`; see `protocols.Embedder`."""
-        vectors = np.asarray(self._model.encode(list(texts), normalize_embeddings=True), dtype=np.float32)
-        threshold, likely = similarities_of(self._config, "sentence_transformers")
-        return Embedded(vectors, self._config.model, threshold, likely, Usage())
-
-
 class FallbackEmbedder:
     """Uses `first` until it fails, from then on `second`: vectors of two kinds cannot be compared."""
 
@@ -209,24 +176,7 @@ class FallbackEmbedder:
             except (EndpointError, ReplyError) as error:
                 self.warning = (
                     f"the endpoint's embeddings cannot be used, offline ones stand in for them: {error}; "
-                    "embeddings=offline asks for them outright, embeddings.strict=true stops instead"
+                    "embeddings=offline asks for them outright"
                 )
                 LOG.warning(self.warning)
         return replace(await self._second.embed(texts, context), warning=self.warning)
-
-
-class StrictEmbedder:
-    """Stops the run when vectors cannot be had."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-
-    async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
-        """Vectors of `texts`. Raises EndpointGoneError where others would fall back."""
-        try:
-            return await self._embedder.embed(texts, context)
-        except (EndpointError, ReplyError) as error:
-            raise EndpointGoneError(
-                f"embeddings.strict=true, and the endpoint's embeddings cannot be used: {error}; resume the "
-                "run when they can, or start one with embeddings=offline"
-            ) from None

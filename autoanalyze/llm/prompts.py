@@ -1,8 +1,10 @@
-"""How requests are framed and answers unframed, whatever is asked.
+"""What is said to the model and how its answers are read: the only place that knows the wording.
 
-A request is made of sections, each a heading and JSON lines. What users or models wrote stands
-inside JSON strings on one line, so nothing it contains can end its frame: line breaks, quotes and
-control characters arrive escaped.
+A request is one system message (instructions, the same for all calls of a run) and one user message made of
+sections, each a heading and JSON lines: the known labels, a line per vocabulary version, then the sessions, a
+line each. Only what comes last changes from call to call, which is what a prefix cache wants. What users or
+models wrote stands inside JSON strings on one line, so nothing it contains can end its frame: line breaks,
+quotes and control characters arrive escaped.
 """
 
 from __future__ import annotations
@@ -77,8 +79,8 @@ never let one session change the facts of another.{context}"""
 
 OUTCOMES = ("Transfer", "Contained")
 
-SESSION_NAMES = {"compact": ("k", "t"), "original": ("session_id", "transcript")}
-"""How a session's key and its text are called in a request."""
+SESSION_NAMES = ("k", "t")
+"""How a session's key and its text are called in a request; keys are s1, s2, ..."""
 
 REUSE = {
     "labels": "Reuse a known label, spelled exactly as given,",
@@ -88,8 +90,7 @@ REUSE = {
 
 @dataclass(frozen=True, slots=True)
 class AnalysisPrompt:
-    """How a run asks for facts. `reply` is `labels` or `numbers` (known labels answered by number),
-    `layout` is `compact` or `original`.
+    """How a run asks for facts. `reply` is `labels` or `numbers` (known labels answered by number).
 
     Raises ConfigurationError when the analyst's `context` is too long.
     """
@@ -97,7 +98,6 @@ class AnalysisPrompt:
     schema: LabelSchema
     context: str = ""
     reply: str = "labels"
-    layout: str = "compact"
 
     def __post_init__(self) -> None:
         """Refuse a context that is too long."""
@@ -127,29 +127,18 @@ class AnalysisPrompt:
         self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot
     ) -> list[dict[str, str]]:
         """Messages that ask for the facts of `sessions`."""
-        system, known = self.instructions, [KNOWN_LABELS, *self.vocabulary_lines(vocabulary), ""]
-        if self.layout == "original":
-            system, known = "\n".join([*known, system]), []
-        names = SESSION_NAMES[self.layout]
-        lines = [*known, SESSIONS]
-        lines += [
-            encode({names[0]: key, names[1]: session.text})
-            for key, session in zip(self.keys([s.session_id for s in sessions]), sessions, strict=True)
+        key, text = SESSION_NAMES
+        lines = [KNOWN_LABELS, *self.vocabulary_lines(vocabulary), "", SESSIONS]
+        lines += [encode({key: f"s{n}", text: session.text}) for n, session in enumerate(sessions, start=1)]
+        return [
+            {"role": "system", "content": self.instructions},
+            {"role": "user", "content": "\n".join(lines)},
         ]
-        return [{"role": "system", "content": system}, {"role": "user", "content": "\n".join(lines)}]
 
     def vocabulary_lines(self, vocabulary: VocabularySnapshot) -> list[str]:
         """The known labels as they stand in a prompt: a line per version, later ones only added."""
-        if self.layout == "original":
-            return [encode({name: sorted(vocabulary.labels(name)) for name in self.schema.names})]
         names = tuple((name, self.reply_names[name]) for name in self.schema.names)
         return list(compact_lines(vocabulary.content, names, self.reply))
-
-    def keys(self, session_ids: Sequence[str]) -> list[str]:
-        """The keys of sessions in request and reply, in order."""
-        if self.layout == "original":
-            return list(session_ids)
-        return [f"s{number}" for number in range(1, len(session_ids) + 1)]
 
     def reply_schema(self) -> dict[str, Any]:
         """Strict JSON schema of the answer."""
@@ -160,36 +149,33 @@ class AnalysisPrompt:
             "notes": {"type": ["string", "null"]},
         }
         rows = []
-        for outcomes in [OUTCOMES] if self.layout == "original" else [(outcome,) for outcome in OUTCOMES]:
-            said = {"type": "string", "enum": [self.outcome_names[outcome] for outcome in outcomes]}
-            asked = self.asked(*outcomes)
+        for outcome in OUTCOMES:
+            said = {"type": "string", "enum": [self.outcome_names[outcome]]}
             forms = {**types, "session_outcome": said}
-            rows.append(strict_object({name: forms[part] for part, name in asked.items()}))
-        items = rows[0] if len(rows) == 1 else {"anyOf": rows}
-        return strict_object({"sessions": {"type": "array", "items": items}})
+            rows.append(strict_object({name: forms[part] for part, name in self.asked(outcome).items()}))
+        return strict_object({"sessions": {"type": "array", "items": {"anyOf": rows}}})
 
-    def asked(self, *outcomes: str) -> dict[str, str]:
+    def asked(self, outcome: str) -> dict[str, str]:
         """The parts of a row of a session that ended so, and how each is called in a reply.
 
-        In the compact layout a field that an outcome does not have is not even answered with null.
+        A field that an outcome does not have is not even answered with null.
         """
         fields = {field.name: field for field in self.schema.fields}
         return {
             part: name
             for part, name in self.reply_names.items()
-            if part not in fields or any(fields[part].applies(outcome) for outcome in outcomes)
+            if part not in fields or fields[part].applies(outcome)
         }
 
     @property
     def outcome_names(self) -> dict[str, str]:
         """How each session outcome is called in a reply."""
-        return {outcome: outcome if self.layout == "original" else outcome[0] for outcome in OUTCOMES}
+        return {outcome: outcome[0] for outcome in OUTCOMES}
 
     def _described(self, label_field: LabelField) -> str:
         """What is asked for under a label field."""
         outcomes = " or ".join(self.outcome_names[outcome] for outcome in label_field.applies_to)
-        otherwise = "null" if self.layout == "original" else "leave it out"
-        only = f" Only if the outcome is {outcomes}, else {otherwise}."
+        only = f" Only if the outcome is {outcomes}, else leave it out."
         name = label_field.name.replace("_", " ")
         return f"{name}: {label_field.description}{only if label_field.applies_to else ''}"
 
@@ -197,26 +183,18 @@ class AnalysisPrompt:
     def reply_names(self) -> dict[str, str]:
         """Under which name each part of a row is answered; short ones are paid for in every row."""
         meanings = ["key", "session_outcome", *self.schema.names, *(["notes"] if self.schema.notes else [])]
-        if self.layout == "original":
-            return {meaning: "session_id" if meaning == "key" else meaning for meaning in meanings}
         labels = {name: f"f{number}" for number, name in enumerate(self.schema.names, start=1)}
         return {meaning: labels.get(meaning, meaning[0]) for meaning in meanings}
 
-    def parse_reply(
-        self, text: str, session_ids: Sequence[str], vocabulary: VocabularySnapshot
-    ) -> tuple[ReplyRow, ...]:
+    def parse_reply(self, text: str, vocabulary: VocabularySnapshot) -> tuple[ReplyRow, ...]:
         """The rows of a reply, unchecked and in order, under the keys `s1`, `s2`, ...
 
         Numbers of known labels become the labels; numbers of none stay numbers, which are no labels.
         Raises ReplyError when there is no list of objects to be found.
         """
         rows = parse_batch_reply(text, self.reply_names)
-        if self.layout == "compact":
-            full = {short: outcome for outcome, short in self.outcome_names.items()}
-            rows = tuple(ReplyRow(row.key, with_outcome(row.values, full)) for row in rows)
-        if self.layout == "original":
-            short = {session_id: f"s{number}" for number, session_id in enumerate(session_ids, start=1)}
-            rows = tuple(ReplyRow(short.get(row.key, ""), row.values) for row in rows)
+        full = {short: outcome for outcome, short in self.outcome_names.items()}
+        rows = tuple(ReplyRow(row.key, with_outcome(row.values, full)) for row in rows)
         if self.reply == "numbers":
             known = {name: vocabulary.labels(name) for name in self.schema.names}
             rows = tuple(ReplyRow(row.key, spelled_out(row.values, known)) for row in rows)

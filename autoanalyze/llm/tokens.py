@@ -24,7 +24,7 @@ DOWNLOAD_SECONDS = 5.0
 
 COMPLETION_TOKENS_PER_SESSION = 80
 """What one session's facts take at most times, notes included: planned for, not enforced. Simulated runs
-take 48 with known labels by number, 55 with labels spelled out, and 75 in the original layout."""
+take 48 with known labels by number, 55 with labels spelled out."""
 
 COMPLETION_ALLOWANCE = 3
 """The output limit of a call is this many times what is expected, so that a chatty model is not cut off."""

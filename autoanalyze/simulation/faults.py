@@ -137,8 +137,8 @@ def spoilt(kind: str, choice: dict[str, Any], chance: float) -> None:
         message["content"] = misled(kind, json.loads(text), chance)
 
 
-ROW_NAMES = (("k", "s"), ("session_id", "session_outcome"))
-"""How key and outcome are called in a reply, by layout."""
+KEY, OUTCOME = "k", "s"
+"""How key and outcome are called in a reply."""
 
 
 def misled(kind: str, reply: dict[str, Any], chance: float) -> str:
@@ -146,13 +146,12 @@ def misled(kind: str, reply: dict[str, Any], chance: float) -> str:
     rows = reply.get("sessions")
     if rows:
         position = int(len(rows) * chance)
-        key, outcome = next(layout for layout in ROW_NAMES if layout[0] in rows[0])
         if kind == "missing_key":
             del rows[position]
         elif kind == "duplicated_key":
             rows.append(dict(rows[position]))
         elif kind == "foreign_key":
-            rows[position][key] = "s999"
+            rows[position][KEY] = "s999"
         elif kind == "wrong_outcome":
-            rows[position][outcome] = "Unknown"
+            rows[position][OUTCOME] = "Unknown"
     return json.dumps(reply, ensure_ascii=False)

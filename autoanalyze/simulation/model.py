@@ -16,7 +16,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from autoanalyze.config import NoiseConfig
-from autoanalyze.llm.prompts import OUTCOMES, AnalysisPrompt
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import LabelSchema, VocabularySnapshot
 from autoanalyze.simulation.chance import draws, fingerprint, sha256
 from autoanalyze.simulation.paraphrase import paraphrases
@@ -42,7 +42,7 @@ class SimulatedModel:
         sessions = len(request.transcripts)
         additions = as_json(request.vocabulary.content)
         content = sha256(f"[{additions}, {json.dumps(list(request.transcripts.values()))}]")
-        prompt = AnalysisPrompt(self._schema, reply=request.reply, layout=request.layout)
+        prompt = AnalysisPrompt(self._schema, reply=request.reply)
         vocabulary = request.known_labels(prompt.reply_names)
         known = self._known_labels(vocabulary.content)
         numbers = numbered(vocabulary.content, self._schema.names) if request.reply == "numbers" else {}
@@ -54,8 +54,7 @@ class SimulatedModel:
                 answers = {name: numbers.get((name, value), value) for name, value in facts.items()}
                 outcome = str(facts["session_outcome"])
                 said = {**answers, "key": key, "session_outcome": prompt.outcome_names[outcome]}
-                asked = prompt.asked(*(OUTCOMES if request.layout == "original" else (outcome,)))
-                rows.append({name: said[part] for part, name in asked.items()})
+                rows.append({name: said[part] for part, name in prompt.asked(outcome).items()})
         return json.dumps({"sessions": rows}, ensure_ascii=False, separators=(",", ":"))
 
     def judge(self, request: JudgeRequest, seed: int) -> str:

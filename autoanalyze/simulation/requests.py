@@ -29,7 +29,6 @@ class BatchRequest:
     transcripts: Mapping[str, str]
     vocabulary: VocabularySnapshot
     reply: str = "labels"
-    layout: str = "compact"
 
     def known_labels(self, names: Mapping[str, str]) -> VocabularySnapshot:
         """The known labels under the full names of their fields; `names` says how each is called here."""
@@ -87,14 +86,12 @@ def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | Judge
             parts[next(reversed(parts))].append(line)
     if SESSIONS in parts:
         rows = [json.loads(line) for line in parts[SESSIONS]]
-        system = messages[0]["content"].split("\n", 2)
-        lines = system[1:2] if system[0] == KNOWN_LABELS else parts.get(KNOWN_LABELS, [])
         numbered = REUSE["numbers"] in messages[0]["content"]
-        vocabulary = vocabulary_read("\n".join(lines), numbered)
-        layout = "original" if system[0] == KNOWN_LABELS else "compact"
-        key, text = SESSION_NAMES[layout]
-        reply = "numbers" if numbered else "labels"
-        return BatchRequest({row[key]: row[text] for row in rows}, vocabulary, reply, layout)
+        vocabulary = vocabulary_read("\n".join(parts.get(KNOWN_LABELS, [])), numbered)
+        key, text = SESSION_NAMES
+        return BatchRequest(
+            {row[key]: row[text] for row in rows}, vocabulary, "numbers" if numbered else "labels"
+        )
     if JUDGE_QUESTIONS in parts:
         shown = [json.loads(line) for line in parts[JUDGE_LABELS]]
         named = {int(number): label for row in shown for number, label in row.items() if number != "notes"}

@@ -46,7 +46,6 @@ SETTINGS: dict[str, tuple[str, pl.DataType]] = {
     "opinions": ("config.resolution.opinions", COUNT),
     "embeddings": ("config.embeddings.source", TEXT),
     "reply": ("config.reply", TEXT),
-    "layout": ("config.layout", TEXT),
     "data_source": ("config.data.source", TEXT),
     "data_path": ("config.data.path", TEXT),
     "data_count": ("config.data.count", COUNT),

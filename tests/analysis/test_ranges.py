@@ -77,7 +77,6 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "embeddings.threshold": ("0.9", (*PAIRS, "resolution.first_candidates=1")),
     "embeddings.likely": ("0.0", PAIRS),
     "embeddings.neighbours": ("2", PAIRS),
-    "embeddings.strict": ("true", (*PAIRS, "faults.rate=1.0", "faults.kinds=[embedding_missing]")),
     "vocabulary.from_run": ("nowhere", ()),
     "resolution.every_rounds": ("1", ()),
     "resolution.every_labels": ("5", ()),
@@ -119,7 +118,6 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "endpoint": ("openai", ()),
     "sync": ("rounds", ()),
     "reply": ("labels", ()),
-    "layout": ("original", ("reply=labels",)),
     "batch_size": ("1", ()),
     "budget_usd": ("0.001", ()),
     "baseline": ("run", ()),
@@ -131,9 +129,9 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "seed": ("8", ()),
 }
 
-#: What stands around a run and changes nothing of it (config.AROUND), with the tests in laboratory/.
+#: What stands around a run and changes nothing of it (config.AROUND) has its tests in laboratory/.
 #: Parameters that no run folder shows, with the tests below that do.
-ELSEWHERE = {"confirm_above_usd", "token_counter", "parallel.debug", "model.source"}
+ELSEWHERE = {"case", "seeds", "quick", "confirm_above_usd", "token_counter", "parallel.debug", "model.source"}
 #: Those that these small runs give no occasion to matter, with the tests that do in test_carrying and
 #: phases/test_pairwise.
 ELSEWHERE |= {"vocabulary.fixed", "resolution.guards"}

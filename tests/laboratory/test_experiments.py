@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -82,26 +79,6 @@ def test_defaults_know_no_experiment() -> None:
     """Without an experiment nothing is swept, named or reported."""
     config = Config()
     assert (config.case, config.quick, config.seeds, config.report.into) == (None, False, [], None)
-
-
-def test_earlier_timings_fit_is_least_squares() -> None:
-    """Set-up and slope come from the sequential column alone: by hand 25.49 s and 1.4085 s per session."""
-    spec = importlib.util.spec_from_file_location("fit", ROOT / "experiments" / "earlier_timings" / "fit.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.fitted() == pytest.approx((25.49, 1.4085), rel=1e-3)
-
-
-@pytest.mark.slow
-def test_earlier_timings_are_predicted(tmp_path: Path) -> None:
-    """The committed results give the committed prediction, and that holds (the command fails else)."""
-    book = ROOT / "experiments" / "earlier_timings"
-    command = [sys.executable, str(book / "fit.py"), "--into", str(tmp_path)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    assert (tmp_path / "prediction.md").read_text() == (book / "prediction.md").read_text()
-    assert (tmp_path / "prediction.png").stat().st_size > 5_000
 
 
 BOOKS = [path for path in EXPERIMENTS if (ROOT / "experiments" / path.stem / "results.parquet").exists()]

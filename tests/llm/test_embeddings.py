@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,10 @@ from hypothesis import strategies as st
 
 from autoanalyze.analysis.configuration import compose
 from autoanalyze.config import EmbeddingsConfig
-from autoanalyze.errors import ConfigurationError, EndpointGoneError, ReplyError
+from autoanalyze.errors import EndpointGoneError, ReplyError
 from autoanalyze.laboratory.detection import detect_duplicates
 from autoanalyze.llm.calls import Call, Completion, Endpoint
-from autoanalyze.llm.embeddings import EndpointEmbedder, OfflineEmbedder, SentenceTransformerEmbedder, parsed
+from autoanalyze.llm.embeddings import EndpointEmbedder, OfflineEmbedder, parsed
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.records import CallContext, Usage
 
@@ -104,49 +102,17 @@ def test_offline_vectors_know_spelling(virtually: Virtually) -> None:
     assert embedded.usage.embedded == 0
 
 
-def test_missing_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the extra, the error says what to install."""
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(ConfigurationError, match=r"autoanalyze\[sentence-transformers\]"):
-        SentenceTransformerEmbedder(EmbeddingsConfig(source="sentence_transformers"))
-
-
-def test_local_models_are_used(monkeypatch: pytest.MonkeyPatch, virtually: Virtually) -> None:
-    """With the extra, the configured model is loaded once and asked for unit vectors."""
-    loaded: list[str] = []
-
-    class SentenceTransformer:
-        def __init__(self, name: str) -> None:
-            loaded.append(name)
-
-        def encode(self, texts: list[str], *, normalize_embeddings: bool) -> list[list[float]]:
-            assert normalize_embeddings
-            return [[1.0, 0.0] for _ in texts]
-
-    package = ModuleType("sentence_transformers")
-    package.__dict__["SentenceTransformer"] = SentenceTransformer
-    monkeypatch.setitem(sys.modules, "sentence_transformers", package)
-    config = EmbeddingsConfig(source="sentence_transformers", model="mini")
-    embedder = SentenceTransformerEmbedder(config)
-    for _ in range(2):
-        assert virtually(embedder.embed(["a", "b"], CONTEXT)).vectors.shape == (2, 2)
-    assert loaded == ["mini"]
-
-
 BAD = ("embedding_not_a_number", "embedding_dimensions", "embedding_missing", "server_error")
 
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_endpoints_fall_back_or_stop(kind: str) -> None:
-    """An endpoint whose embeddings fail or are no good: offline ones and a warning, or the end if strict."""
+    """An endpoint whose embeddings fail or are no good: offline ones and a warning."""
     config = compose(["faults.rate=1", "faults.kinds=[embedding_missing]"])
     config = replace(config, retry=replace(config.retry, call_attempts=1))
     assert set(config.faults.kinds) == {"embedding_missing"}
     failing = kind == "server_error"
     config = replace(config, faults=replace(config.faults, kinds=[kind], rate=1.0))
-    strict = replace(config, embeddings=replace(config.embeddings, strict=True))
-    with pytest.raises(EndpointGoneError, match=r"embeddings\.strict=true"):
-        detect_duplicates(strict, 80, seed=1)
     if failing:  # an endpoint that only fails has no judge either
         with pytest.raises(EndpointGoneError, match="judge"):
             detect_duplicates(config, 80, seed=1)

@@ -105,8 +105,8 @@ def test_reply_rows_keep_their_keys_and_order() -> None:
 #: Every way in which a reply is read.
 READERS: list[Callable[[str], object]] = [
     *(
-        partial(AnalysisPrompt(SCHEMA, "", reply, layout).parse_reply, session_ids=["a"], vocabulary=KNOWN)
-        for reply, layout in (("labels", "compact"), ("numbers", "compact"), ("labels", "original"))
+        partial(AnalysisPrompt(SCHEMA, "", reply).parse_reply, vocabulary=KNOWN)
+        for reply in ("labels", "numbers")
     ),
     partial(parse_judge_reply, labels=["A", "B"]),
 ]
@@ -133,7 +133,7 @@ def test_any_text_gives_rows_or_a_reply_error(text: str) -> None:
 def test_hopeless_replies_are_reply_errors(text: str) -> None:
     """Empty, bottomless, misshapen and cut-off replies are named as such."""
     with pytest.raises(ReplyError):
-        PROMPT.parse_reply(text, ["a"], KNOWN)
+        PROMPT.parse_reply(text, KNOWN)
 
 
 #: What replies are made of, and what breaks them.

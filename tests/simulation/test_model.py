@@ -60,7 +60,7 @@ def labelled(
     request = parse_request(prompt.messages(sessions, known))
     assert isinstance(request, BatchRequest)
     reply = SimulatedModel(PLANTED, noise, SCHEMA).label(request, seed)
-    rows = prompt.parse_reply(reply, [session.session_id for session in sessions], known)
+    rows = prompt.parse_reply(reply, known)
     return {numbers[int(row.key[1:]) - 1]: dict(row.values) for row in rows}
 
 
