@@ -16,9 +16,9 @@ from autoanalyze.data.store import Store
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.connection import rate_limits, token_management
 from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
-from autoanalyze.phases.continuous import call_size, smallest_call
 from autoanalyze.phases.discovery import size_of_discovery
 from autoanalyze.phases.duplicates.opinions import MOST_OPINIONS
+from autoanalyze.phases.parallel import call_size, smallest_call
 from autoanalyze.phases.probes import PROBES_PER_CALL
 from autoanalyze.records import Session, Usage
 from autoanalyze.study.efficiency import rate_limit_seconds

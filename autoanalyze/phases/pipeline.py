@@ -11,10 +11,9 @@ from typing import Any, Protocol
 from autoanalyze.config import Config
 from autoanalyze.llm.connection import Connection
 from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution, ResolutionResult
-from autoanalyze.phases.continuous import ContinuousProcessing, smallest_call
 from autoanalyze.phases.discovery import DiscoveryResult, Ramp, StrategicDiscovery
 from autoanalyze.phases.duplicates.ledger import Carried
-from autoanalyze.phases.parallel import ParallelProcessingOrchestrator
+from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, smallest_call
 from autoanalyze.phases.probes import ProbeResult, ProbeSessions
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
@@ -190,31 +189,21 @@ class Pipeline:
         remaining = discovery.remaining
         streams = min(self._config.parallel.streams, len(remaining))
         self._watcher.update(phase="parallel", step=0, steps=len(remaining), streams_active=streams)
-        return await self._schedule(len(remaining)).process_in_parallel(remaining, discovery.vocabulary)
+        return await self._orchestrator(len(remaining)).process_in_parallel(remaining, discovery.vocabulary)
 
-    def _schedule(self, sessions: int) -> ParallelProcessingOrchestrator | ContinuousProcessing:
+    def _orchestrator(self, sessions: int) -> ParallelProcessingOrchestrator:
         """The configured way to let streams work side by side."""
         config = self._config
-        streams = config.parallel.streams
-        smallest = smallest_call(config.parallel, sessions)
         if config.discovery.mode == "adaptive":
+            smallest, streams = smallest_call(config.parallel, sessions), config.parallel.streams
             self._ramp = Ramp(self._schema, config.discovery, streams=streams, smallest_call=smallest)
-        ramp = self._ramp
-        merging = self._merging if self._merging.wanted else None
-        if config.sync in ("rounds", "sequential"):
-            return ParallelProcessingOrchestrator(
-                self._streams, self._schema, self._tokens, config.parallel, ramp=ramp, merging=merging
-            )
-        return ContinuousProcessing(
+        return ParallelProcessingOrchestrator(
             self._streams,
-            self._schema,
-            self._tokens,
             config.parallel,
+            sync=config.sync,
             order=self._order,
-            ramp=ramp,
-            merging=merging,
-            shared=config.sync != "none",
-            smallest_call=smallest,
+            ramp=self._ramp,
+            merging=self._merging if self._merging.wanted else None,
         )
 
     async def _probe(

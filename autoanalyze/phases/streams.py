@@ -78,8 +78,8 @@ class StreamProcessing:
         self._model = model
         self._reader = reader
         self._prompt = prompt
-        self._schema = prompt.schema
-        self._tokens = tokens
+        self.schema = prompt.schema
+        self.tokens = tokens
         self._retry = retry
         self._seed = seed
         self._counted: tuple[VocabularySnapshot, int] | None = None
@@ -103,19 +103,19 @@ class StreamProcessing:
         outcomes: list[BatchOutcome] = []
         known = vocabulary
         context = CallContext(phase, round_number, stream)
-        batches = self._tokens.split_sessions_into_batches(
+        batches = self.tokens.split_sessions_into_batches(
             sessions, vocabulary_tokens=self.prompt_vocabulary_tokens(known), share=share
         )
         for batch in batches:
             outcome = await self.process_batch(batch, known, context)
             outcomes.append(outcome)
-            known = known.extended(labels_found(self._schema, labelled(outcome.results)))
+            known = known.extended(labels_found(self.schema, labelled(outcome.results)))
         results = tuple(result for outcome in outcomes for result in outcome.results)
         calls = sum(outcome.calls for outcome in outcomes)
         return StreamResult(
             stream,
             results,
-            labels_found(self._schema, labelled(results)),
+            labels_found(self.schema, labelled(results)),
             known,
             sum((outcome.usage for outcome in outcomes), Usage()),
             calls,
@@ -130,7 +130,7 @@ class StreamProcessing:
         # Asked for twice per call, and the vocabulary of a call is hardly ever new.
         if self._counted is None or self._counted[0] is not shown:
             lines = self._prompt.vocabulary_lines(shown)
-            self._counted = shown, sum(map(self._tokens.counter.count, lines))
+            self._counted = shown, sum(map(self.tokens.counter.count, lines))
         return self._counted[1]
 
     def prompt_vocabulary_tokens(self, vocabulary: VocabularySnapshot) -> int:
@@ -208,7 +208,7 @@ class StreamProcessing:
             return [[text] for text in missing]
         if run.smaller == "long" and len(missing) == 1:
             text = missing[0]
-            shorter = self._tokens.shorten_to(text.session_id, text.text, text.tokens // 2)
+            shorter = self.tokens.shorten_to(text.session_id, text.text, text.tokens // 2)
             run.shortened[text.session_id] = shorter
             return [[shorter]]
         return halved(missing) if run.smaller else [missing]
@@ -247,7 +247,7 @@ class StreamProcessing:
         messages = self._reader.read([session.session_id for session in batch])
         taken = self.prompt_vocabulary_tokens(vocabulary)
         return [
-            self._tokens.shorten(session.session_id, transcript(messages[session.session_id]), taken)
+            self.tokens.shorten(session.session_id, transcript(messages[session.session_id]), taken)
             for session in batch
         ]
 

@@ -1,10 +1,11 @@
-"""Phase 2 without a barrier."""
+"""Phase 2: dealing, streams with a barrier and without, synchronising, failing endpoints."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,16 +17,18 @@ from autoanalyze.config import DiscoveryConfig, ParallelConfig, ResolutionConfig
 from autoanalyze.errors import BudgetExceededError, EndpointGoneError, TransientEndpointError
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.conflicts import BackgroundMerging
-from autoanalyze.phases.continuous import ContinuousProcessing, call_size, smallest_call
 from autoanalyze.phases.discovery import Ramp
+from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, call_size, smallest_call
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
+from autoanalyze.phases.vocabulary import Vocabulary
 from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapshot
 from autoanalyze.simulation.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
 ADAPTIVE = DiscoveryConfig("adaptive")
 NOTHING = VocabularySnapshot()
+WAYS = ("rounds", "continuous", "none")
 
 
 class Order:
@@ -47,32 +50,34 @@ def schedule(
     model: ScriptedModel,
     streams: int = 4,
     *,
+    sync: str = "continuous",
     order: Order | None = None,
     share: int | None = 3,
     merge_every: int | None = None,
     adaptive: bool = False,
     **settings: Any,
-) -> ContinuousProcessing:
+) -> ParallelProcessingOrchestrator:
     tokens = make_tokens(streams=streams)
     processing = StreamProcessing(
         model, EchoReader(), AnalysisPrompt(SCHEMA), tokens, retry=RetryConfig(), seed=1
     )
     resolution = ResolutionConfig(opinions=1, every_labels=merge_every)
     conflicts = make_conflicts(model, mode="llm", opinions=1, every_labels=resolution.every_labels)
-    return ContinuousProcessing(
+    return ParallelProcessingOrchestrator(
         processing,
-        SCHEMA,
-        tokens,
-        ParallelConfig(streams, share, taper=None),
+        ParallelConfig(streams, share, **{"taper": None, **settings}),
+        sync=sync,
         order=order or Order(),
-        ramp=Ramp(SCHEMA, DiscoveryConfig("adaptive"), streams=streams, smallest_call=2)
-        if adaptive
-        else None,
+        ramp=Ramp(SCHEMA, ADAPTIVE, streams=streams, smallest_call=2) if adaptive else None,
         merging=BackgroundMerging(conflicts, SCHEMA, resolution, withdraw_aliases=True)
         if merge_every
         else None,
-        **settings,
     )
+
+
+def rounds(model: ScriptedModel, streams: int = 4, share: int | None = 3) -> ParallelProcessingOrchestrator:
+    """The same with a barrier."""
+    return schedule(model, streams, share=share, sync="rounds")
 
 
 def by_call(
@@ -87,12 +92,14 @@ def seen(model: ScriptedModel) -> list[tuple[list[str], tuple[str, ...], int, in
     return [(ids, v.labels("general_intent"), c.round, c.stream) for ids, v, c in model.calls]
 
 
-@given(st.integers(0, 60), st.integers(1, 9), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=30)
-def test_every_session_is_labelled_once(count: int, streams: int, adaptive: bool, merging: bool) -> None:
+@given(st.integers(0, 60), st.integers(1, 9), st.booleans(), st.booleans(), st.sampled_from(WAYS))
+@settings(deadline=None, max_examples=40)
+def test_every_session_is_labelled_once(
+    count: int, streams: int, adaptive: bool, merging: bool, sync: str
+) -> None:
     """No session is lost or asked for twice, whatever is switched on; results stand in the given order."""
     model, sessions = ScriptedModel(by_call), make_sessions(count)
-    work = schedule(model, streams, adaptive=adaptive, merge_every=3 if merging else None)
+    work = schedule(model, streams, sync=sync, adaptive=adaptive, merge_every=3 if merging else None)
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         result = runner.run(work.process_in_parallel(sessions, NOTHING))
     assert [r.session_id for r in result.sessions] == [s.session_id for s in sessions]
@@ -115,7 +122,7 @@ def test_nothing_is_shared_when_told_so(virtually: Virtually) -> None:
     """Without sharing a stream knows what discovery and it itself found, and no other's labels."""
     model = ScriptedModel(by_call)
     known = VocabularySnapshot().extended({"general_intent": ["Known"]})
-    virtually(schedule(model, 3, shared=False).process_in_parallel(make_sessions(27), known))
+    virtually(schedule(model, 3, sync="none").process_in_parallel(make_sessions(27), known))
     own: dict[int, list[str]] = {}
     for _, labels, number, stream in seen(model):
         assert labels == ("Known", *own.setdefault(stream, []))
@@ -250,3 +257,146 @@ def test_sessions_too_long_for_a_call_stand_alone(virtually: Virtually) -> None:
     result = virtually(schedule(model, 2).process_in_parallel(long, NOTHING))
     assert len(result.sessions) == 4
     assert [len(ids) for ids, _, _ in model.calls] == [1, 1, 1, 1]
+
+
+def by_stream(
+    _n: int, ids: list[str], vocabulary: VocabularySnapshot, context: CallContext
+) -> Sequence[ReplyRow]:
+    """Each stream coins a label of its own in each round."""
+    label = f"Round {context.round} Stream {context.stream}"
+    return [row(f"s{i}", label) for i in range(1, len(ids) + 1)]
+
+
+@given(st.integers(0, 100), st.integers(1, 12), st.none() | st.integers(1, 7))
+def test_dealing_takes_from_the_front_evenly(count: int, streams: int, share: int | None) -> None:
+    """A round takes the first sessions in order; streams get as many, or one more, within their share."""
+    if count == 0:
+        return
+    sessions = make_sessions(count)
+    shares = rounds(ScriptedModel(), streams, share).distribute_sessions_across_streams(sessions)
+    dealt = [session for part in shares for session in part]
+    assert dealt == sessions[: len(dealt)]
+    sizes = [len(part) for part in shares]
+    assert 1 <= min(sizes) <= max(sizes) <= (share or 20)
+    assert max(sizes) - min(sizes) <= 1
+    assert len(dealt) == min(count, streams * (share or 20))
+
+
+def test_every_session_is_labelled_once_in_rounds(virtually: Virtually) -> None:
+    """Rounds go on until nothing is left; no session is lost or asked for twice."""
+    model = ScriptedModel()
+    sessions = make_sessions(31)
+    result = virtually(rounds(model).process_in_parallel(sessions, VocabularySnapshot()))
+    assert [r.session_id for r in result.sessions] == [s.session_id for s in sessions]
+    assert sorted(i for ids, _, _ in model.calls for i in ids) == [s.session_id for s in sessions]
+    assert [record.sessions for record in result.rounds] == [12, 12, 7]
+
+
+def test_streams_of_a_round_share_one_snapshot(virtually: Virtually) -> None:
+    """Within a round nobody sees the others' labels; in the next, everybody sees all of them."""
+    model = ScriptedModel(by_stream)
+    virtually(rounds(model).process_in_parallel(make_sessions(24), VocabularySnapshot()))
+    first = [v.labels("general_intent") for _, v, c in model.calls if c.round == 1]
+    second = [v.labels("general_intent") for _, v, c in model.calls if c.round == 2]
+    assert first == [()] * 4
+    assert second == [tuple(f"Round 1 Stream {i}" for i in range(1, 5))] * 4
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.randoms(use_true_random=False))
+def test_completion_order_changes_nothing(generator: random.Random) -> None:
+    """However long each stream takes, sessions, labels and their order of arrival are the same."""
+    import asyncio
+
+    from autoanalyze.simulation.clock import VirtualClockLoop
+
+    def run(delay: Callable[[CallContext], float]) -> ParallelResult:
+        model = ScriptedModel(by_stream, delay=delay)
+        with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+            return runner.run(rounds(model).process_in_parallel(make_sessions(30), VocabularySnapshot()))
+
+    delays = {stream: generator.uniform(0.1, 9) for stream in range(1, 5)}
+    even, uneven = run(lambda _c: 1.0), run(lambda c: delays[c.stream])
+    assert even.sessions == uneven.sessions
+    assert even.vocabulary == uneven.vocabulary
+
+
+def test_waiting_for_the_slowest_counts_as_waiting(virtually: Virtually) -> None:
+    """With one stream of four at 4 s and the others at 1 s, utilisation is 7 / 16."""
+    model = ScriptedModel(delay=lambda context: 4.0 if context.stream == 1 else 1.0)
+    result = virtually(rounds(model).process_in_parallel(make_sessions(12), VocabularySnapshot()))
+    assert result.utilisation == 7 / 16
+    assert result.rounds[0].waiting_seconds == 9
+
+
+def test_streams_without_work_count_as_waiting(virtually: Virtually) -> None:
+    """A last session leaves three of four streams idle."""
+    result = virtually(rounds(ScriptedModel()).process_in_parallel(make_sessions(1), VocabularySnapshot()))
+    assert result.utilisation == 1 / 4
+
+
+labels = st.sampled_from(["A", "B", "C", "D"])
+
+
+@given(st.lists(st.lists(labels, max_size=5), max_size=5), st.lists(labels, max_size=3))
+def test_synchronising_keeps_order_of_streams_and_loses_nothing(
+    found: list[list[str]], known: list[str]
+) -> None:
+    """After a synchronisation every label is known once, older ones first, then by stream."""
+    vocabulary = Vocabulary(SCHEMA, VocabularySnapshot().extended({"general_intent": known}))
+    before = vocabulary.snapshot()
+    new = vocabulary.synchronize({"general_intent": stream} for stream in found)
+    after = vocabulary.snapshot()
+    expected = list(dict.fromkeys([*known, *(label for stream in found for label in stream)]))
+    assert list(after.labels("general_intent")) == expected
+    assert new == len(expected) - len(set(known))
+    assert after.additions[: before.version] == before.additions
+    assert after.version - before.version == (1 if new else 0)
+
+
+def test_null_share_fills_calls() -> None:
+    """Without a share, a stream takes one full call, which shrinks with longer sessions."""
+    phase = rounds(ScriptedModel(), streams=2, share=None)
+    short = phase.distribute_sessions_across_streams(make_sessions(100))
+    long = phase.distribute_sessions_across_streams(
+        [replace(s, token_count=20_000) for s in make_sessions(100)]
+    )
+    assert [len(part) for part in short] == [20, 20]
+    assert max(len(part) for part in long) <= 6
+
+
+def failing(guilty: Callable[[int, list[str]], bool]) -> ScriptedModel:
+    """A model whose endpoint fails the calls that are guilty."""
+
+    def script(n: int, ids: list[str], _v: object, _c: object) -> Sequence[ReplyRow]:
+        if guilty(n, ids):
+            raise TransientEndpointError("503: overloaded")
+        return [row(f"s{i}") for i in range(1, len(ids) + 1)]
+
+    return ScriptedModel(script)
+
+
+def test_streams_are_halved_while_the_endpoint_fails(virtually: Virtually) -> None:
+    """A bad spell lowers the number of streams, the record says when and why, and nothing is lost."""
+    model = failing(lambda n, _ids: n <= 4)
+    result = virtually(rounds(model).process_in_parallel(make_sessions(40), VocabularySnapshot()))
+    assert all(r.facts for r in result.sessions)
+    assert [(d.round, d.streams_before, d.streams_after) for d in result.degradations] == [(1, 4, 2)]
+    assert "503" in result.degradations[0].reason
+
+
+def test_endpoint_that_is_gone_stops_the_run(virtually: Virtually) -> None:
+    """When nothing comes back any more the run stops, resumable, instead of giving every session up."""
+    for count in (1, 5, 40):
+        model = failing(lambda n, _ids: n > 2)
+        with pytest.raises(EndpointGoneError, match="503"):
+            virtually(rounds(model).process_in_parallel(make_sessions(count + 12), VocabularySnapshot()))
+
+
+@pytest.mark.parametrize("streams", [1, 4])
+def test_session_that_the_endpoint_cannot_take_is_given_up_alone(virtually: Virtually, streams: int) -> None:
+    """A session whose every call fails ends unresolved after three rounds; all others are labelled."""
+    model = failing(lambda _n, ids: "a005" in ids)
+    result = virtually(rounds(model, streams).process_in_parallel(make_sessions(20), VocabularySnapshot()))
+    assert [r.session_id for r in result.sessions if r.facts is None] == ["a005"]
+    assert sum("a005" in ids for ids, _, _ in model.calls) == 3
