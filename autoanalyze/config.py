@@ -80,7 +80,6 @@ class DiscoveryConfig:
     max_sessions: int | None = 150
     sessions_per_call: int = 5
     collisions: float = 200.0
-    unseen: float = 0.02
 
 
 @dataclass
@@ -103,11 +102,7 @@ class ResolutionConfig:
     shown_together: int = 60
     first_candidates: int = 4
     nearest_groups: int = 6
-    questions_per_call: int = 10
-    example_notes: int = 1
-    largest_group: int = 25
     merge_above: float | None = None
-    labels_per_call: int = 150
     opinions: int = 3
     every_rounds: int | None = None
     every_labels: int | None = 150
@@ -121,12 +116,10 @@ class EmbeddingsConfig:
     model: str = "text-embedding-3-small"
     dimensions: int | None = 512
     price: float | None = 0.02
-    texts_per_call: int = 256
     field: bool = False
     notes: int = 0
     threshold: float | None = None
     likely: float | None = None
-    neighbours: int = 30
 
 
 @dataclass
@@ -146,8 +139,6 @@ class RetryConfig:
     attempts: int = 3
     call_attempts: int = 8
     call_seconds: float = 600.0
-    first_wait_seconds: float = 1.0
-    longest_wait_seconds: float = 30.0
 
 
 @dataclass
@@ -267,7 +258,6 @@ class FaultsConfig:
     kinds: list[str] = field(default_factory=list)
     quota_after: int | None = None
     gone_after: int | None = None
-    slow_seconds: float = 30.0
 
 
 @dataclass

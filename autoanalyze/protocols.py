@@ -60,6 +60,11 @@ class CompletionOrder(Protocol):
 class Model(Protocol):
     """Whatever labels sessions and judges labels."""
 
+    @property
+    def name(self) -> str:
+        """What it is called, for the ledger."""
+        ...
+
     async def analyze_batch(
         self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot, context: CallContext
     ) -> Reply:

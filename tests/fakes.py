@@ -78,6 +78,8 @@ class ScriptedModel:
     everything that was asked in `calls`.
     """
 
+    name = "test-model"
+
     def __init__(
         self,
         script: Callable[[int, list[str], VocabularySnapshot, CallContext], Sequence[ReplyRow]] | None = None,
@@ -145,7 +147,6 @@ def make_conflicts(model: Model, embedder: Embedder | None = None, **changes: An
         embeddings,
         retry=RetryConfig(),
         seed=1,
-        judge="test-model",
         carried=carried,
     )
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 
 from autoanalyze.analysis.configuration import digest
@@ -21,13 +23,14 @@ from autoanalyze.analysis.record import provenance, wall
 from autoanalyze.analysis.tables import ledger_table
 from autoanalyze.config import Config
 from autoanalyze.errors import ConfigurationError
-from autoanalyze.llm.connection import connected, rate_limits
+from autoanalyze.llm.connection import Connection, connected, rate_limits
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.phases.conflicts import ConflictResolution
-from autoanalyze.phases.duplicates.opinions import Pair
+from autoanalyze.phases.duplicates.opinions import Pair, pair_of
 from autoanalyze.phases.duplicates.spelling import normal_form
 from autoanalyze.phases.vocabulary import LabelUse
-from autoanalyze.records import LabelSchema, Usage
+from autoanalyze.protocols import Vectors
+from autoanalyze.records import CallContext, LabelSchema, Usage
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.simulation.label_sets import PlantedLabels, PlantedNames, planted_labels
@@ -39,6 +42,8 @@ from autoanalyze.study.duplicates import (
     missed_duplicates,
     pair_scores,
 )
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -156,10 +161,10 @@ def run_detection(config: Config, folder: Path) -> None:
         run_folder.write_json("progress.json", {"status": "done"})
 
 
-def virtually(work: Coroutine[Any, Any, Detection]) -> Detection:
+def virtually(work: Coroutine[Any, Any, Result]) -> Result:
     """The result of work in virtual time, in a thread of its own: Jupyter has a loop running in this one."""
 
-    def run() -> Detection:
+    def run() -> Result:
         with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
             return runner.run(work)
 
@@ -167,19 +172,24 @@ def virtually(work: Coroutine[Any, Any, Detection]) -> Detection:
         return thread.submit(run).result()
 
 
+def to_judge(
+    config: Config, planted: PlantedLabels, journal_path: Path
+) -> AbstractAsyncContextManager[Connection]:
+    """A connection to a simulated endpoint that knows what is planted in a label set."""
+    labeller = SimulatedModel(PlantedNames(planted), config.noise, LabelSchema((planted.field,)))
+    served = SimulatedEndpoint(labeller, config.model, config.noise, Estimate(), faults=config.faults)
+    limit = rate_limits(config).tokens_per_minute
+    endpoint = in_process(config, served)
+    return connected(config, endpoint, Estimate(), journal_path, planned_tokens_per_minute=limit)
+
+
 async def detected(
     config: Config, planted: PlantedLabels, journal_path: Path, seed: int, started: float
 ) -> Detection:
     """Phase 3 on the running loop."""
-    schema, counter = LabelSchema((planted.field,)), Estimate()
-    labeller = SimulatedModel(PlantedNames(planted), config.noise, schema)
-    served = SimulatedEndpoint(labeller, config.model, config.noise, counter, faults=config.faults)
+    schema = LabelSchema((planted.field,))
     use = {planted.field.name: LabelUse(planted.counts, planted.notes)}
-    endpoint = in_process(config, served)
-    limit = rate_limits(config).tokens_per_minute
-    async with connected(
-        config, endpoint, counter, journal_path, planned_tokens_per_minute=limit
-    ) as connection:
+    async with to_judge(config, planted, journal_path) as connection:
         phase = ConflictResolution(
             connection.model,
             connection.embedder,
@@ -188,7 +198,6 @@ async def detected(
             config.embeddings,
             retry=config.retry,
             seed=seed,
-            judge=config.model.name,
         )
         clock = asyncio.get_running_loop()
         began = clock.time()
@@ -198,17 +207,13 @@ async def detected(
     redirects = result.redirects().get(planted.field.name, {})
     final = {label: redirects.get(label, label) for label in planted.counts}
     candidates = phase.candidates(planted.field.name)
-    by_form: dict[tuple[str, ...], str] = {}
-    for label in sorted(planted.counts, key=lambda label: -planted.counts[label]):
-        by_form.setdefault(normal_form(label), label)
-    spelled = {label: by_form[normal_form(label)] for label in planted.counts}
     return Detection(
         planted,
         final,
         ledger_table(result.ledger, use),
         dict(candidates),
         pair_scores(final, planted.concepts, planted.twins),
-        candidate_recall(candidates, spelled, planted.concepts) if candidates else None,
+        candidate_recall(candidates, spelled(planted), planted.concepts) if candidates else None,
         result.pairs_judged,
         journal.calls,
         journal.usage,
@@ -220,12 +225,29 @@ async def detected(
 
 
 def similarities(config: Config, planted: PlantedLabels) -> dict[Pair, float]:
-    """How alike all pairs of a small label set are, by the configured embeddings, simulated ones included."""
-    everything = replace(
-        config,
-        embeddings=replace(config.embeddings, neighbours=len(planted.labels), threshold=-1.0),
-        resolution=replace(config.resolution, mode="embeddings", merge_above=None),
-    )
+    """How alike all pairs of a small label set are, by the configured embeddings, simulated ones included.
+
+    Of other spellings of one name only the most used counts.
+    """
+    labels = list(dict.fromkeys(spelled(planted).values()))
     with TemporaryDirectory() as scratch:
-        journal = Path(scratch) / "calls.jsonl"
-        return virtually(detected(everything, planted, journal, 0, 0.0)).candidates
+        vectors = virtually(embedded(config, planted, labels, Path(scratch) / "calls.jsonl"))
+    alike = np.triu(vectors @ vectors.T, 1)
+    pairs = zip(*np.triu_indices(len(labels), 1), strict=True)
+    return {pair_of(labels[one], labels[other]): float(alike[one, other]) for one, other in pairs}
+
+
+async def embedded(
+    config: Config, planted: PlantedLabels, labels: Sequence[str], journal_path: Path
+) -> Vectors:
+    """Vectors of some labels, on the running loop."""
+    async with to_judge(config, planted, journal_path) as connection:
+        return (await connection.embedder.embed(labels, CallContext("resolution"))).vectors
+
+
+def spelled(planted: PlantedLabels) -> dict[str, str]:
+    """Of each label the most used one that has the same normal form."""
+    by_form: dict[tuple[str, ...], str] = {}
+    for label in sorted(planted.counts, key=lambda label: -planted.counts[label]):
+        by_form.setdefault(normal_form(label), label)
+    return {label: by_form[normal_form(label)] for label in planted.counts}

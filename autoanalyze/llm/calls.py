@@ -69,6 +69,7 @@ class Call:
     completion_limit: int
     expected_completion: int
     began: float
+    """When the call was first wanted, before waiting for limits and earlier attempts."""
 
     @property
     def planned_tokens(self) -> int:
@@ -141,8 +142,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
+
 JITTER_AFTER_ASKED = 0.1
 """Share of a wait that the endpoint asked for which is added at random, so that streams come back apart."""
+
+
+def backoff(attempt: int, generator: random.Random) -> float:
+    """Seconds to wait after so many attempts: doubling from 1 to 30, with a jitter of a half."""
+    return min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (attempt - 1)) * generator.uniform(0.5, 1.0)
 
 
 def patient(config: RetryConfig, seed: str) -> AsyncRetrying:
@@ -156,10 +164,7 @@ def patient(config: RetryConfig, seed: str) -> AsyncRetrying:
         asked = error.retry_after if isinstance(error, TransientEndpointError) else None
         if asked is not None:
             return asked * (1 + JITTER_AFTER_ASKED * generator.random())
-        longest = min(
-            config.longest_wait_seconds, config.first_wait_seconds * 2.0 ** (state.attempt_number - 1)
-        )
-        return longest * (0.5 + 0.5 * generator.random())
+        return backoff(state.attempt_number, generator)
 
     def stop(state: RetryCallState) -> bool:
         passed = clock.time() - began + state.upcoming_sleep

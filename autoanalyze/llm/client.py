@@ -46,6 +46,11 @@ class OpenAIAnalysis:
         self._tokens = tokens
         self._reply_format = model.reply_format
 
+    @property
+    def name(self) -> str:
+        """The model's name at the endpoint."""
+        return self._model.name
+
     async def analyze_batch(
         self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot, context: CallContext
     ) -> Reply:

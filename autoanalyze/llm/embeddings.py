@@ -29,6 +29,7 @@ CALIBRATED = {"endpoint": (0.50, 0.65), "offline": (0.20, 0.50)}
 """Per source, threshold and likely similarity where the configuration sets none: calibrated on planted
 label sets other than those of the figures."""
 
+TEXTS_PER_CALL = 256
 OFFLINE_DIMENSIONS = 4096
 
 
@@ -64,8 +65,8 @@ class EndpointEmbedder:
 
     async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
         """Vectors of `texts`; see `protocols.Embedder`."""
-        size = self._config.texts_per_call
-        batches = [texts[start : start + size] for start in range(0, len(texts), size)]
+        starts = range(0, len(texts), TEXTS_PER_CALL)
+        batches = [texts[start : start + TEXTS_PER_CALL] for start in starts]
         answers = await together(self._batch(batch, context) for batch in batches)
         dimensions = {vectors.shape[1] for vectors, _ in answers} | {self._dimensions} - {None}
         if len(dimensions) != 1:

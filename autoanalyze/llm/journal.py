@@ -24,7 +24,8 @@ from types import TracebackType
 from typing import Any
 
 from autoanalyze.llm.audit import audited, chained, read_lines, usage_of, was_paid, written
-from autoanalyze.records import CallContext, Usage
+from autoanalyze.llm.calls import Call
+from autoanalyze.records import Usage
 
 HASH_TAG = "autoanalyze-request-1"
 """Changes when the meaning of a request changes although its content does not."""
@@ -136,38 +137,9 @@ class Journal:
         """The answer to a request, if one is known."""
         return self._answers.get(request)
 
-    def sent(
-        self,
-        *,
-        request: str,
-        kind: str,
-        model: str,
-        context: CallContext,
-        session_ids: Sequence[str],
-        vocabulary_version: int,
-        reserved_usd: float,
-        began: float,
-        start: float,
-    ) -> dict[str, Any]:
-        """Record that a call is about to leave; the returned entry identifies it for its outcome.
-
-        `began` is when the call was first wanted, before waiting for limits and earlier attempts.
-        """
-        self._number += 1
-        entry = {
-            "call": self._number,
-            "request": request,
-            "kind": kind,
-            "phase": context.phase,
-            "round": context.round,
-            "stream": context.stream,
-            "attempt": context.attempt,
-            "model": model,
-            "session_ids": list(session_ids),
-            "vocabulary_version": vocabulary_version,
-            "began": began,
-            "start": start,
-        }
+    def sent(self, call: Call, *, reserved_usd: float, start: float) -> dict[str, Any]:
+        """Record that a call is about to leave; the returned entry identifies it for its outcome."""
+        entry = self._entry(call, start)
         self._write({"event": "sent", **entry, "reserved_usd": reserved_usd})
         return entry
 
@@ -198,17 +170,14 @@ class Journal:
         self.calls += 1
         self.usage += usage
 
-    def reused(self, entry: Mapping[str, Any], answer: RecordedAnswer, *, end: float) -> None:
+    def reused(self, call: Call, answer: RecordedAnswer, *, end: float) -> None:
         """Count an answer that was known already; one of another run is copied, as paid for there."""
         if not answer.own:
-            self._number += 1
-            usage = answer.usage
             line = {
                 "event": "answered",
-                "call": self._number,
-                **entry,
+                **self._entry(call, call.began),
                 "end": end,
-                "usage": asdict(usage),
+                "usage": asdict(answer.usage),
                 "cost_usd": 0.0,
                 "reused": True,
                 "finish_reason": answer.finish_reason,
@@ -236,6 +205,24 @@ class Journal:
         line = {"event": "failed", **entry, **outcome}
         self._write(line)
         self._remember([line], own=True)
+
+    def _entry(self, call: Call, start: float) -> dict[str, Any]:
+        """What all lines of a call have in common, under a number of its own."""
+        self._number += 1
+        return {
+            "call": self._number,
+            "request": call.digest,
+            "kind": call.kind,
+            "phase": call.context.phase,
+            "round": call.context.round,
+            "stream": call.context.stream,
+            "attempt": call.context.attempt,
+            "model": call.model,
+            "session_ids": list(call.session_ids),
+            "vocabulary_version": call.vocabulary_version,
+            "began": call.began,
+            "start": start,
+        }
 
     def next_finished(self) -> int | None:
         """The piece of work that finished next when this was recorded; null where no record goes."""

@@ -114,23 +114,7 @@ class Sender:
         clock = asyncio.get_running_loop()
         if self.endpoint.virtual_time:
             await self._live_again(call, recorded)
-        self._journal.reused(
-            {
-                "request": call.digest,
-                "kind": call.kind,
-                "phase": call.context.phase,
-                "round": call.context.round,
-                "stream": call.context.stream,
-                "attempt": call.context.attempt,
-                "model": call.model,
-                "session_ids": list(call.session_ids),
-                "vocabulary_version": call.vocabulary_version,
-                "began": call.began,
-                "start": call.began,
-            },
-            recorded,
-            end=clock.time(),
-        )
+        self._journal.reused(call, recorded, end=clock.time())
         return Completion(recorded.text, recorded.usage, recorded.finish_reason, clock.time() - call.began)
 
     async def _live_again(self, call: Call, recorded: RecordedAnswer) -> None:
@@ -157,17 +141,7 @@ class Sender:
         async with self._limiter_of(call).slot(call.planned_tokens):
             self._budget.reserve(reserved)
             started = clock.time()
-            entry = self._journal.sent(
-                request=call.digest,
-                kind=call.kind,
-                model=call.model,
-                context=call.context,
-                session_ids=call.session_ids,
-                vocabulary_version=call.vocabulary_version,
-                reserved_usd=reserved,
-                began=call.began,
-                start=started,
-            )
+            entry = self._journal.sent(call, reserved_usd=reserved, start=started)
             try:
                 raw: Any
                 async with asyncio.timeout(self._timeout):

@@ -79,8 +79,7 @@ class FieldResolution:
 class ConflictResolution:
     """Phase 3, also in steps while labels still arrive: what one step settled, no later one unsettles.
 
-    `carried` are fixed labels and what an earlier run settled. `on_field` is told when a field is done,
-    for progress displays.
+    `carried` are fixed labels and what an earlier run settled.
     """
 
     def __init__(
@@ -93,21 +92,16 @@ class ConflictResolution:
         *,
         retry: RetryConfig,
         seed: int,
-        judge: str,
         carried: Carried | None = None,
-        on_field: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self._schema = schema
-        self._on_field = on_field
         self._fields: dict[str, FieldResolution] = {}
         for label_field in schema.fields:
             asking = Judge(
                 model,
                 label_field,
-                name=judge,
                 retry=retry,
                 seed=seed,
-                questions_per_call=config.questions_per_call,
             )
             settler: Settler | None = None
             if config.mode == "llm":
@@ -127,14 +121,25 @@ class ConflictResolution:
         """The pairs of labels of a field that embeddings proposed so far, with their similarity."""
         return self._fields[field_name].ledger.similarity
 
-    async def resolve_conflicts(self, use: Mapping[str, LabelUse], *, step: int = 0) -> ResolutionResult:
+    async def resolve_conflicts(
+        self,
+        use: Mapping[str, LabelUse],
+        *,
+        step: int = 0,
+        on_field: Callable[[str], None] = lambda _name: None,
+    ) -> ResolutionResult:
         """Merge the labels of each field that no earlier step settled; returns all steps together.
 
         `use`: per field, how its labels are used. `step` numbers merges made on the way; 0 is the one at
-        the end.
+        the end. `on_field` is told when a field is done, for progress displays.
         """
+
         # What one field found is kept when another failed: its labels will not be judged again.
-        await together(self._settle(name, use.get(name, LabelUse()), step) for name in self._schema.names)
+        async def settled(name: str) -> None:
+            await self._settle(name, use.get(name, LabelUse()), step)
+            on_field(name)
+
+        await together(settled(name) for name in self._schema.names)
         return self._result()
 
     async def _settle(self, name: str, use: LabelUse, step: int) -> None:
@@ -145,7 +150,6 @@ class ConflictResolution:
             resolution.took = Took(
                 before.usage + took.usage, before.errors + took.errors, before.pairs + took.pairs
             )
-        self._on_field(name)
 
     def _result(self) -> ResolutionResult:
         """All steps so far, all fields together."""

@@ -182,11 +182,15 @@ class Step:
     sessions: int
 
 
+LITTLE_UNSEEN = 0.02
+"""The chance of a new label (f1 / n, Good-Turing) at which the ramp is over."""
+
+
 class Ramp:
     """Grows from one small call to all streams with full calls, and is over then.
 
-    It is over as well when the unseen share is at most `discovery.unseen`, once as many sessions were
-    seen as such a share needs to show (its inverse).
+    It is over as well when the chance that a label is new is at most 2 %, once as many sessions were seen as
+    such a share needs to show (its inverse).
     """
 
     def __init__(
@@ -225,8 +229,8 @@ class Ramp:
         step = Step(self._streams, full)
         if not self.over:
             step = self._careful(full)
-            enough = self.sessions >= 1 / self._config.unseen if self._config.unseen else False
-            found_all = enough and self.unseen_share <= self._config.unseen
+            enough = self.sessions >= 1 / LITTLE_UNSEEN
+            found_all = enough and self.unseen_share <= LITTLE_UNSEEN
             self.over = found_all or step == Step(self._streams, full)
         return Step(self._streams, full) if self.over else step
 

@@ -6,59 +6,19 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from statistics import fmean
 
 from autoanalyze.config import ParallelConfig
 from autoanalyze.phases.conflicts import BackgroundMerging
 from autoanalyze.phases.discovery import Ramp, Step
-from autoanalyze.phases.rounds import EndpointHealth, ParallelResult, RoundRecord, utilisation
+from autoanalyze.phases.rounds import EndpointHealth, ParallelResult, RoundRecord, Share, Work, utilisation
 from autoanalyze.phases.streams import StreamProcessing, StreamResult
 from autoanalyze.phases.vocabulary import Vocabulary, count_labels
 from autoanalyze.protocols import CompletionOrder
-from autoanalyze.records import Session, SessionResult, Usage, VocabularySnapshot
+from autoanalyze.records import Session, VocabularySnapshot
 
 BARRIER = frozenset({"rounds", "sequential"})
 """Ways to synchronise in which all streams wait for each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Sessions on their way: which stream has them, since when, and what was known then."""
-
-    number: int
-    round: int
-    stream: int
-    sessions: tuple[Session, ...]
-    seen: VocabularySnapshot
-    labels_known: int
-    start: float
-    waited: float
-
-
-@dataclass
-class Work:
-    """Everything that changes while sessions are labelled. Work in flight has a number: shares count up
-    from 1, merges down from -1."""
-
-    queue: deque[Session]
-    known: Vocabulary
-    began: float
-    own: dict[int, VocabularySnapshot] = field(default_factory=dict)
-    flying: dict[int, asyncio.Task[StreamResult | None]] = field(default_factory=dict)
-    shares: dict[int, Share] = field(default_factory=dict)
-    free_since: dict[int, float] = field(default_factory=dict)
-    results: dict[str, SessionResult] = field(default_factory=dict)
-    records: list[RoundRecord] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
-    unchecked: list[Share] = field(default_factory=list)
-    """Shares since the endpoint's health was looked at."""
-    last_number: int = 0
-
-    @property
-    def calling(self) -> int:
-        """Shares in flight."""
-        return sum(number > 0 for number in self.flying)
 
 
 class ParallelProcessingOrchestrator:

@@ -118,9 +118,7 @@ class Pipeline:
             config.embeddings,
             retry=config.retry,
             seed=seed,
-            judge=config.model.name,
             carried=carried,
-            on_field=self._field_done,
         )
         self._merging = BackgroundMerging(
             self._conflicts,
@@ -224,7 +222,10 @@ class Pipeline:
         vocabulary = parallel.vocabulary
         if probes is not None:  # their names are judged too: agreement is meant after merging
             vocabulary = vocabulary.extended(labels_found(self._schema, probes.facts.values()))
-        resolution = await self._conflicts.resolve_conflicts(label_use(self._schema, vocabulary, results))
+        use = label_use(self._schema, vocabulary, results)
+        resolution = await self._conflicts.resolve_conflicts(
+            use, on_field=lambda _name: self._watcher.advance(1)
+        )
         redirects = resolution.redirects()
         final = {
             result.session_id: self._conflicts.apply_resolutions(result.facts, redirects)
@@ -232,11 +233,6 @@ class Pipeline:
             if result.facts is not None
         }
         return resolution, final
-
-    def _field_done(self, _name: str) -> None:
-        # Fields merged in the background, while another phase is shown, are none of its steps.
-        if self._watcher.phase == "resolution":
-            self._watcher.advance(1)
 
     def _batch_done(self, outcome: BatchOutcome, context: CallContext) -> None:
         if context.probe:

@@ -1,12 +1,15 @@
-"""EndpointHealth: whom to ask again, and how many streams an endpoint that fails can bear."""
+"""Rounds of phase 2: what is under way, what came of it, and how much an endpoint that fails can bear."""
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autoanalyze.errors import EndpointGoneError
+from autoanalyze.phases.streams import StreamResult
+from autoanalyze.phases.vocabulary import Vocabulary
 from autoanalyze.records import Session, SessionResult, Usage, VocabularySnapshot
 
 CHANCES = 3
@@ -127,3 +130,42 @@ def utilisation(rounds: Sequence[RoundRecord], streams: int) -> float:
     lasted = max(record.end for record in rounds) - min(record.start for record in rounds)
     busy = sum(record.busy_seconds for record in rounds)
     return busy / (streams * lasted) if lasted > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Sessions on their way: which stream has them, since when, and what was known then."""
+
+    number: int
+    round: int
+    stream: int
+    sessions: tuple[Session, ...]
+    seen: VocabularySnapshot
+    labels_known: int
+    start: float
+    waited: float
+
+
+@dataclass
+class Work:
+    """Everything that changes while sessions are labelled. Work in flight has a number: shares count up
+    from 1, merges down from -1."""
+
+    queue: deque[Session]
+    known: Vocabulary
+    began: float
+    own: dict[int, VocabularySnapshot] = field(default_factory=dict)
+    flying: dict[int, asyncio.Task[StreamResult | None]] = field(default_factory=dict)
+    shares: dict[int, Share] = field(default_factory=dict)
+    free_since: dict[int, float] = field(default_factory=dict)
+    results: dict[str, SessionResult] = field(default_factory=dict)
+    records: list[RoundRecord] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    unchecked: list[Share] = field(default_factory=list)
+    """Shares since the endpoint's health was looked at."""
+    last_number: int = 0
+
+    @property
+    def calling(self) -> int:
+        """Shares in flight."""
+        return sum(number > 0 for number in self.flying)

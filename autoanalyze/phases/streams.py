@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from autoanalyze.config import RetryConfig
 from autoanalyze.errors import RequestRefusedError, RequestTooLongError, TransientEndpointError
-from autoanalyze.llm.calls import REFUSED
+from autoanalyze.llm.calls import REFUSED, backoff
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.phases.validation import SessionValidation, ValidationResult
@@ -252,10 +252,9 @@ class StreamProcessing:
         ]
 
     def _backoff(self, attempt: int, missing: Sequence[SessionText]) -> float:
-        """Seconds to wait before an attempt: doubling, with a jitter that depends on what is retried."""
-        longest = min(self._retry.longest_wait_seconds, self._retry.first_wait_seconds * 2.0 ** (attempt - 1))
+        """Seconds to wait before an attempt; the jitter depends on what is retried."""
         seed = derived_seed(self._seed, attempt, [text.session_id for text in missing])
-        return longest * float(random.Random(seed).uniform(0.5, 1.0))
+        return backoff(attempt, random.Random(seed))
 
 
 class BatchRun:

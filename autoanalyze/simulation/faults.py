@@ -23,6 +23,7 @@ from autoanalyze.simulation.chance import draws
 HANG_SECONDS = 1e6
 """Longer than any time-out."""
 
+SLOW_SECONDS = 30.0
 LONGEST_RETRY_AFTER = 8
 
 Answer = Callable[[], Awaitable[Response]]
@@ -77,7 +78,7 @@ class FaultInjector:
             await asyncio.sleep(chance)
             raise httpx2.RemoteProtocolError("the connection was reset")
         if kind == "slow":
-            await asyncio.sleep(self._config.slow_seconds * chance)
+            await asyncio.sleep(SLOW_SECONDS * chance)
             return await honest()
         if kind in STATUS:
             status, message = STATUS[kind]

@@ -297,7 +297,7 @@ def test_attempts_are_bounded_in_number_and_time(tmp_path: Path, virtually: Virt
     assert len(by_number.bodies) == 3
     (tmp_path / "time").mkdir()
     by_time = Served(tmp_path / "time", lambda _body: refusal(503))
-    by_time.retry = RetryConfig(call_attempts=100, call_seconds=10, longest_wait_seconds=4)
+    by_time.retry = RetryConfig(call_attempts=100, call_seconds=10)
     with pytest.raises(TransientEndpointError):
         virtually(by_time.ask())
     assert 3 <= len(by_time.bodies) <= 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,23 +14,19 @@ from hypothesis import strategies as st
 
 from autoanalyze.errors import JournalError
 from autoanalyze.llm.audit import verify
+from autoanalyze.llm.calls import Call
 from autoanalyze.llm.journal import Journal, Try, request_hash
 from autoanalyze.records import CallContext, Usage
 
 
-def send(journal: Journal, **changes: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "request": "h",
-        "kind": "analyze",
-        "model": "m",
-        "context": CallContext("parallel", 2, 3, 1, 99),
-        "session_ids": ["a"],
-        "vocabulary_version": 4,
-        "reserved_usd": 0.25,
-        "began": 1.0,
-        "start": 1.5,
-    }
-    return journal.sent(**{**arguments, **changes})
+def send(journal: Journal, *, start: float = 1.5, **changes: Any) -> dict[str, Any]:
+    return journal.sent(make_call(**changes), reserved_usd=0.25, start=start)
+
+
+def make_call(request: str = "h", **changes: Any) -> Call:
+    """A labelling call of one session."""
+    context = CallContext("parallel", 2, 3, 1, 99)
+    return replace(Call("analyze", "m", {}, request, context, ("a",), 4, 10, 100, 50, 1.0), **changes)
 
 
 def answer(journal: Journal, request: str, reply: str = "r", **changes: Any) -> None:
@@ -94,7 +91,7 @@ def test_reopened_journal_knows_its_answers_and_its_costs(tmp_path: Path) -> Non
         assert recorded.tries == (Try(1.5, 2.0),)
         assert journal.recorded("h2") is None
         assert (journal.spent_usd, journal.uncertain_usd) == (0.1, 0.25)
-        journal.reused({}, recorded, end=9.0)
+        journal.reused(make_call("h1"), recorded, end=9.0)
         answer(journal, "h2")
     account = journal.account()
     assert (account.calls, account.paid_calls) == (2, 2)
@@ -111,8 +108,7 @@ def test_answers_of_other_runs_are_copied_and_cost_nothing(tmp_path: Path) -> No
         recorded = journal.recorded("h1")
         assert recorded is not None
         assert journal.recorded("h3") is None
-        entry = {key: value for key, value in send(journal, request="h1").items() if key != "call"}
-        journal.reused(entry, recorded, end=4.0)
+        journal.reused(make_call("h1"), recorded, end=4.0)
     account = journal.account()
     assert (account.calls, account.paid_calls, account.spent_usd) == (1, 0, 0.0)
     with Journal(tmp_path / "mine.jsonl") as journal:

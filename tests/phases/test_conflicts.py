@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autoanalyze.config import RetryConfig
 from autoanalyze.phases.conflicts import ConflictResolution
+from autoanalyze.phases.duplicates import all_at_once
 from autoanalyze.phases.duplicates.all_at_once import agreed
 from autoanalyze.phases.duplicates.judge import flaw, redirects_of
 from autoanalyze.records import Facts
@@ -80,7 +81,7 @@ def test_one_label_needs_no_judge(virtually: Virtually) -> None:
     assert model.judged == []
 
 
-def test_pairs_across_chunks_are_seen(virtually: Virtually) -> None:
+def test_pairs_across_chunks_are_seen(virtually: Virtually, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks after the first are shown with the canonical labels so far, so no pair is lost."""
     labels = [f"L{i}" for i in range(10)]
 
@@ -89,7 +90,8 @@ def test_pairs_across_chunks_are_seen(virtually: Virtually) -> None:
         return [tuple(group) for group in (odd, even) if group]
 
     model = ScriptedModel(groups=same_parity)
-    phase = resolver(model, labels_per_call=4)
+    monkeypatch.setattr(all_at_once, "LABELS_PER_CALL", 4)
+    phase = resolver(model)
     result = virtually(phase.resolve_conflicts(used(general_intent=dict.fromkeys(labels, 1))))
     assert [len(shown) for shown in model.judged] == [4, 6, 4]
     assert set(result.redirects()["general_intent"].values()) == {"L0", "L1"}

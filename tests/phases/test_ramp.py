@@ -20,7 +20,7 @@ def results(labels: list[str], start: int = 0) -> list[SessionResult]:
 
 
 def ramp(streams: int = 8, smallest: int = 2, **config: float) -> Ramp:
-    settings = {"mode": "adaptive", "collisions": 20.0, "unseen": 0.02, **config}
+    settings = {"mode": "adaptive", "collisions": 20.0, **config}
     return Ramp(SCHEMA, DiscoveryConfig(**settings), streams=streams, smallest_call=smallest)  # type: ignore[arg-type]  # a float suits every setting
 
 
@@ -39,7 +39,7 @@ def test_first_call_goes_alone_and_small() -> None:
 @given(st.lists(st.sampled_from("ABCDEFGHIJKLMNOP"), max_size=120), st.integers(2, 40), st.integers(1, 6))
 def test_bound_holds_while_the_ramp_lasts(labels: list[str], streams: int, smallest: int) -> None:
     """Whatever was seen, no more is in flight than the bound allows, and at least one call is."""
-    growing = ramp(streams, smallest, unseen=0.0)
+    growing = ramp(streams, smallest)
     growing.learn(results(labels))
     step = growing.step(20)
     doubletons = max(1, sum(labels.count(name) == 2 for name in set(labels))) + 1  # the other field's floor
@@ -54,7 +54,7 @@ def test_bound_holds_while_the_ramp_lasts(labels: list[str], streams: int, small
 @given(st.integers(1, 300))
 def test_more_seen_of_the_same_never_allows_less(count: int) -> None:
     """With nothing new coming, sessions in flight only grow."""
-    growing = ramp(unseen=0.0)
+    growing = ramp()
     before = 0
     for number in range(count):
         growing.learn(results(["A"], number))
@@ -65,9 +65,9 @@ def test_more_seen_of_the_same_never_allows_less(count: int) -> None:
 
 def test_ramp_ends_when_little_is_left_to_find() -> None:
     """A low unseen share ends it, but only once enough sessions were seen for such a share to show."""
-    few, many = ramp(collisions=0.001, unseen=0.05), ramp(collisions=0.001, unseen=0.05)
-    few.learn(results(["A"] * 19))
-    many.learn(results(["A"] * 20))
+    few, many = ramp(collisions=0.001), ramp(collisions=0.001)
+    few.learn(results(["A"] * 49))
+    many.learn(results(["A"] * 50))
     assert few.step(20) == Step(1, 2)
     assert many.step(20) == Step(8, 20)
     many.learn(results(list("XYZ")))

@@ -11,6 +11,8 @@ from autoanalyze.phases.duplicates.opinions import Source, pair_of
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.records import Usage
 
+LABELS_PER_CALL = 150
+
 FEW_LABELS = 50
 """Up to so many labels all looks are asked side by side."""
 
@@ -34,7 +36,7 @@ class AllAtOnce:
         two chunks. Two labels that stand already were judged apart and stay so: asking again and again
         would merge them one day, since every look errs now and then.
         """
-        took, size = Took(), self._config.labels_per_call
+        took, size = Took(), LABELS_PER_CALL
         redirects: dict[str, str] = {}
         disputed: dict[str, str] = {}
         placed: list[str] = []

@@ -19,6 +19,9 @@ from autoanalyze.llm.calls import together
 from autoanalyze.protocols import Answer, Answers, Judgement, Model, Question
 from autoanalyze.records import CallContext, LabelField, Usage, derived_seed
 
+QUESTIONS_PER_CALL = 10
+"""Fewer are faster and dearer."""
+
 Reply = TypeVar("Reply", Answers, Judgement)
 
 
@@ -54,24 +57,21 @@ class Looks:
 
 
 class Judge:
-    """Judges the labels of one field. `name` is the model's, for the ledger."""
+    """Judges the labels of one field."""
 
     def __init__(
         self,
         model: Model,
         label_field: LabelField,
         *,
-        name: str,
         retry: RetryConfig,
         seed: int,
-        questions_per_call: int,
     ) -> None:
-        self.name = name
+        self.name = model.name
         self._model = model
         self._field = label_field
         self._retry = retry
         self._seed = seed
-        self._questions_per_call = questions_per_call
 
     def context(self, step: int, *parts: object, attempt: int = 0) -> CallContext:
         """Where a call belongs: to the merge `step` of phase 3."""
@@ -85,11 +85,13 @@ class Judge:
         step: int,
     ) -> Answered:
         """The answers to questions, in order; each comes with which look at its pairs it is."""
-        size = self._questions_per_call
         calls = []
         for look in sorted({look for look, _ in questions}):
             same_look = [question for other, question in questions if other == look]
-            calls += [(look, same_look[start : start + size]) for start in range(0, len(same_look), size)]
+            calls += [
+                (look, same_look[start : start + QUESTIONS_PER_CALL])
+                for start in range(0, len(same_look), QUESTIONS_PER_CALL)
+            ]
         # Notes are dear, and a first look at plain pairs does well without.
         answers = await together(
             self._answers(some, look, notes if look else {}, step) for look, some in calls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from autoanalyze.phases.duplicates.opinions import Groups, Opinions, Pair, Source, Verdict, pair_of
 from autoanalyze.phases.duplicates.spelling import normal_form
@@ -53,6 +53,17 @@ class Carried:
 
 
 EARLIER_RUN = "earlier run"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What speaks for a merge; the fields are those of a ledger entry."""
+
+    proposed_by: str
+    judge: str
+    reason: str
+    similarity: float | None = None
+    opinions: int = 0
 
 
 class FieldLedger:
@@ -116,7 +127,7 @@ class FieldLedger:
                 self.groups[label] = [label]
         for label in fresh:
             if label in redirects:
-                self._merge(label, redirects[label], counts, "judge", by, "same meaning", step)
+                self._merge(label, redirects[label], counts, step, Why("judge", by, "same meaning"))
                 self.groups[redirects[label]].append(label)
 
     def regroup(
@@ -129,21 +140,18 @@ class FieldLedger:
                 if label != canonical and label not in self._merged:
                     pair = pair_of(label, canonical)
                     known = self.opinions.known(*pair)
-                    self._merge(
-                        label,
-                        canonical,
-                        counts,
+                    why = Why(
                         known.proposed_by,
                         known.source.judge,
                         known.reason,
-                        step,
-                        similarity=self.similarity.get(pair),
-                        opinions=len(known.looks),
+                        self.similarity.get(pair),
+                        len(known.looks),
                     )
+                    self._merge(label, canonical, counts, step, why)
         home = {label: canonical for canonical, members in self.groups.items() for label in members}
         for label, first in spelled.items():
             canonical, words = home[first], f"spells {first!r}"
-            self._merge(label, canonical, counts, "normal form", "normal form", words, step)
+            self._merge(label, canonical, counts, step, Why("normal form", "normal form", words))
             self.groups[canonical].append(label)
 
     @property
@@ -187,32 +195,16 @@ class FieldLedger:
             pair = pair_of(entry.alias, entry.canonical)
             self.opinions.settle(pair, entry.verdict, entry.reason, Source(entry.judge, EARLIER_RUN))
 
-    def _merge(
-        self,
-        alias: str,
-        canonical: str,
-        counts: Mapping[str, int],
-        proposed_by: str,
-        judge: str,
-        reason: str,
-        step: int,
-        *,
-        similarity: float | None = None,
-        opinions: int = 0,
-    ) -> None:
+    def _merge(self, alias: str, canonical: str, counts: Mapping[str, int], step: int, why: Why) -> None:
         self._merged[alias] = LedgerEntry(
             self._field,
             alias,
             canonical,
             "same",
             merged=True,
-            proposed_by=proposed_by,
-            judge=judge,
-            reason=reason,
             chosen=self._chosen(alias, canonical, counts),
-            similarity=similarity,
-            opinions=opinions,
             round=step,
+            **asdict(why),
         )
 
     def _chosen(self, alias: str, canonical: str, counts: Mapping[str, int]) -> str:

@@ -10,6 +10,9 @@ from typing import Literal
 Verdict = Literal["same", "different", "undecided"]
 
 
+LARGEST_GROUP = 25
+"""Labels that may become one at most."""
+
 MOST_OPINIONS = 3
 """Looks at one pair: the second may differ from the first, the third decides."""
 

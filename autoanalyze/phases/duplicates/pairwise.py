@@ -11,6 +11,7 @@ from autoanalyze.config import EmbeddingsConfig, ResolutionConfig
 from autoanalyze.phases.duplicates.judge import Judge, Took
 from autoanalyze.phases.duplicates.ledger import FieldLedger
 from autoanalyze.phases.duplicates.opinions import (
+    LARGEST_GROUP,
     MOST_OPINIONS,
     Groups,
     Opinions,
@@ -29,6 +30,9 @@ MOST_CANDIDATES = 10
 """Of one question; more are asked in further questions."""
 
 MOST_WAVES = 12
+
+EXAMPLE_NOTES = 1
+"""Notes of sessions that the judge is shown of each label when it is asked again."""
 
 
 class PairwiseJudging:
@@ -80,7 +84,7 @@ class PairwiseJudging:
             if any(said) and not self._objected(pair, opinions, source):
                 for same in said:
                     opinions.look(pair, same, "same meaning" if same else "not the same", source)
-        groups = grouped(fresh, standing, opinions, largest=self._config.largest_group)
+        groups = grouped(fresh, standing, opinions, largest=LARGEST_GROUP)
         return groups, Took(looks.usage, list(looks.errors), len(pairs))
 
     async def _ask_in_waves(
@@ -105,7 +109,7 @@ class PairwiseJudging:
         groups = standing
         for _ in range(MOST_WAVES):
             await self._ask(wanted, ledger, use.notes, step, took)
-            groups = grouped(fresh, standing, opinions, largest=self._config.largest_group)
+            groups = grouped(fresh, standing, opinions, largest=LARGEST_GROUP)
             wanted = doubts(
                 groups,
                 standing,
@@ -157,7 +161,7 @@ class PairwiseJudging:
             for look, same_look in sorted(by_look.items())
             for question in asked(same_look, look)
         ]
-        shown = {label: told[: self._config.example_notes] for label, told in notes.items()}
+        shown = {label: told[:EXAMPLE_NOTES] for label, told in notes.items()}
         answered = await self._judge.ask(questions, shown, step)
         took.usage += answered.usage
         took.errors += answered.errors

@@ -11,11 +11,14 @@ from sklearn.neighbors import NearestNeighbors
 from autoanalyze.config import EmbeddingsConfig, ResolutionConfig
 from autoanalyze.phases.duplicates.judge import Took
 from autoanalyze.phases.duplicates.ledger import FieldLedger
-from autoanalyze.phases.duplicates.opinions import Pair, Source, grouped, pair_of
+from autoanalyze.phases.duplicates.opinions import LARGEST_GROUP, Pair, Source, grouped, pair_of
 from autoanalyze.phases.duplicates.spelling import objection
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Embedded, Embedder
 from autoanalyze.records import CallContext, LabelField, Usage
+
+NEIGHBOURS = 30
+"""Labels that a label is compared with at most."""
 
 DIGITS = 4
 """Of a similarity: what lies behind them depends on the machine."""
@@ -67,7 +70,7 @@ class LabelSpace:
         embedded = self._embedded
         least = embedded.threshold if threshold is None else threshold
         rows = [self._positions[label] for label in fresh]
-        count = min(len(self._labels), self._config.neighbours + 1)
+        count = min(len(self._labels), NEIGHBOURS + 1)
         search = NearestNeighbors(n_neighbors=count, metric="cosine", algorithm="brute").fit(embedded.vectors)
         distances, positions = search.kneighbors(embedded.vectors[rows])
         found: dict[Pair, float] = {}
@@ -143,7 +146,7 @@ class BySimilarity:
                 ledger.opinions.settle(pair, "same", f"at least as alike as {needed}", source)
             else:
                 ledger.opinions.settle(pair, "different", f"less alike than {needed}", source)
-        groups = grouped(fresh, ledger.groups, ledger.opinions, largest=self._config.largest_group)
+        groups = grouped(fresh, ledger.groups, ledger.opinions, largest=LARGEST_GROUP)
         ledger.similarity |= near.candidates
         ledger.regroup(groups, spelled, use.counts, step)
         return Took(near.usage, list(near.warnings))

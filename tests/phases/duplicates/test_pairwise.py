@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from autoanalyze.config import RetryConfig
 from autoanalyze.errors import EndpointGoneError, TransientEndpointError
 from autoanalyze.phases.conflicts import ResolutionResult
+from autoanalyze.phases.duplicates import judge
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Answer, Answers, Question
@@ -94,7 +95,7 @@ def test_guards_hold_when_few_labels_are_shown_together(virtually: Virtually) ->
 def test_merges_are_looked_at_twice_the_other_way_round(virtually: Virtually) -> None:
     """A merge that no third label supports is asked about again, swapped and with notes."""
     model = ScriptedModel(groups=by_thing)
-    phase = make_conflicts(model, shown_together=0, example_notes=1)
+    phase = make_conflicts(model, shown_together=0)
     notes = {"Check Claim": ["first note", "second note"]}
     use = {FIELD: LabelUse({"Check Claim": 2, "About Claim": 1}, notes)}
     result = virtually(phase.resolve_conflicts(use))
@@ -259,7 +260,7 @@ def test_questions_grow_with_labels_not_with_their_square(virtually: Virtually) 
     assert 0 < many < 6 * few
 
 
-def test_a_step_that_failed_is_taken_up_again(virtually: Virtually) -> None:
+def test_a_step_that_failed_is_taken_up_again(virtually: Virtually, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was embedded and answered before the endpoint went away is used in the next step, and every label
     ends where it would have."""
 
@@ -274,7 +275,8 @@ def test_a_step_that_failed_is_taken_up_again(virtually: Virtually) -> None:
 
     counts = {f"{verb} {thing}": 1 for thing in ("Claim", "Card", "Bill") for verb in ("Check", "New", "Any")}
     model = Leaving(groups=by_thing)
-    phase = make_conflicts(model, shown_together=0, questions_per_call=2)
+    monkeypatch.setattr(judge, "QUESTIONS_PER_CALL", 2)
+    phase = make_conflicts(model, shown_together=0)
     with pytest.raises(EndpointGoneError):
         virtually(phase.resolve_conflicts(used(**{FIELD: counts}), step=1))
     assert phase.redirects() == {}
@@ -284,7 +286,7 @@ def test_a_step_that_failed_is_taken_up_again(virtually: Virtually) -> None:
     assert all(entry.alias != entry.canonical for entry in result.ledger)
 
 
-def test_same_seed_same_questions(virtually: Virtually) -> None:
+def test_same_seed_same_questions(virtually: Virtually, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs ask the same, in the same order, whatever answer comes first."""
 
     def asked(delay: Callable[[CallContext], float]) -> tuple[set[Question], ResolutionResult]:
@@ -292,7 +294,8 @@ def test_same_seed_same_questions(virtually: Virtually) -> None:
         counts = {
             f"{verb} {thing}": 1 for thing in ("Claim", "Card", "Bill") for verb in ("Check", "New", "Any")
         }
-        phase = make_conflicts(model, shown_together=0, questions_per_call=1)
+        monkeypatch.setattr(judge, "QUESTIONS_PER_CALL", 1)
+        phase = make_conflicts(model, shown_together=0)
         result = virtually(phase.resolve_conflicts(used(**{FIELD: counts})))
         return {question for question, _ in model.questions}, replace(result, usage=Usage())
 
