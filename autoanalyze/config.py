@@ -193,7 +193,13 @@ class ReportConfig:
     rows: list[str] = field(default_factory=list)
     fields: list[str] = field(default_factory=lambda: ["general_intent"])
     measures: list[str] = field(
-        default_factory=lambda: ["consistency", "precision", "model_seconds", "cost_per_1000"]
+        default_factory=lambda: [
+            "consistency",
+            "precision",
+            "precision_macro",
+            "model_seconds",
+            "cost_per_1000",
+        ]
     )
     figure: list[str] = field(default_factory=list)
     across: str | None = None

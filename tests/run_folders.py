@@ -29,7 +29,9 @@ def record_of(**changes: Any) -> dict[str, Any]:
         "data": {"source": "synthetic", "count": 2},
         "seed": 7,
     }
-    measures = {name: estimate(0.9) for name in ("consistency", "precision", "concept_count")}
+    measures = {
+        name: estimate(0.9) for name in ("consistency", "precision", "precision_macro", "concept_count")
+    }
     return {
         "id": "0123456789ab",
         "status": "done",

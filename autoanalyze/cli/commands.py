@@ -183,7 +183,7 @@ def serve(
 @app.command("frontier", context_settings=FREE)
 def frontier_command(
     context: typer.Context,
-    target: Annotated[float, typer.Option(help="What consistency and guard must hold, 0 to 1.")] = 0.95,
+    target: Annotated[float, typer.Option(help="What consistency and precision must hold, 0 to 1.")] = 0.95,
     confidence: Annotated[float, typer.Option(help="How surely, 0.5 to 1.")] = 0.95,
 ) -> None:
     """Find the cheapest and the fastest settings that stay consistent: `frontier [key=value ...]`.

@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from autoanalyze.study.catalogue import value_at
 from autoanalyze.study.comparison import listing_rows
 from autoanalyze.study.finding import Skipped
-from autoanalyze.study.measures import value_at
 from autoanalyze.study.runs import Run
 
 SHOWN_SKIPPED = 10
@@ -29,7 +29,7 @@ def list_table(runs: Sequence[Run]) -> Table:
     settings = headings[3:-5]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("run", overflow="fold", vertical="bottom")
-    for heading in ("sessions", "consis-\ntency", "guard", "speedup", "cost,\nUSD"):
+    for heading in ("sessions", "consis-\ntency", "preci-\nsion", "speedup", "cost,\nUSD"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, when, model, *others in rows:
         said = [f"{setting}={value}" for setting, value in zip(settings, others, strict=False)]

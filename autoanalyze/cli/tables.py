@@ -22,19 +22,19 @@ def summary(run: Run) -> Group:
 
 def fields_table(run: Run) -> Table:
     """A row per label field: labels against what is known to be right."""
-    title = "\nlabels as first given > after merging; guard = precision; 95 % intervals"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("field", "labels", "planted", "consistency", "guard"):
+    title = "\nlabels as first given > after merging (planted); 95 % intervals"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for heading in ("field", "labels", "consistency", "precision", "macro"):
         table.add_column(heading, justify="left" if heading == "field" else "right", no_wrap=True)
     for field, counts in run.record["labels"].items():
         metrics = run.record["metrics"].get(field)
         labels = f"{counts['first_given']} > {counts['final']}"
         if metrics is None:
-            table.add_row(field, labels, "unknown", "not scored", "not scored")
+            table.add_row(field, labels, "not scored", "not scored", "")
         else:
-            planted = f"{metrics['concept_count']['value']:.0f}"
+            planted = f"{labels} ({metrics['concept_count']['value']:.0f})"
             scores = (interval(metrics["consistency"]), interval(metrics["precision"]))
-            table.add_row(field, labels, planted, *scores)
+            table.add_row(field, planted, *scores, f"{metrics['precision_macro']['value']:.3f}")
     return table
 
 
@@ -102,7 +102,7 @@ def detection_table(run: Run) -> Table:
 def replay_table(runs: Sequence[Replayed]) -> Table:
     """Archived runs beside their replays."""
     table = Table(title="\narchived > replayed", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("run", "calls", "model time", "consistency", "guard", "result"):
+    for heading in ("run", "calls", "model time", "consistency", "precision", "result"):
         table.add_column(heading, justify="left" if heading in ("run", "result") else "right")
     for run in runs:
         before, after = run.archived.record, run.record

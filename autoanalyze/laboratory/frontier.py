@@ -132,7 +132,7 @@ class Frontier(Report):
         """The answer in a sentence or two."""
         if not self.best:
             return (
-                f"No setting holds consistency and guard >= {self._target} at {self._confidence:.0%} "
+                f"No setting holds consistency and precision >= {self._target} at {self._confidence:.0%} "
                 "confidence: lower the target, or race others"
             )
         return " ".join(

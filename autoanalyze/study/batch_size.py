@@ -13,10 +13,10 @@ def batch_size_per_model(
     """The size to choose for each model, with what it brings and why not a larger one.
 
     `results`: a row per run with model, batch_size, seed, field and measures. Chosen is the cheapest size
-    whose consistency and guard are at most `most_worse` below those of the smallest size (lower end of the
-    95 % interval of the difference, paired by seed), that leaves nothing unresolved, and of whose sessions
-    at most `most_lost` (share) have to be asked about again; of sizes that cost the same to a thousandth,
-    the fastest.
+    whose consistency and precision are at most `most_worse` below those of the smallest size (lower end of
+    the 95 % interval of the difference, paired by seed), that leaves nothing unresolved, and of whose
+    sessions at most `most_lost` (share) have to be asked about again; of sizes that cost the same to a
+    thousandth, the fastest.
     """
     rows = []
     for (model,), own in results.group_by(["model"], maintain_order=True):
@@ -31,7 +31,7 @@ def batch_size_per_model(
                 "cost_saved": 1 - best["cost_per_1000"] / smallest["cost_per_1000"],
                 "model_seconds": best["model_seconds"],
                 "consistency": best["consistency"],
-                "guard": best["precision"],
+                "precision": best["precision"],
                 "asked_again": best["asked_again"],
                 "why_not_more": reason(sizes, best["batch_size"], most_lost),
             }
@@ -78,5 +78,5 @@ def reason(sizes: pl.DataFrame, chosen: int, most_lost: float) -> str:
     elif size["unresolved"] > 0:
         why = f"{size['unresolved']:.2%} of the sessions stay unresolved"
     else:
-        why = f"consistency or guard may be {-100 * size['worst']:.1f} points lower"
+        why = f"consistency or precision may be {-100 * size['worst']:.1f} points lower"
     return f"at {size['batch_size']}, {why}"

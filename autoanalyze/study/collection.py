@@ -17,9 +17,9 @@ import pandas as pd
 import polars as pl
 
 from autoanalyze.errors import InputError, RunFolderError
+from autoanalyze.study.catalogue import run_table, score_table
 from autoanalyze.study.comparison import compared, listing_rows
 from autoanalyze.study.finding import Found, Search, Skipped
-from autoanalyze.study.measures import run_table, score_table
 from autoanalyze.study.runs import CALL_SCHEMA, Run, WholeTable, answered_calls, html_table
 
 VIEWS = ("runs", "sessions", "labels", "merges", "rounds", "calls", "scores", "truth")

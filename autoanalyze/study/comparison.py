@@ -9,56 +9,18 @@ from typing import Any
 
 import polars as pl
 
-from autoanalyze.study.measures import first_scored, moment, value_at
+from autoanalyze.study.catalogue import (
+    FIELD_FIGURES,
+    FIGURES,
+    IDENTITY,
+    first_scored,
+    moment,
+    value_at,
+    value_of,
+)
 
 Record = Mapping[str, Any]
 Named = Sequence[tuple[str, Record]]
-
-PROVENANCE = {
-    "endpoint": "endpoint",
-    "bot": "bot",
-    "git commit": "git.commit",
-    "git dirty": "git.dirty",
-    "data set": "dataset_fingerprint",
-    "prompt": "prompt_hash",
-    "token counter": "token_counter",
-}
-"""What else may tell two runs apart, with its place in run.json."""
-
-FIELD_FIGURES = {
-    "labels first given": "labels.{}.first_given",
-    "labels final": "labels.{}.final",
-    "labels planted": "metrics.{}.concept_count.value",
-    "consistency": "metrics.{}.consistency.value",
-    "  lower end": "metrics.{}.consistency.low",
-    "  upper end": "metrics.{}.consistency.high",
-    "guard (precision)": "metrics.{}.precision.value",
-    "guard, mean of concepts": "metrics.{}.precision_macro.value",
-    "consistency across streams": "metrics.{}.cross_stream_consistency.value",
-    "concepts merged": "metrics.{}.merged_concepts.value",
-    "agreement of probes": "agreement.probes.{}.value",
-    "agreement of repetitions": "agreement.repeats.fields.{}.value",
-}
-FIGURES = {
-    "sessions sampled": "sessions.sampled",
-    "sessions labelled": "sessions.labelled",
-    "sessions unresolved": "sessions.unresolved",
-    "model time, s": "model_seconds",
-    "sequential baseline, s": "baseline.model_seconds",
-    "speedup": "speedup",
-    "efficiency": "efficiency",
-    "stream utilisation": "parallel.utilisation",
-    "calls": "calls",
-    "calls that failed": "failed_calls",
-    "tokens prompt": "tokens.prompt",
-    "tokens cached": "tokens.cached",
-    "tokens completion": "tokens.completion",
-    "pairs judged": "resolution.pairs_judged",
-    "labels merged": "resolution.canonical_mappings",
-    "cost, USD": "cost_usd",
-    "really paid, USD": "paid.cost_usd",
-    "wall-clock time, s": "wall.seconds",
-}
 
 
 def flat(settings: Any, place: str = "") -> Iterator[tuple[str, Any]]:
@@ -100,18 +62,10 @@ def figures(records: Sequence[Record]) -> Iterator[tuple[str, str, list[Any]]]:
     """Part, name and values of every figure that at least one run has."""
     fields = dict.fromkeys(field for record in records for field in record.get("labels") or {})
     for field in fields:
-        for name, place in FIELD_FIGURES.items():
-            before, after = place.split("{}")
-            # By parts, because the name of a field may hold a dot.
-            values = [
-                value_at((value_at(record, before.rstrip(".")) or {}).get(field), after.lstrip("."))
-                if after
-                else None
-                for record in records
-            ]
-            yield field, name, values
-    for name, place in FIGURES.items():
-        yield "all", name, [value_at(record, place) for record in records]
+        for place in FIELD_FIGURES:
+            yield field, str(place.title), [value_of(record, place.place, field) for record in records]
+    for place in FIGURES:
+        yield "all", str(place.title), [value_at(record, place.place) for record in records]
 
 
 def compared(runs: Named) -> pl.DataFrame:
@@ -122,10 +76,10 @@ def compared(runs: Named) -> pl.DataFrame:
     """
     records = [record for _, record in runs]
     lines: list[tuple[str, str, list[Any]]] = []
-    for name, place in PROVENANCE.items():
-        values = [value_at(record, place) for record in records]
-        if any(value != values[0] for value in values):
-            lines.append(("setting", name, values))
+    for place in IDENTITY:
+        values = [value_at(record, place.place) for record in records]
+        if place.title and any(value != values[0] for value in values):
+            lines.append(("setting", place.title, values))
     lines += [("setting", name, values) for name, values in differences(records)]
     lines += [line for line in figures(records) if any(value is not None for value in line[2])]
     rows = []
@@ -167,7 +121,7 @@ def listing_rows(runs: Named) -> list[list[str]]:
     differing = differences([record for _, record in runs])
     settings = [name for name, _ in differing if name != "model"]
     headings = ["run", "started", "model", *settings]
-    headings += ["sessions", "consistency", "guard", "speedup", "cost, USD"]
+    headings += ["sessions", "consistency", "precision", "speedup", "cost, USD"]
     values = dict(differing)
     return [headings] + [
         [
@@ -188,7 +142,7 @@ def started(record: Record) -> str:
 
 
 def main_figures(record: Record) -> list[str]:
-    """Sessions, consistency and guard of the first scored field, speedup and cost."""
+    """Sessions, consistency and precision of the first scored field, speedup and cost."""
     scores = first_scored(record)
     places = (
         (value_at(record, "sessions.sampled"), ",.0f", ""),

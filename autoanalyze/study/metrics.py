@@ -4,7 +4,7 @@ All measures are taken over the sampled sessions whose concept is known. An unre
 or a null answer is a label of its own, which it shares with nobody, so that leaving things out
 never looks like consistency.
 
-- Consistency is B-cubed recall and its guard B-cubed precision (Bagga & Baldwin 1998; Amigo et
+- Consistency is B-cubed recall, precision B-cubed precision (Bagga & Baldwin 1998; Amigo et
   al. 2009), both without self-pairs: with them, splitting everything would still score.
 - V-measure: Rosenberg & Hirschberg 2007. AMI: Vinh, Epps & Bailey 2010.
 """

@@ -137,7 +137,7 @@ def consistency_bars(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Consistency and its guard per field with their 95 % intervals, and the target.
+    """Consistency and precision per field with their 95 % intervals, and the target.
 
     `metrics` is that of run.json: field to measure to value, low and high.
     """
@@ -146,7 +146,7 @@ def consistency_bars(
     with style():
         for offset, measure, name, colour in (
             (-0.15, "consistency", "consistency", BLUE),
-            (0.15, "precision", "guard (precision)", ORANGE),
+            (0.15, "precision", "precision", ORANGE),
         ):
             scores = [(i, metrics[field][measure]) for i, field in enumerate(fields)]
             known = [(i, value, s) for i, s in scores if (value := s["value"]) is not None]

@@ -1,7 +1,7 @@
 """Which settings hold the target, and which of those are fastest or cheapest. Pure functions.
 
 `results` has a row per run: the settings named by `rows`, `seed`, and the measures. A setting holds the
-target when the lower confidence bounds of its consistency and of its guard both reach it: merging
+target when the lower confidence bounds of its consistency and of its precision both reach it: merging
 everything would be perfectly consistent, and cheap.
 """
 
@@ -45,7 +45,7 @@ class Standing:
         return float(np.mean(list(self.cost.values())))
 
     def holds(self, target: float) -> bool:
-        """Whether consistency and guard are at the target or above it, at the confidence of the bounds."""
+        """Whether consistency and precision are at the target or above it, with the confidence asked."""
         return all(self.low[measure] >= target for measure in HELD)
 
     def hopeless(self, target: float) -> bool:

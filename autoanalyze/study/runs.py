@@ -166,7 +166,14 @@ class Run:
         return html_table(rows.items()) + (html_table(fields, FIELD_HEADINGS) if fields else "")
 
 
-FIELD_HEADINGS = ("field", "labels first > final", "planted", "consistency [95 %]", "guard [95 %]")
+FIELD_HEADINGS = (
+    "field",
+    "labels first > final",
+    "planted",
+    "consistency [95 %]",
+    "precision [95 %]",
+    "macro",
+)
 MERGE_COLUMNS = ("merge", "field", "sessions", "alias", "verdict", "merged", "canonical", "similarity")
 
 
@@ -176,10 +183,12 @@ def field_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         measures = record.get("metrics", {}).get(field)
         labels = f"{counts['first_given']:,} > {counts['final']:,}"
         if measures is None:
-            yield field, labels, "unknown", "not scored", "not scored"
+            yield field, labels, "unknown", "not scored", "not scored", "not scored"
         else:
             planted = f"{measures['concept_count']['value']:,.0f}"
-            scores = (shown(Estimate(**measures[name])) for name in ("consistency", "precision"))
+            scores = (
+                shown(Estimate(**measures[name])) for name in ("consistency", "precision", "precision_macro")
+            )
             yield field, labels, planted, *scores
 
 

@@ -23,7 +23,7 @@ class RacingSweeper(PointsSweeper):
     `heats` are numbers of seeds: after each heat, settings that surely miss the target, or that another
     one beats in time and cost, drop out. The cheapest and the fastest are then run with `confirmation`
     seeds that took no part, since the best of many is partly the luckiest. `target` is what consistency
-    and guard must hold at `confidence` (0.5 to 1).
+    and precision must hold at `confidence` (0.5 to 1).
     """
 
     def __init__(

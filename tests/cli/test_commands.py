@@ -47,7 +47,17 @@ def test_default_command_runs_and_reports(tmp_path: Path) -> None:
     assert code == 0, errors
     for text in ("Parallel streams", "Conflict resolution", "Sequential baseline"):
         assert text in output
-    for text in ("consistency", "guard", "model time", "speedup", "calls", "cost", "60 / 0", "simulated"):
+    for text in (
+        "consistency",
+        "precision",
+        "macro",
+        "model time",
+        "speedup",
+        "calls",
+        "cost",
+        "60 / 0",
+        "simulated",
+    ):
         assert text in output
     folder = only_run(tmp_path)
     assert str(folder.relative_to(tmp_path)) in output

@@ -58,7 +58,7 @@ def test_runs_are_listed_newest_first(sweep: Path, command: Command) -> None:
     assert lines[5].startswith("context=[bold]shop[/bold]")
     assert "\x1b" not in output
     assert "multirun/sweep/0" in output.split("multirun/sweep/1")[1]
-    assert "0.900 0.900   2.50x 0.0012" in output
+    assert "0.900  0.900   2.50x 0.0012" in output
     assert "left out multirun/sweep/2: the run has not finished" in " ".join(errors.split())
 
 

@@ -60,7 +60,7 @@ def test_reasons_name_what_fails_first() -> None:
         "at 2, 1.00% of the sessions stay unresolved"
     )
     weak = decided(small, runs("a", 2, cost=1, consistency=0.9))
-    assert weak["why_not_more"] == "at 2, consistency or guard may be 7.0 points lower"
+    assert weak["why_not_more"] == "at 2, consistency or precision may be 7.0 points lower"
     assert decided(small, runs("a", 2, cost=3))["why_not_more"] == "at 2, it costs as much or more"
     assert decided(small)["why_not_more"] == "it is the largest that was measured"
 

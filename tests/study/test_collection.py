@@ -186,7 +186,7 @@ def test_notebook_shows_what_differs_and_escapes_it(two: Path) -> None:
     """The table has a column per differing setting; text of users cannot become markup."""
     write_run(Path("outputs/<script>"), settings={"context": "<script>alert(1)</script>"})
     shown = runs(two)._repr_html_()
-    for heading in ("parallel.streams", "new_setting", "context", "consistency", "guard"):
+    for heading in ("parallel.streams", "new_setting", "context", "consistency", "precision"):
         assert f">{heading}</th>" in shown
     assert "<script>" not in shown
     assert "data.count" not in shown

@@ -67,7 +67,7 @@ def same_concept(one: Row, other: Row) -> bool:
 @settings(deadline=None)
 @given(rows_strategy)
 def test_scores_agree_with_their_definition(rows: list[Row]) -> None:
-    """Consistency, guard and cross-stream consistency are what a pair-by-pair count gives."""
+    """Consistency, precision and cross-stream consistency are what a pair-by-pair count gives."""
     score = scores(rows, resamples=2)
 
     def everyone(_one: Row, _other: Row) -> bool:

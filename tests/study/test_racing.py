@@ -13,7 +13,7 @@ SEEDS = range(1, 7)
 
 
 def runs(
-    name: str, *, consistency: float = 0.97, guard: float = 0.97, seconds: float = 10, cost: float = 1
+    name: str, *, consistency: float = 0.97, precision: float = 0.97, seconds: float = 10, cost: float = 1
 ) -> pl.DataFrame:
     """Six runs of one setting, a little apart."""
     spread = [0.001 * (seed % 3) for seed in SEEDS]
@@ -22,7 +22,7 @@ def runs(
             "setting": name,
             "seed": list(SEEDS),
             "consistency": [consistency + s for s in spread],
-            "precision": [guard + s for s in spread],
+            "precision": [precision + s for s in spread],
             "model_seconds": [seconds + s for s in spread],
             "cost_per_1000": [cost + s for s in spread],
         }
@@ -52,7 +52,7 @@ def test_a_single_seed_decides_nothing() -> None:
     assert not standing.hopeless(0.95)
 
 
-@pytest.mark.parametrize("bad", [{"consistency": 0.9}, {"guard": 0.9}])
+@pytest.mark.parametrize("bad", [{"consistency": 0.9}, {"precision": 0.9}])
 def test_who_surely_misses_the_target_drops_out(bad: dict[str, float]) -> None:
     """Consistency alone is not enough: merging everything would be perfectly consistent."""
     racing = field(runs("good"), runs("bad", seconds=1, cost=0.1, **bad))

@@ -117,9 +117,10 @@ def test_summary_shows_figures_and_escapes_text(folder: Path) -> None:
 
 
 def test_summary_shows_each_field_with_its_interval(folder: Path) -> None:
-    """Labels before and after merging stand beside consistency and guard; an unscored field says so."""
+    """Labels before and after merging stand beside consistency and precision; an unscored field says so."""
     scores = {"value": 0.9, "low": 0.85, "high": 0.95}
     metrics = {"concept_count": {"value": 7.0}, "consistency": scores, "precision": {**scores, "value": 1.0}}
+    metrics["precision_macro"] = scores
     labels = {"<b>intent": {"first_given": 12, "final": 8}, "reason": {"first_given": 3, "final": 3}}
     write_record(folder, {**RECORD, "labels": labels, "metrics": {"<b>intent": metrics}})
     summary = load_run(folder)._repr_html_()
