@@ -32,7 +32,7 @@ def new_path() -> Path:
     return Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
 
 
-def shown(path: Path) -> Path:
+def as_typed(path: Path) -> Path:
     """A path as a person would type it: relative to the working folder, if it lies there."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 

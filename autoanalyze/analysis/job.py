@@ -14,7 +14,7 @@ from autoanalyze.analysis import record as records
 from autoanalyze.analysis.configuration import sequential
 from autoanalyze.analysis.earlier_run import carried_over
 from autoanalyze.analysis.endpoints import counter_of, in_process, is_simulated, network, simulated
-from autoanalyze.analysis.folder import RunFolder, shown
+from autoanalyze.analysis.folder import RunFolder, as_typed
 from autoanalyze.analysis.progress import Progress, ProgressTracker
 from autoanalyze.analysis.record import Completed
 from autoanalyze.analysis.scoring import measured, repeats_agreement
@@ -306,4 +306,4 @@ class Job:
 
 def cancelled(folder: Path) -> CancelledRunError:
     """What a cancelled run ends with."""
-    return CancelledRunError(f"the run was cancelled; go on with `autoanalyze resume {shown(folder)}`")
+    return CancelledRunError(f"the run was cancelled; go on with `autoanalyze resume {as_typed(folder)}`")

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from autoanalyze.analysis.folder import RunFolder, new_path, shown
+from autoanalyze.analysis.folder import RunFolder, as_typed, new_path
 from autoanalyze.analysis.job import Job
 from autoanalyze.analysis.progress import Progress, ProgressTracker, live_progress
 from autoanalyze.analysis.tables import write_tables
@@ -136,7 +136,7 @@ class ParallelAutoAnalyze:
 
     def _advice(self, run_id: str, ended: BaseException | None) -> str:
         """How an interrupted run ended, and what to do next."""
-        folder = str(shown(self._job(run_id)[0].path))
+        folder = str(as_typed(self._job(run_id)[0].path))
         if ended is None:
             return f"the run was done before it could be cancelled: see it with `load_run({folder!r})`"
         if not isinstance(ended, CancelledRunError):
@@ -159,7 +159,7 @@ class ParallelAutoAnalyze:
     def _repr_html_(self) -> str:
         """The runs that were started here."""
         rows = [
-            f"<tr><td>{run_id}</td><td>{html.escape(str(shown(folder.path)))}</td>"
+            f"<tr><td>{run_id}</td><td>{html.escape(str(as_typed(folder.path)))}</td>"
             f"<td>{tracker.current.status}</td><td>{tracker.current.figures()}</td></tr>"
             for run_id, (folder, tracker, _) in self._jobs.items()
         ]

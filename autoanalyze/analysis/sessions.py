@@ -122,12 +122,12 @@ def sampled(config: Config, store: Store) -> tuple[tuple[Session, ...], int]:
     data = config.data
     found = store.sessions(data.bot_id, data.where)
     sample = SessionSampling(found).sample_sessions(
-        data.count, seed=config.seed, minimum_messages=data.minimum_messages, start=moment(data.start)
+        data.count, seed=config.seed, minimum_messages=data.minimum_messages, start=start_of(data.start)
     )
     return sample.sessions, len(found)
 
 
-def moment(text: str | None) -> datetime | None:
+def start_of(text: str | None) -> datetime | None:
     """A time of the configuration as naive UTC. Raises ConfigurationError."""
     if text is None:
         return None

@@ -9,15 +9,16 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from autoanalyze.analysis.folder import shown
+from autoanalyze.analysis.folder import as_typed
 from autoanalyze.analysis.planning import Plan
 from autoanalyze.laboratory.replay import Replayed
+from autoanalyze.study.intervals import Estimate, shown
 from autoanalyze.study.runs import Run
 
 
 def summary(run: Run) -> Group:
     """What a run ends with: a table of its label fields, a table of the whole, and where it lies."""
-    return Group(fields_table(run), totals_table(run), f"\nrun folder: {shown(run.path)}")
+    return Group(fields_table(run), totals_table(run), f"\nrun folder: {as_typed(run.path)}")
 
 
 def fields_table(run: Run) -> Table:
@@ -33,7 +34,7 @@ def fields_table(run: Run) -> Table:
             table.add_row(field, labels, "not scored", "not scored", "")
         else:
             planted = f"{labels} ({metrics['concept_count']['value']:.0f})"
-            scores = (interval(metrics["consistency"]), interval(metrics["precision"]))
+            scores = (shown(Estimate(**metrics["consistency"])), shown(Estimate(**metrics["precision"])))
             table.add_row(field, planted, *scores, f"{metrics['precision_macro']['value']:.3f}")
     return table
 
@@ -57,7 +58,7 @@ def totals_table(run: Run) -> Table:
         table.add_row("efficiency", f"{record['efficiency']:.0%}")
     for kind, fields in agreements(record).items():
         for name, estimate in fields.items():
-            table.add_row(f"agreement of {kind}: {name}", interval(estimate))
+            table.add_row(f"agreement of {kind}: {name}", shown(Estimate(**estimate)))
     if record["probes"] is not None:
         probes = record["probes"]
         answered = f"{probes['answered']:,} of {probes['asked']:,}"
@@ -95,7 +96,7 @@ def detection_table(run: Run) -> Table:
     table.add_row("calls", f"{figures['calls']:,}")
     table.add_row("model time", duration(figures["model_seconds"]))
     table.add_row("cost", f"{figures['cost_usd']:.4f} USD")
-    table.add_row("run folder", str(shown(run.path)))
+    table.add_row("run folder", str(as_typed(run.path)))
     return table
 
 
@@ -199,15 +200,6 @@ def status_table(progress: Mapping[str, Any], status: str) -> Table:
     if progress.get("error"):
         table.add_row("error", str(progress["error"]))
     return table
-
-
-def interval(estimate: Mapping[str, float | None]) -> str:
-    """A figure with its 95 % interval, if it has one."""
-    if estimate["value"] is None:
-        return "not scored"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f},{estimate['high']:.3f}]"
 
 
 def duration(seconds: float) -> str:

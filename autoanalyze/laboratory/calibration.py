@@ -7,10 +7,8 @@ the judge's errors cannot be told without it and stay as they were.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +18,7 @@ from scipy.optimize import nnls
 from autoanalyze.analysis.configuration import restored
 from autoanalyze.config import Config, NoiseConfig
 from autoanalyze.errors import ReplyError, RunFolderError
+from autoanalyze.llm.audit import read_lines
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import VocabularySnapshot
 from autoanalyze.simulation.model import interpolated
@@ -116,8 +115,7 @@ def omissions(run: Run, config: Config) -> tuple[int, int, float]:
     prompt = AnalysisPrompt(config.schema.records(), reply=config.reply)
     rates = [getattr(config.noise, f"omission_at_{size}") for size in OMISSION_SIZES]
     asked, omitted, expected = 0, 0, 0.0
-    for line in (run.path / "calls.jsonl").read_text(encoding="utf-8").splitlines():
-        call: dict[str, Any] = json.loads(line)
+    for call in read_lines(run.path / "calls.jsonl")[0]:
         if call["event"] != "answered" or call["kind"] != "analyze" or call["finish_reason"] != "stop":
             continue
         try:

@@ -23,7 +23,7 @@ from rich.progress import (
 
 from autoanalyze.analysis.build import build_plan
 from autoanalyze.analysis.configuration import code_digest
-from autoanalyze.analysis.folder import RunFolder, shown
+from autoanalyze.analysis.folder import RunFolder, as_typed
 from autoanalyze.analysis.planning import ask_before_spending
 from autoanalyze.analysis.record import git_state
 from autoanalyze.config import Config, ReportConfig
@@ -100,7 +100,9 @@ class Sweep:
             # Cut-off cells help nobody: what does not fit is wrapped by the terminal.
             natural = Console(width=WIDEST).measure(table).maximum
             Console(width=max(console.width, natural)).print(table)
-            console.print(f"\nresults, table and figure: {shown(into)}\nrun folders: {shown(self.folder)}")
+            console.print(
+                f"\nresults, table and figure: {as_typed(into)}\nrun folders: {as_typed(self.folder)}"
+            )
         kept = sum(outcome.status == "kept" for outcome in ended)
         failed = [outcome for outcome in ended if outcome.status == "failed"]
         done = len(ended) - kept - len(failed)

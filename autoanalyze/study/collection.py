@@ -7,6 +7,7 @@ query needs, so that neither a table nor its columns are read before somebody wa
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,14 +26,6 @@ from autoanalyze.study.runs import CALL_SCHEMA, Run, WholeTable, answered_calls,
 VIEWS = ("runs", "sessions", "labels", "merges", "rounds", "calls", "scores", "truth")
 NO_TRUTH = {"run": pl.String, "session_id": pl.String, "field": pl.String, "concept": pl.String}
 SHOWN_RUNS, SHOWN_SKIPPED = 50, 10
-
-# As for a session store: a query sees the runs, and neither other files, the network nor variables.
-SEALED: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "python_enable_replacements": False,
-}
 
 
 class Runs:
@@ -67,7 +60,7 @@ class Runs:
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """DuckDB itself, with all views; it sees no other files."""
+        """DuckDB itself, with all views."""
         self._register(VIEWS)
         return self._database
 
@@ -137,7 +130,7 @@ class Runs:
 
     @cached_property
     def _database(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(":memory:", config=dict(SEALED))
+        return duckdb.connect(":memory:")
 
     def _register(self, views: Sequence[str]) -> None:
         for view in views:
@@ -183,14 +176,8 @@ def runs(*paths: str | Path) -> Runs:
 
 
 def wanted(query: str) -> Sequence[str]:
-    """The views that a query mentions; all of them where that cannot be told, as for SHOW TABLES."""
-    # An empty database: one that has the views would answer with what stands behind them.
-    with duckdb.connect(":memory:", config=dict(SEALED)) as empty:
-        try:
-            mentioned = {name.lower() for name in empty.get_table_names(query)}
-        except duckdb.Error:
-            return VIEWS
-    return [view for view in VIEWS if view in mentioned] or VIEWS
+    """The views that a query mentions; all of them where it mentions none, as SHOW TABLES."""
+    return [view for view in VIEWS if re.search(rf"\b{view}\b", query, re.IGNORECASE)] or VIEWS
 
 
 def call_table(found: Sequence[Found]) -> pl.DataFrame:

@@ -7,14 +7,6 @@ from pathlib import Path
 from fakes import small_config
 
 from autoanalyze.analysis.build import build_analysis
-from autoanalyze.cli.tables import interval
-
-
-def test_interval_stands_behind_its_value() -> None:
-    """A figure is shown with its interval if it has one, and as not scored if there is none."""
-    assert interval({"value": 0.5, "low": 0.25, "high": 0.75}) == "0.500 [0.250,0.750]"
-    assert interval({"value": 0.5, "low": None, "high": None}) == "0.500"
-    assert interval({"value": None, "low": None, "high": None}) == "not scored"
 
 
 def test_no_resamples_are_no_intervals(tmp_path: Path) -> None:
