@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scripted_endpoint import KEY, in_virtual_time
 
@@ -298,15 +298,6 @@ def test_what_cannot_pass_is_not_tried_again(error: AutoAnalyzeError) -> None:
     story = Story(*busy(1), error, config=LONG)
     assert story.error is error
     assert len(story.starts) == 2
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 6), st.integers(1, 8))
-def test_success_ends_the_attempts(failures: int, attempts: int) -> None:
-    """So many failures take one attempt more, if there is one."""
-    story = Story(*busy(failures), config=RetryConfig(call_attempts=attempts))
-    assert len(story.starts) == min(failures + 1, attempts)
-    assert (story.error is None) == (failures < attempts)
 
 
 # What a call is

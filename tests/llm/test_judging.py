@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fakes import SCHEMA
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -87,6 +87,7 @@ def answer(question: object = 1, same: object = (), reason: object = "because") 
     return {"q": question, "same": same, "reason": reason}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_answers_come_in_the_order_of_the_questions(data: st.DataObject) -> None:
     """Whatever order the judge answers in, each answer holds the labels of its own numbers."""
@@ -167,6 +168,7 @@ READERS: list[Callable[[str], object]] = [
 ]
 
 
+@settings(deadline=None, max_examples=60)
 @given(JSON_VALUES | st.lists(JSON_VALUES), st.text(max_size=4))
 def test_any_text_is_a_judgement_or_a_reply_error(value: Any, noise: str) -> None:
     """No reply, however broken, raises anything but the parser's own error."""

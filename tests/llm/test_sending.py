@@ -543,12 +543,12 @@ def test_resumed_calls_take_the_time_that_they_took(calls: list[tuple[Any, float
 
     last = [(str(number), seconds) for number, (_, seconds) in enumerate(calls)]
 
-    async def job(sender: Sender) -> list[tuple[str, float]]:
-        ends: list[tuple[str, float]] = []
+    async def job(sender: Sender) -> dict[str, float]:
+        ends: dict[str, float] = {}
 
         async def ask(name: str) -> None:
             await sender.send({"text": call(name)})
-            ends.append((name, asyncio.get_running_loop().time()))
+            ends[name] = asyncio.get_running_loop().time()
 
         await asyncio.gather(*(ask(name) for name, _ in last))
         await ask("after")

@@ -24,7 +24,8 @@ def alike(first: str, second: str, dimensions: int = DIMENSIONS) -> float:
 def test_every_text_has_a_unit_vector_of_the_asked_dimensions(text: str, dimensions: int) -> None:
     """Texts without words, and words of no alphabet that we know, have vectors like all others."""
     vector = simulated_embedding(text, dimensions)
-    assert (vector.shape, vector.dtype) == ((dimensions,), np.float32)
+    assert vector.shape == (dimensions,)
+    assert vector.dtype == np.float32
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 

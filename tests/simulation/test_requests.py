@@ -50,7 +50,7 @@ def read_back(
     return request, request.known_labels(prompt.reply_names)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(TEXTS, max_size=4), VOCABULARIES, st.sampled_from(FORMS))
 def test_labelling_requests_read_back(
     texts: list[str], additions: list[Mapping[str, list[str]]], reply: str
@@ -93,14 +93,14 @@ def test_context_of_the_analyst_is_no_part_of_the_data() -> None:
     assert request.known_labels(prompt.reply_names) == KNOWN
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(TEXTS, max_size=6), st.sampled_from(SCHEMA.fields))
 def test_judging_requests_read_back(labels: list[str], field: LabelField) -> None:
     """The endpoint sees the field's name and the labels in order, twice if they come twice."""
     assert parse_request(judge_messages(field, labels)) == JudgeRequest(field.name, tuple(labels))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(TEXTS, st.lists(TEXTS, max_size=3)), min_size=1, max_size=4),
     st.dictionaries(TEXTS, st.lists(TEXTS, max_size=2), max_size=2),
