@@ -223,7 +223,7 @@ def test_answers_without_text_say_why(tmp_path: Path, choices: Any, text: str, f
     assert office.events() == ["sent", "answered"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.permutations(range(5)))
 def test_answers_belong_to_their_calls_whatever_comes_first(order: list[int]) -> None:
     """Answers that overtake each other stand in the journal under the calls that they answer."""
@@ -451,7 +451,7 @@ def vectors(numbers: Sequence[int], order: Sequence[int], **changes: Any) -> htt
     )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.permutations(range(4)))
 def test_vectors_come_in_the_order_of_the_texts(order: list[int]) -> None:
     """Whatever order an endpoint sends them in, and they are priced as what they are."""
@@ -529,7 +529,7 @@ def test_replay_contacts_nobody(tmp_path: Path) -> None:
 TRIES = st.lists(st.tuples(st.floats(0, 30), st.sampled_from([429, 500])), max_size=3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(TRIES, st.floats(0, 30)), min_size=1, max_size=4))
 def test_resumed_calls_take_the_time_that_they_took(calls: list[tuple[Any, float]]) -> None:
     """In virtual time recorded calls live again, refusals and all, and the next leaves at its moment."""

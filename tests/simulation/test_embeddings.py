@@ -29,7 +29,7 @@ def test_every_text_has_a_unit_vector_of_the_asked_dimensions(text: str, dimensi
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.sampled_from(WORDS), max_size=4), st.permutations(WORDS))
 def test_vectors_do_not_depend_on_what_was_asked_before(words: list[str], earlier: list[str]) -> None:
     """The same text has the same vector to the bit, whatever order texts come in."""

@@ -119,13 +119,13 @@ def test_every_name_that_may_be_coined_means_its_concept() -> None:
     assert "card loss" not in meaning[OTHER]
 
 
-@pytest.mark.parametrize("concepts", [("Claim", "Claim Inquiry"), ("Claim Inquiry", "Claim")])
-def test_names_of_concepts_mean_themselves(concepts: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("field", "other"), [(FIELD, "Claim Inquiry"), ("topic", "About Claim")])
+def test_names_of_concepts_mean_themselves(field: str, other: str) -> None:
     """Where a paraphrase of one concept is the name of another, it means the other."""
-    planted = PlantedTruth((f"user: {c}", Truth(c, None, {FIELD: c})) for c in concepts)
-    assert "Claim Inquiry" in paraphrases("Claim", FIELD)
-    assert planted.concept_of[FIELD]["claim inquiry"] == "Claim Inquiry"
-    assert planted.concept_of[FIELD]["claim"] == "Claim"
+    assert other in paraphrases("Claim", field)
+    planted = PlantedTruth((f"user: {c}", Truth(c, None, {field: c})) for c in ("Claim", other))
+    assert planted.concept_of[field][other.lower()] == other
+    assert planted.concept_of[field]["claim"] == "Claim"
 
 
 def test_neighbours_are_what_sessions_sound_like() -> None:
