@@ -1,11 +1,8 @@
-"""The client against endpoints that answer, refuse, or lack what was asked for."""
+"""The client: how it words its requests, and what it makes of answers."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,107 +10,58 @@ from typing import Any
 import httpx2
 import pytest
 from fakes import MODEL, SCHEMA, make_tokens
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from scripted_endpoint import Script, ScriptedEndpoint, completion, ok, refusal
 
 from autoanalyze.config import RetryConfig
-from autoanalyze.errors import (
-    AutoAnalyzeError,
-    BudgetExceededError,
-    EndpointError,
-    FatalEndpointError,
-    JournalError,
-    QuotaExceededError,
-    RequestRefusedError,
-    RequestTooLongError,
-    TransientEndpointError,
-)
-from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.client import OpenAIAnalysis
 from autoanalyze.llm.journal import Journal
 from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.sending import Sender
-from autoanalyze.records import CallContext, Reply, SessionText, Usage, VocabularySnapshot
+from autoanalyze.records import CallContext, Reply, SessionText, VocabularySnapshot
 
 Virtually = Callable[[Any], Any]
-KEY = "sk-very-secret-0123456789"
 SESSIONS = [SessionText("id-1", "user: hello", 3), SessionText("id-2", "user: bye", 3)]
 
 
-def completion(text: str | None, **changes: Any) -> dict[str, Any]:
-    """A chat completion as an endpoint would send it."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 50, "completion_tokens": 7, "total_tokens": 57}
-    body = {
-        "id": "c",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "m",
-        "choices": [choice],
-        "usage": usage,
-    }
-    return {**body, **changes}
-
-
-def refusal(status: int, code: str = "x", message: str = "refused") -> Response:
-    return JSONResponse({"error": {"message": message, "code": code}}, status_code=status)
-
-
 class Served:
-    """A client whose endpoint answers with `answer(body)`; keeps the bodies it was sent."""
+    """A client whose endpoint answers by a script."""
 
-    def __init__(
-        self, folder: Path, answer: Callable[[dict[str, Any]], Response | Awaitable[Response]], **model: Any
-    ) -> None:
-        self.bodies: list[dict[str, Any]] = []
-
-        async def chat(request: Request) -> Response:
-            self.bodies.append(await request.json())
-            reply = answer(self.bodies[-1])
-            return reply if isinstance(reply, Response) else await reply
-
-        app = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+    def __init__(self, folder: Path, script: Script, **model: Any) -> None:
         self.path = folder / "calls.jsonl"
-        self.endpoint = Endpoint("test", "http://test/v1", KEY, httpx2.ASGITransport(app=app))
+        self.wire = ScriptedEndpoint(script)
         self.model = replace(MODEL, **model)
-        self.budget = Budget(None)
-        self.retry = RetryConfig(call_attempts=1)
-        self.replay = False
 
-    async def ask(self, times: int = 1) -> Reply:
-        """Ask so many times and give the last answer."""
-        context = CallContext("parallel", seed=5)
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        """What the endpoint was sent."""
+        return self.wire.bodies
+
+    async def ask(self, *seeds: int) -> Reply:
+        """Ask once per seed and give the last answer."""
         with Journal(self.path) as journal:
             tokens = make_tokens()
             sender = Sender(
-                self.endpoint,
+                self.wire.known_as("test"),
                 tokens=tokens,
                 journal=journal,
                 limiter=RateLimiter(requests_per_minute=None, tokens_per_minute=None, concurrency=4),
-                budget=self.budget,
-                retry=self.retry,
-                replay=self.replay,
+                budget=Budget(None),
+                retry=RetryConfig(call_attempts=1),
             )
             client = OpenAIAnalysis(sender, model=self.model, prompt=AnalysisPrompt(SCHEMA), tokens=tokens)
             try:
-                for _ in range(times - 1):
-                    with suppress(EndpointError):
-                        await client.analyze_batch(SESSIONS, VocabularySnapshot(), context)
-                return await client.analyze_batch(SESSIONS, VocabularySnapshot(), context)
+                for seed in seeds or (5,):
+                    context = CallContext("parallel", seed=seed)
+                    reply = await client.analyze_batch(SESSIONS, VocabularySnapshot(), context)
+                return reply
             finally:
                 await sender.close()
-
-    def events(self) -> list[dict[str, Any]]:
-        """The journal so far."""
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_request_has_schema_seed_and_limit(tmp_path: Path, virtually: Virtually) -> None:
     """A strict schema, the seed, the temperature and an output limit go out."""
-    served = Served(tmp_path, lambda _body: JSONResponse(completion('{"sessions": []}')))
+    served = Served(tmp_path, lambda _body: ok())
     virtually(served.ask())
     (body,) = served.bodies
     form = body["response_format"]
@@ -131,7 +79,7 @@ def test_model_settings_shape_the_request(tmp_path: Path, virtually: Virtually) 
     """A model without temperature, with another limit parameter or without schemas gets what it takes."""
     served = Served(
         tmp_path,
-        lambda _body: JSONResponse(completion("[]")),
+        lambda _body: ok("[]"),
         temperature=None,
         output_parameter="max_completion_tokens",
         reply_format="text",
@@ -144,219 +92,33 @@ def test_model_settings_shape_the_request(tmp_path: Path, virtually: Virtually) 
     assert body["max_completion_tokens"] == 480
 
 
-def test_answer_is_journalled_before_it_is_used(tmp_path: Path, virtually: Virtually) -> None:
-    """Raw reply, usage and finish reason are on disk, whatever the reply is worth."""
-    usage = {
-        "prompt_tokens": 50,
-        "completion_tokens": 7,
-        "total_tokens": 57,
-        "prompt_tokens_details": {"cached_tokens": 40},
-    }
-    served = Served(tmp_path, lambda _body: JSONResponse(completion("not json", usage=usage)))
-    reply = virtually(served.ask())
-    assert reply.rows == ()
-    assert "not JSON" in reply.error
-    sent, answered = served.events()
-    assert (sent["event"], sent["session_ids"]) == ("sent", ["id-1", "id-2"])
-    assert answered["reply"] == "not json"
-    assert answered["usage"] == {"prompt": 50, "cached": 40, "completion": 7, "embedded": 0}
-    assert reply.usage == Usage(50, 40, 7)
-
-
-@pytest.mark.parametrize("body", [completion(None), completion("", usage=None), completion("", choices=[])])
-def test_empty_answers_are_replies_without_rows(tmp_path: Path, virtually: Virtually, body: Any) -> None:
-    """No content, no usage or no choice is nothing to crash on."""
-    reply = virtually(Served(tmp_path, lambda _body: JSONResponse(body)).ask())
-    assert reply.rows == ()
-    assert reply.error is not None
-
-
 @pytest.mark.parametrize(
-    ("status", "code", "kind", "remedy"),
+    ("body", "complaint"),
     [
-        (429, "rate_limit_exceeded", TransientEndpointError, "429"),
-        (500, "x", TransientEndpointError, "500"),
-        (503, "x", TransientEndpointError, "503"),
-        (408, "x", TransientEndpointError, "408"),
-        (429, "insufficient_quota", QuotaExceededError, "no credit"),
-        (409, "x", TransientEndpointError, "409"),
-        (400, "context_length_exceeded", RequestTooLongError, "400"),
-        (400, "content_filter", RequestRefusedError, "400"),
-        (403, "x", FatalEndpointError, "OPENAI_API_KEY"),
-        (401, "invalid_api_key", FatalEndpointError, "OPENAI_API_KEY"),
-        (404, "model_not_found", FatalEndpointError, "serve the model test-model"),
-        (400, "x", FatalEndpointError, "400"),
+        (completion("not json"), "not JSON"),
+        (completion(None), "not JSON"),
+        (completion("", usage=None), "not JSON"),
+        (completion("", choices=[]), "not JSON"),
+        (completion("{}"), "no list of sessions"),
     ],
 )
-def test_refusals_are_told_apart(
-    tmp_path: Path, virtually: Virtually, status: int, code: str, kind: type[AutoAnalyzeError], remedy: str
+def test_unusable_answers_are_replies_without_rows(
+    tmp_path: Path, virtually: Virtually, body: Any, complaint: str
 ) -> None:
-    """What may pass is transient, what cannot is fatal with its remedy; one attempt, one journal entry."""
-    served = Served(tmp_path, lambda _body: refusal(status, code))
-    with pytest.raises(kind, match=remedy):
-        virtually(served.ask())
-    assert [event["event"] for event in served.events()] == ["sent", "failed"]
-    assert len(served.bodies) == 1
+    """No content, no usage, no choice or no JSON is nothing to crash on, and what is wrong is said."""
+    reply = virtually(Served(tmp_path, lambda _body: httpx2.Response(200, json=body)).ask())
+    assert reply.rows == ()
+    assert complaint in reply.error
 
 
-def test_unreachable_endpoint_is_transient(tmp_path: Path, virtually: Virtually) -> None:
-    """A connection that breaks may work later, and the message asks whether anything is running there."""
-
-    def broken(_body: Any) -> Response:
-        raise httpx2.ConnectError("no route")
-
-    with pytest.raises(TransientEndpointError, match="running and reachable"):
-        virtually(Served(tmp_path, broken).ask())
-
-
-def test_endpoint_without_schemas_gets_looser_formats(tmp_path: Path, virtually: Virtually) -> None:
+def test_refused_reply_formats_are_remembered(tmp_path: Path, virtually: Virtually) -> None:
     """A refused response_format is asked for more loosely from then on, down to plain text."""
 
-    def picky(body: dict[str, Any]) -> Response:
-        if "response_format" in body:
-            return refusal(400, message="response_format is not supported")
-        return JSONResponse(completion('{"sessions": []}'))
+    def picky(body: dict[str, Any]) -> httpx2.Response:
+        known = "response_format" not in body
+        return ok() if known else refusal(400, message="response_format is not supported")
 
     served = Served(tmp_path, picky)
-    assert virtually(served.ask()).error is None
+    assert virtually(served.ask(1, 2)).error is None
     formats = [body.get("response_format", {}).get("type") for body in served.bodies]
-    assert formats == ["json_schema", "json_object", None]
-
-
-def test_cancelled_call_is_journalled(tmp_path: Path, virtually: Virtually) -> None:
-    """A call that is cancelled in flight has failed, and the journal says why."""
-
-    async def slow(_body: Any) -> Response:
-        await asyncio.sleep(100)
-        return Response()
-
-    served = Served(tmp_path, slow)
-
-    async def impatient() -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(served.ask(), 5)
-
-    virtually(impatient())
-    assert served.events()[-1]["error"] == "cancelled"
-
-
-def test_key_appears_nowhere(tmp_path: Path, virtually: Virtually) -> None:
-    """Neither journal nor errors nor representations hold the key."""
-    served = Served(tmp_path, lambda _body: refusal(401))
-    with pytest.raises(FatalEndpointError) as caught:
-        virtually(served.ask())
-    shown = [str(caught.value), repr(caught.value), repr(served.endpoint), served.path.read_text()]
-    assert not [text for text in shown if KEY in text]
-
-
-def flaky(failures: int, answer: Response) -> Callable[[dict[str, Any]], Response]:
-    """An endpoint that fails so many times before it works."""
-    left = [answer] * failures
-
-    def chat(_body: dict[str, Any]) -> Response:
-        return left.pop() if left else JSONResponse(completion('{"sessions": []}'))
-
-    return chat
-
-
-def timed(served: Served, virtually: Virtually) -> float:
-    """Virtual seconds of an answer."""
-
-    async def go() -> float:
-        await served.ask()
-        return asyncio.get_running_loop().time()
-
-    seconds = virtually(go())
-    assert isinstance(seconds, float)
-    return seconds
-
-
-def test_what_may_pass_is_tried_again_with_growing_waits(tmp_path: Path, virtually: Virtually) -> None:
-    """Three failures and then an answer: waits of 1, 2 and 4 seconds, less up to half of jitter."""
-    served = Served(tmp_path, flaky(3, refusal(500)))
-    served.retry = RetryConfig()
-    assert 3.5 <= timed(served, virtually) <= 7
-    assert [e["event"] for e in served.events()] == ["sent", "failed"] * 3 + ["sent", "answered"]
-
-
-@pytest.mark.parametrize("headers", [{"retry-after": "20"}, {"retry-after-ms": "20000"}])
-def test_asked_waits_are_honoured(tmp_path: Path, virtually: Virtually, headers: dict[str, str]) -> None:
-    """Retry-After and Retry-After-ms are waited for, and a little longer so that streams spread."""
-    busy = JSONResponse({"error": {"message": "busy", "code": "x"}}, status_code=429, headers=headers)
-    served = Served(tmp_path, flaky(1, busy))
-    served.retry = RetryConfig()
-    assert 20 <= timed(served, virtually) <= 22
-
-
-def test_attempts_are_bounded_in_number_and_time(tmp_path: Path, virtually: Virtually) -> None:
-    """After so many attempts, or when the next wait would take too long, the error comes through."""
-    by_number = Served(tmp_path, lambda _body: refusal(503))
-    by_number.retry = RetryConfig(call_attempts=3)
-    with pytest.raises(TransientEndpointError):
-        virtually(by_number.ask())
-    assert len(by_number.bodies) == 3
-    (tmp_path / "time").mkdir()
-    by_time = Served(tmp_path / "time", lambda _body: refusal(503))
-    by_time.retry = RetryConfig(call_attempts=100, call_seconds=10)
-    with pytest.raises(TransientEndpointError):
-        virtually(by_time.ask())
-    assert 3 <= len(by_time.bodies) <= 8
-
-
-def test_answered_call_is_never_sent_again(tmp_path: Path, virtually: Virtually) -> None:
-    """The same request comes from the journal, in this run and after a restart; a failure does not."""
-    served = Served(tmp_path, flaky(1, refusal(500)))
-    virtually(served.ask(times=3))
-    assert len(served.bodies) == 2
-    assert virtually(served.ask()).error is None
-    assert len(served.bodies) == 2
-
-
-def test_replay_contacts_nobody(tmp_path: Path, virtually: Virtually) -> None:
-    """In a replay a recorded call is answered, and any other is an error."""
-    served = Served(tmp_path, lambda _body: JSONResponse(completion('{"sessions": []}')))
-    served.replay = True
-    with pytest.raises(JournalError, match="no journal holds"):
-        virtually(served.ask())
-    served.replay = False
-    virtually(served.ask())
-    served.replay = True
-    assert virtually(served.ask()).error is None
-    assert len(served.bodies) == 1
-
-
-def test_call_that_does_not_fit_into_the_budget_is_not_sent(tmp_path: Path, virtually: Virtually) -> None:
-    """The upper bound of a call is reserved first; what does not fit never leaves."""
-    served = Served(tmp_path, lambda _body: JSONResponse(completion('{"sessions": []}')))
-    served.budget = Budget(0.001)
-    with pytest.raises(BudgetExceededError, match="resume"):
-        virtually(served.ask())
-    assert served.bodies == []
-    assert not served.path.read_text()
-
-
-def test_time_out_may_have_cost_its_reservation(tmp_path: Path, virtually: Virtually) -> None:
-    """Nobody knows whether a call without an answer is billed: the budget takes it as spent."""
-
-    async def hang(_body: Any) -> Response:
-        await asyncio.sleep(1e6)
-        return Response()
-
-    served = Served(tmp_path, hang)
-    with pytest.raises(TransientEndpointError, match="timeout_seconds"):
-        virtually(served.ask())
-    sent, failed = served.events()
-    assert failed["uncertain_usd"] == sent["reserved_usd"] > 0
-    assert served.budget.spent_usd == pytest.approx(sent["reserved_usd"])
-    assert served.budget.reserved_usd == pytest.approx(0)
-
-
-@pytest.mark.parametrize("body", ["<html>gateway</html>", "{", "[]", '"text"', "{}"])
-def test_answers_that_are_no_completion_are_tried_again(
-    tmp_path: Path, virtually: Virtually, body: str
-) -> None:
-    """A proxy's page or half an answer is a passing fault, not a crash."""
-    served = Served(tmp_path, flaky(1, Response(body, media_type="application/json")))
-    served.retry = RetryConfig()
-    assert virtually(served.ask()).error is None
-    assert len(served.bodies) == 2
+    assert formats == ["json_schema", "json_object", None, None]

@@ -8,11 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.errors import JournalError
 from autoanalyze.llm.audit import verify
 from autoanalyze.llm.calls import Call
 from autoanalyze.llm.journal import Journal, Try, request_hash
@@ -119,8 +117,8 @@ def test_answers_of_other_runs_are_copied_and_cost_nothing(tmp_path: Path) -> No
 
 
 @given(st.data())
-def test_torn_tail_is_forgotten_and_damage_is_not(data: st.DataObject) -> None:
-    """Cut anywhere, a journal opens and goes on with its whole lines; a changed byte is found."""
+def test_torn_tail_is_forgotten(data: st.DataObject) -> None:
+    """Cut anywhere, a journal opens and goes on with its whole lines."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "calls.jsonl"
         with Journal(path) as journal:
@@ -134,12 +132,6 @@ def test_torn_tail_is_forgotten_and_damage_is_not(data: st.DataObject) -> None:
         with Journal(path) as journal:
             answer(journal, "new")
         assert verify(path).lines == whole + 2
-        position = data.draw(st.integers(0, len(content) - 2))
-        if content[position : position + 1] not in b"\n":
-            other = bytes([content[position] ^ 1])
-            path.write_bytes(content[:position] + other + content[position + 1 :])
-            with pytest.raises(JournalError):
-                verify(path)
 
 
 def test_failed_attempts_are_remembered_with_their_answer(tmp_path: Path) -> None:

@@ -146,22 +146,6 @@ def test_draws_come_from_the_request_alone() -> None:
     assert SimulatedModel(PLANTED, noise, SCHEMA).label(request, 1) == first
 
 
-def test_transcripts_with_several_truths_take_the_majority() -> None:
-    """Identical transcripts are one transcript; ties go to the first name."""
-    pairs = [("user: hi", Truth(str(i), None, {FIELD: c})) for i, c in enumerate(["B", "A", "B", "A", "C"])]
-    known = PlantedTruth(pairs).find("user: hi")
-    assert known is not None
-    assert known.concepts[FIELD] == "A"
-
-
-def test_shortened_transcript_is_still_known() -> None:
-    """What a prompt had to cut out in the middle is found by its ends."""
-    text = "user: " + " ".join(f"word{i}" for i in range(500))
-    planted = PlantedTruth([(text, truth_of(0)), (text_of(1), truth_of(1))])
-    cut = text[:900] + "\n[... 2,000 characters left out ...]\n" + text[-900:]
-    assert planted.find(cut) == planted.find(text) is not None
-
-
 def test_unknown_transcript_gets_no_labels() -> None:
     """A session without truth is answered null."""
     request = BatchRequest({"s1": "user: never seen"}, VocabularySnapshot())
