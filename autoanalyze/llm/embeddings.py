@@ -11,8 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.preprocessing import normalize
 
 from autoanalyze.config import EmbeddingsConfig
 from autoanalyze.errors import EndpointError, ReplyError
@@ -148,15 +146,18 @@ class OfflineEmbedder:
 
     def __init__(self, config: EmbeddingsConfig) -> None:
         self._config = config
-        common = {"norm": None, "alternate_sign": False, "n_features": OFFLINE_DIMENSIONS}
-        self._characters = HashingVectorizer(analyzer="char_wb", ngram_range=(3, 4), **common)
-        self._words = HashingVectorizer(analyzer="word", token_pattern=r"\w+", **common)
 
     async def embed(self, texts: Sequence[str], _context: CallContext) -> Embedded:
         """Vectors of `texts`; see `protocols.Embedder`."""
-        characters = normalize(self._characters.transform(texts))
-        words = normalize(self._words.transform(texts))
-        vectors = normalize(characters + words).toarray().astype(np.float32)
+        # Seconds to import, and most runs never come here.
+        from sklearn.feature_extraction.text import HashingVectorizer
+        from sklearn.preprocessing import normalize
+
+        common = {"norm": None, "alternate_sign": False, "n_features": OFFLINE_DIMENSIONS}
+        characters = HashingVectorizer(analyzer="char_wb", ngram_range=(3, 4), **common)
+        words = HashingVectorizer(analyzer="word", token_pattern=r"\w+", **common)
+        parts = normalize(characters.transform(texts)) + normalize(words.transform(texts))
+        vectors = normalize(parts).toarray().astype(np.float32)
         threshold, likely = similarities_of(self._config, "offline")
         return Embedded(vectors, "offline", threshold, likely, Usage())
 

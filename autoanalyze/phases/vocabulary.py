@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sklearn.feature_extraction.text import TfidfVectorizer
-
 from autoanalyze.records import Facts, LabelSchema, SessionResult, VocabularySnapshot
 
 
@@ -121,6 +119,8 @@ class Shortlist:
 
 def ranked(vocabulary: VocabularySnapshot, transcripts: Sequence[str]) -> list[tuple[str, str]]:
     """All labels as (field, label), nearest to any transcript first; ties in order of arrival."""
+    from sklearn.feature_extraction.text import TfidfVectorizer  # seconds to import, and seldom used
+
     labels = [
         (name, label)
         for addition in vocabulary.additions

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.metrics.pairwise import cosine_similarity
 
 from autoanalyze.records import Truth
 from autoanalyze.simulation.chance import draws
@@ -83,6 +81,9 @@ class PlantedTruth:
     @cached_property
     def neighbours(self) -> dict[str, dict[str, str]]:
         """Per field, the concept that each is most easily mistaken for: the nearest TF-IDF centroid."""
+        from sklearn.feature_extraction.text import TfidfVectorizer  # seconds to import
+        from sklearn.metrics.pairwise import cosine_similarity
+
         texts = list(self._known)
         if not self.concepts:
             return {}

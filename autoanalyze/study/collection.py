@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import duckdb
-import pandas as pd
 import polars as pl
 
 from autoanalyze.errors import InputError, RunFolderError
@@ -22,6 +21,9 @@ from autoanalyze.study.catalogue import run_table, score_table
 from autoanalyze.study.comparison import compared, listing_rows
 from autoanalyze.study.finding import Found, Search, Skipped
 from autoanalyze.study.runs import CALL_SCHEMA, Run, WholeTable, answered_calls, html_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VIEWS = ("runs", "sessions", "labels", "merges", "rounds", "calls", "scores", "truth")
 NO_TRUTH = {"run": pl.String, "session_id": pl.String, "field": pl.String, "concept": pl.String}

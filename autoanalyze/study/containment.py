@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import polars as pl
-from scipy import stats
+from statistics import NormalDist
 
-Z = float(stats.norm.ppf(0.975))
+import polars as pl
+
+Z = NormalDist().inv_cdf(0.975)
 
 
 def containment_by(sessions: pl.DataFrame, field: str) -> pl.DataFrame:

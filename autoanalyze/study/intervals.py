@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,8 @@ def paired_interval(values: Sequence[float]) -> Estimate:
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(mean)
+    from scipy import stats  # a second to import
+
     margin = float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1))
     return Estimate(mean, mean - margin, mean + margin)
 

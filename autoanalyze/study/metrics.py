@@ -18,8 +18,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import adjusted_mutual_info_score, pair_confusion_matrix, v_measure_score
 
 from autoanalyze.study.intervals import Estimate, percentile_interval, user_weights
 
@@ -87,6 +85,8 @@ def score_field(frame: pl.DataFrame, *, seed: int, resamples: int = 1000) -> Fie
     `label` may be null. The order of the rows does not matter. `resamples` is the number of
     bootstrap draws behind the 95 % intervals, 0 for none.
     """
+    from sklearn.metrics import adjusted_mutual_info_score, v_measure_score  # seconds to import
+
     frame = frame.sort("session_id")
     concepts, labels, cells = coded(frame)
     streams = frame["stream"].rank("dense").to_numpy().astype(np.intp) - 1
@@ -172,6 +172,8 @@ def pairwise_f1(concepts: Codes, labels: Codes) -> float | None:
 
     Null if no two sessions share either.
     """
+    from sklearn.metrics import pair_confusion_matrix  # seconds to import
+
     (_, false_merge), (missed, together) = pair_confusion_matrix(concepts, labels)
     pairs = 2 * together + false_merge + missed
     return float(2 * together / pairs) if pairs else None
@@ -223,6 +225,8 @@ def matched(frame: pl.DataFrame, *, seed: int, resamples: int = 1000) -> Estimat
         return same_label(frame, seed=seed, resamples=resamples)
     table = both.pivot(on="second", index="first", values="user_id", aggregate_function="len").fill_null(0)
     table = table.select("first", *sorted(table.columns[1:])).sort("first")
+    from scipy.optimize import linear_sum_assignment  # a second to import
+
     rows, columns = linear_sum_assignment(table.drop("first").to_numpy(), maximize=True)
     firsts, seconds = table["first"].to_list(), table.columns[1:]
     names = {seconds[column]: firsts[row] for row, column in zip(rows, columns, strict=True)}

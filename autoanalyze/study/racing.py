@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
 
 HELD = ("consistency", "precision")
 """What has to reach the target."""
@@ -84,6 +83,8 @@ def bounds_of(values: Values, confidence: float) -> tuple[float, float]:
         return -np.inf, -np.inf
     if len(values) < 2:
         return -np.inf, np.inf
+    from scipy import stats  # a second to import
+
     mean, error = float(np.mean(values)), float(stats.sem(values))
     margin = error * float(stats.t.ppf(confidence, len(values) - 1))
     return mean - margin, mean + margin

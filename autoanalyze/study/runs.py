@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import polars as pl
 
 from autoanalyze.errors import RunFolderError
 from autoanalyze.study.intervals import Estimate, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN_ROWS = 200
 
@@ -140,7 +142,7 @@ class Run:
     def pandas(self, table: str) -> pd.DataFrame:
         """One of the tables (sessions, labels, merges, rounds, truth, calls) as a pandas frame."""
         frame = getattr(self, table)
-        return pd.DataFrame() if frame is None else frame.to_pandas()
+        return (pl.DataFrame() if frame is None else frame).to_pandas()
 
     def __repr__(self) -> str:
         """The run by its folder."""

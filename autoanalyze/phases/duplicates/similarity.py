@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from autoanalyze.config import EmbeddingsConfig, ResolutionConfig
 from autoanalyze.phases.duplicates.judge import Took
@@ -65,6 +64,8 @@ class LabelSpace:
         Of each fresh label only its nearest neighbours count, so that the number of pairs grows with
         the number of labels and not with its square.
         """
+        from sklearn.neighbors import NearestNeighbors  # seconds to import, and few labels need none
+
         usage = await self._add([label for label in fresh if label not in self], notes, context)
         assert self._embedded is not None, "labels were just embedded"
         embedded = self._embedded
