@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import polars as pl
 
-from autoanalyze.records import Conversation
+from autoanalyze.records import Conversation, Message
 
-__all__ = ["SESSION_SCHEMA", "insert", "known_ids"]
+__all__ = ["SESSION_SCHEMA", "insert", "remove", "stored"]
 
 _KEY: Mapping[str, pl.DataType] = {"bot_id": pl.String(), "session_id": pl.String()}
 
@@ -24,7 +24,10 @@ SESSION_SCHEMA: Mapping[str, pl.DataType] = {
     "token_count": pl.Int32(),
     "token_encoding": pl.String(),
     "source": pl.String(),
+    "partial": pl.Boolean(),
 }
+# What only an import asks for.
+_STORED_SCHEMA: Mapping[str, pl.DataType] = {**SESSION_SCHEMA, "made_id": pl.Boolean()}
 _MESSAGE_SCHEMA: Mapping[str, pl.DataType] = {
     **_KEY,
     "position": pl.Int32(),
@@ -35,16 +38,43 @@ _MESSAGE_SCHEMA: Mapping[str, pl.DataType] = {
 _TRUTH_SCHEMA: Mapping[str, pl.DataType] = {**_KEY, "field": pl.String(), "concept": pl.String()}
 
 
-def known_ids(
+_THESE = "bot_id = $bot_id AND session_id IN (SELECT unnest($session_ids::VARCHAR[]))"
+
+
+def stored(
     connection: duckdb.DuckDBPyConnection, bot_id: str, conversations: Sequence[Conversation]
-) -> set[str]:
-    """Which of the conversations' session ids the bot already has."""
+) -> dict[str, Conversation]:
+    """Those of the conversations that the bot already has, as they are stored."""
+    these = {"bot_id": bot_id, "session_ids": [conversation.session_id for conversation in conversations]}
     rows = connection.execute(
-        "SELECT session_id FROM sessions"
-        " WHERE bot_id = $bot_id AND session_id IN (SELECT unnest($session_ids::VARCHAR[]))",
-        {"bot_id": bot_id, "session_ids": [conversation.session_id for conversation in conversations]},
-    )
-    return {session_id for (session_id,) in rows.fetchall()}
+        "SELECT session_id, user_id, start_time, end_time, containment_type, partial, made_id, source"
+        f" FROM sessions WHERE {_THESE}",
+        these,
+    ).fetchall()
+    if not rows:
+        return {}
+    these["session_ids"] = [row[0] for row in rows]
+    messages: dict[str, list[Message]] = {row[0]: [] for row in rows}
+    for session_id, role, text, timestamp in connection.execute(
+        f"SELECT session_id, role, text, timestamp FROM messages WHERE {_THESE} ORDER BY position", these
+    ).fetchall():
+        messages[session_id].append(Message(role, text, timestamp))
+    truth: dict[str, dict[str, str]] = {row[0]: {} for row in rows}
+    for session_id, label_field, concept in connection.execute(
+        f"SELECT session_id, field, concept FROM truth WHERE {_THESE}", these
+    ).fetchall():
+        truth[session_id][label_field] = concept
+    return {
+        key: Conversation(key, user, tuple(messages[key]), kind, start, end, truth[key], partial, made, source)
+        for key, user, start, end, kind, partial, made, source in rows
+    }
+
+
+def remove(connection: duckdb.DuckDBPyConnection, bot_id: str, session_ids: Sequence[str]) -> None:
+    """Take sessions out, so that `insert` can write them anew."""
+    if session_ids:
+        for table in ("truth", "messages", "sessions"):
+            connection.execute(f"DELETE FROM {table} WHERE {_THESE}", {"bot_id": bot_id, "session_ids": session_ids})
 
 
 def insert(
@@ -68,7 +98,9 @@ def insert(
             len(conversation.messages),
             token_count,
             token_encoding,
-            source,
+            conversation.source or source,
+            conversation.partial,
+            conversation.made_id,
         )
         for conversation, token_count in zip(conversations, tokens, strict=True)
     ]
@@ -82,7 +114,7 @@ def insert(
         for conversation in conversations
         for label_field, concept in conversation.truth.items()
     ]
-    _append(connection, "sessions", sessions, SESSION_SCHEMA)
+    _append(connection, "sessions", sessions, _STORED_SCHEMA)
     _append(connection, "messages", messages, _MESSAGE_SCHEMA)
     _append(connection, "truth", truth, _TRUTH_SCHEMA)
 
