@@ -111,7 +111,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _has_escapes(lines: Lines) -> bool:
-    return any("\\" in line and _ESCAPED.search(line) for line in lines)
+    return lines.hold(b"\\") and any("\\" in line and _ESCAPED.search(line) for line in lines)
 
 
 def _convention(lines: Lines, plain: _Dialect, skipped: int, width: int) -> _Dialect:

@@ -16,9 +16,11 @@ __all__ = ["json_rows", "parsed", "transcript_rows"]
 
 _CHUNK = 1 << 20
 _STRINGS = re.compile(r'"((?:[^"\\]|\\.)*)"|:\s*(-?[\d.]+)')
-_ENVELOPES = "sessions conversations tickets chats messages data results items records rows hits".split()
+_ENVELOPES = ["sessions", "conversations", "tickets", "chats", "messages", "data", "results", "items", "records", "rows", "hits"]
 _SESSION = ("sessionid", "conversationid", "chatid", "threadid", "contactid")
-_CUE = re.compile(r"(?:<v(?:\.[\w.]+)?\s+(?P<voice>[^>]+)>|(?P<name>[^\W\d_][^:<>\n]{0,40}):\s+)(?P<text>.*)", re.DOTALL)
+_CUE = re.compile(
+    r"(?:<v(?:\.[\w.]+)?\s+(?P<voice>[^>]+)>|(?P<name>[^\W\d_][^:<>\n]{0,40}):\s+)(?P<text>.*)", re.DOTALL
+)
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -52,12 +54,12 @@ def json_rows(lines: Lines) -> Iterator[RawRow]:
         return
     for part in chain([first], parts):
         if isinstance(part, ValueError):
-            yield RawRow(lines.number, problem=str(part))
+            yield RawRow(lines.number, {}, str(part))
         elif part.strip():
             try:
                 yield from _unpacked(lines.number, parsed(part))
             except ValueError as error:
-                yield RawRow(lines.number, problem=str(error), suspects=_words(part))
+                yield RawRow(lines.number, {}, str(error), _words(part))
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -139,7 +141,9 @@ class _Text:
                     f"{self.line}. Nothing of the file can be trusted; export it again."
                 ) from error
             except RecursionError as error:
-                raise ImportDataError(f"{self._path}: the JSON in line {self.line} is nested too deeply") from error
+                raise ImportDataError(
+                    f"{self._path}: the JSON in line {self.line} is nested too deeply"
+                ) from error
             # Numbers go on as long as there are digits; everything else ends by itself.
             self.advance(end)
             return value
@@ -157,9 +161,11 @@ def _document(lines: Lines) -> Iterator[RawRow]:
         try:
             yield from _unpacked(line, value)
         except ValueError as error:
-            yield RawRow(line, problem=str(error))
+            yield RawRow(line, {}, str(error))
     if array and not character:
-        raise ImportDataError(f"{lines.path}: the JSON array does not end; the file is cut off. Export it again.")
+        raise ImportDataError(
+            f"{lines.path}: the JSON array does not end; the file is cut off. Export it again."
+        )
 
 
 def transcript_rows(lines: Lines) -> Iterator[RawRow]:
@@ -173,7 +179,9 @@ def transcript_rows(lines: Lines) -> Iterator[RawRow]:
     messages: list[dict[str, str]] = []
     for block in blocks:
         _, arrow, rest = block.partition("-->")
-        for part in re.split(r"(?=<v[\s.])|\n(?=[^\W\d_][^:<>\n]{0,40}: )", rest.partition("\n")[2]) if arrow else ():
+        for part in (
+            re.split(r"(?=<v[\s.])|\n(?=[^\W\d_][^:<>\n]{0,40}: )", rest.partition("\n")[2]) if arrow else ()
+        ):
             if not part.strip():
                 continue
             found = _CUE.match(part.strip())
@@ -184,5 +192,7 @@ def transcript_rows(lines: Lines) -> Iterator[RawRow]:
             else:
                 messages.append({"role": speaker, "text": said})
     if not any(message["role"] for message in messages):
-        raise ImportDataError(f"{lines.path}: no cue says who speaks, as in <v Agent>Hello</v>; export with speakers")
+        raise ImportDataError(
+            f"{lines.path}: no cue says who speaks, as in <v Agent>Hello</v>; export with speakers"
+        )
     yield RawRow(1, {"messages": messages})

@@ -61,7 +61,11 @@ def open_file(path: Path, is_header: IsHeader) -> RawFile:
     if not path.is_file():
         raise ImportDataError(f"{path}: there is no such file; check the path")
     if suffix not in SUFFIXES:
-        remedy = "Unpack it first." if suffix in (".zip", ".tar", ".7z", ".bz2", ".xz") else "Save it as one of them."
+        remedy = (
+            "Unpack it first."
+            if suffix in (".zip", ".tar", ".7z", ".bz2", ".xz")
+            else "Save it as one of them."
+        )
         raise ImportDataError(
             f"{path}: files with the suffix {path.suffix!r} cannot be imported; {', '.join(SUFFIXES)} can, "
             f"text also packed as .gz or .zst. {remedy}"
@@ -132,7 +136,9 @@ def _with_honest_floats(frame: pl.DataFrame) -> pl.DataFrame:
 def _workbook(path: Path, is_header: IsHeader) -> RawFile:
     """The one sheet of a workbook whose columns are known, or else the first that is not empty."""
     with closing(CalamineWorkbook.from_path(path)) as book:
-        sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
+        sheets = {
+            name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names
+        }
     filled = {name: rows for name, rows in sheets.items() if any(map(any, rows))}
     if not filled:
         raise ImportDataError(f"{path}: the file is empty: no sheet has a row; export the sessions again")

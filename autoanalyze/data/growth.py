@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
-from autoanalyze.records import Conversation, Message
+from autoanalyze.records import ContainmentType, Conversation, Message
 
 __all__ = ["grown", "settled"]
+
+_Name = TypeVar("_Name", str, ContainmentType)
 
 
 def grown(old: Conversation, new: Conversation) -> Conversation | None:
@@ -21,7 +24,11 @@ def grown(old: Conversation, new: Conversation) -> Conversation | None:
     user_id = _known(old.user_id, new.user_id, unknown=old.session_id)
     containment = _known(old.containment_type, new.containment_type, unknown="unknown")
     # What only the messages told may be told anew by the channel.
-    if old.containment_type == "agent" and containment is None and any(m.role == "agent" for m in old.messages):
+    if (
+        old.containment_type == "agent"
+        and containment is None
+        and any(m.role == "agent" for m in old.messages)
+    ):
         containment = new.containment_type
     truth = dict(old.truth)
     if messages is None or user_id is None or containment is None or not _added(truth, new.truth):
@@ -79,7 +86,7 @@ def _within(few: Sequence[Message], many: Sequence[Message]) -> bool:
     return all(any(_same(message, other) for other in rest) for message in few)
 
 
-def _known(old: str, new: str, unknown: str) -> str | None:
+def _known(old: _Name, new: _Name, unknown: _Name) -> _Name | None:
     """What is known of a value from two sources; null if they contradict each other."""
     if new in (unknown, old):
         return old

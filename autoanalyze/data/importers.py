@@ -18,12 +18,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
 
 from autoanalyze.data.formats import open_file
 from autoanalyze.data.layouts import Layout, is_header, recognised
+from autoanalyze.data.lines import RawRow
 from autoanalyze.data.paths import Mapped, present, texts_in
-from autoanalyze.data.shapes import Shape
 from autoanalyze.data.sources import Source, found
 from autoanalyze.data.staging import RefusedSession, RejectedRow, Staging
 from autoanalyze.data.store import AddResult, Store
@@ -32,7 +31,16 @@ from autoanalyze.data.values import letters
 from autoanalyze.errors import ConfigurationError, ImportDataError
 from autoanalyze.records import Conversation
 
-__all__ = ["ImportOptions", "ImportReport", "Look", "RefusedSession", "RejectedRow", "import_file", "import_files", "look"]
+__all__ = [
+    "ImportOptions",
+    "ImportReport",
+    "Look",
+    "RefusedSession",
+    "RejectedRow",
+    "import_file",
+    "import_files",
+    "look",
+]
 
 # Rows that are looked at to learn the columns: in JSONL no single line needs to have them all.
 _PEEKED = 500
@@ -71,7 +79,9 @@ class ImportOptions:
             raise ConfigurationError("--partial and --strict contradict each other; leave one out")
         for theirs, ours in self.roles.items():
             if ours not in _MEANINGS or not letters(theirs):
-                raise ConfigurationError(f"--role {theirs}={ours}: write it as THEIRS=user, =bot, =agent or =skip")
+                raise ConfigurationError(
+                    f"--role {theirs}={ours}: write it as THEIRS=user, =bot, =agent or =skip"
+                )
         Mapped(self.mapping)
 
 
@@ -180,7 +190,8 @@ def import_files(
 def look(sources: Sequence[Path | str], options: ImportOptions) -> Look:
     """Read files as `import_files` would, and tell what was recognised; nothing is written."""
     with _staged(sources, options, None) as importing:
-        samples, result = [], AddResult()
+        samples: list[Conversation] = []
+        result = AddResult()
         for one in importing.conversations(strict=False):
             samples += [one] if len(samples) < _SAMPLES else []
             result += AddResult(
@@ -191,7 +202,11 @@ def look(sources: Sequence[Path | str], options: ImportOptions) -> Look:
                 partial=one.partial,
             )
         return Look(
-            tuple(importing.looked_at), importing.roles, result.added, tuple(samples), importing.report(result)
+            tuple(importing.looked_at),
+            importing.roles,
+            result.added,
+            tuple(samples),
+            importing.report(result),
         )
 
 
@@ -209,31 +224,24 @@ class _Import:
         self.looked_at: list[LookedAt] = []
         self.notes: list[str] = []
 
-    def read(self, number: int, source: Source, progress: Callable[[int, int], None] | None) -> None:
+    def read(self, number: int, source: Source, progress: Callable[[int, int], None]) -> None:
         """Read a file."""
         mapped = Mapped(self._options.mapping)
         file = open_file(source.path, is_header(mapped))
         with closing(file.rows):
             peeked = list(islice(file.rows, _PEEKED))
             if not peeked:
-                raise ImportDataError(f"{source.path}: the file is empty: it has no rows; export the sessions again")
-            layout = None
-            # Without a single readable row there are no columns to speak of, only the rows' own problems.
-            if any(row.problem is None for row in peeked):
-                layout = self._layout(number, source, recognised(str(source.path), peeked, mapped, file.fixed), mapped)
-                for text in (text for row in peeked for text in texts_in(row.values)):
-                    layout.dates.learn(text)
-                rows = [mapped.row(row.values) for row in peeked if row.problem is None]
-                places = layout.shape.session.get("session_id", ())
-                layout.made = bool(layout.shape.messages) and not any(present(r, p) for r in rows for p in places)
-                self.looked_at.append(_looked_at(source, layout))
-            suspicious = layout is None or layout.shape.row_per_message
+                raise ImportDataError(
+                    f"{source.path}: the file is empty: it has no rows; export the sessions again"
+                )
+            layout = self._layout(number, source, peeked, mapped, file.fixed)
             for count, raw in enumerate(chain(peeked, file.rows)):
-                if progress is not None and count % _PROGRESS_EVERY == 0:
+                if count % _PROGRESS_EVERY == 0:
                     progress(file.done(), file.total)
                 if raw.problem is not None or layout is None:
-                    cells = raw.suspects if suspicious else ()
-                    self._staging.reject(number, raw.line, raw.problem or "", cells)
+                    # Where a row is a session, a broken one halves no other.
+                    known = layout is not None and not layout.shape.row_per_message
+                    self._staging.reject(number, raw.line, raw.problem or "", () if known else raw.suspects)
                     continue
                 try:
                     for entry in layout.entries(raw):
@@ -241,10 +249,24 @@ class _Import:
                 except ValueError as error:
                     self._staging.reject(number, raw.line, str(error))
 
-    def _layout(self, number: int, source: Source, shape: Shape, mapped: Mapped) -> Layout:
+    def _layout(
+        self, number: int, source: Source, peeked: Sequence[RawRow], mapped: Mapped, fixed: bool
+    ) -> Layout | None:
+        """How the rows of a file are read; null if not one of the first can be, so that there are no columns."""
+        good = [row for row in peeked if row.problem is None]
+        if not good:
+            return None
+        shape = recognised(str(source.path), good, mapped, fixed)
         dates = Dates(self._options.dates)
+        for text in (text for row in good for text in texts_in(row.values)):
+            dates.learn(text)
+        places = shape.session.get("session_id", ())
+        rows = [mapped.row(row.values) for row in good]
+        made = bool(shape.messages) and not any(present(row, place) for row in rows for place in places)
+        columns = {name: paths for name, paths in {**shape.session, **shape.message}.items() if paths}
+        self.looked_at.append(LookedAt(source.name, shape.name, columns, dates.orders, made))
         return Layout(
-            shape, mapped, dates, self._own_roles, source.name, number, False, self._left_out, self.roles
+            shape, mapped, dates, self._own_roles, source.name, number, made, self._left_out, self.roles
         )
 
     def conversations(self, strict: bool) -> Iterator[Conversation]:
@@ -259,7 +281,10 @@ class _Import:
 
     def _too_bad(self) -> ImportDataError:
         rows = [(row.file, row.line, row.reason) for row in self._staging.rejected]
-        rows += [(one.file, one.lines[0], one.reasons[0]) for one in self._refused if one.session_id not in {r.session_id for r in self._staging.rejected}]
+        told = {row.session_id for row in self._staging.rejected}
+        rows += [
+            (one.file, one.lines[0], one.reasons[0]) for one in self._refused if one.session_id not in told
+        ]
         shown = "\n".join(f"  line {line}: {reason}" for _, line, reason in rows[:_SHOWN])
         more = f"\n  and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
         return ImportDataError(
@@ -270,8 +295,15 @@ class _Import:
     def report(self, result: AddResult) -> ImportReport:
         """What the import did, given what the store did."""
         used = {letters(theirs) for theirs, _ in self.roles}
-        notes = [f"--role {theirs}: no message has this role" for theirs in self._options.roles if letters(theirs) not in used]
-        why = "the store has this session with other content, and keeps it; if the file is right, import it into a new store"
+        notes = [
+            f"--role {theirs}: no message has this role"
+            for theirs in self._options.roles
+            if letters(theirs) not in used
+        ]
+        why = (
+            "the store has this session with other content, and keeps it; if the file is right, import it "
+            "into a new store"
+        )
         return ImportReport(
             added=result.added,
             extended=result.extended + self._staging.extended,
@@ -282,16 +314,12 @@ class _Import:
             partial=result.partial,
             rejected=tuple(self._staging.rejected),
             refused=tuple(self._refused),
-            conflicts=tuple(RefusedSession(one.session_id, one.source, (), (why,)) for one in result.conflicts),
+            conflicts=tuple(
+                RefusedSession(one.session_id, one.source, (), (why,)) for one in result.conflicts
+            ),
             left_out=dict(self._left_out),
             notes=(*self.notes, *notes),
         )
-
-
-def _looked_at(source: Source, layout: Layout) -> LookedAt:
-    places = {**layout.shape.session, **layout.shape.message}
-    columns = {name: paths for name, paths in places.items() if paths}
-    return LookedAt(source.name, layout.shape.name, columns, dict(layout.dates.orders), layout.made)
 
 
 @contextmanager
@@ -303,8 +331,12 @@ def _staged(
         importing = _Import(files, options, staging)
         importing.notes += notes
         total, before = sum(file.size for file in files), 0
+
+        def share(done: int, all_: int) -> None:
+            if progress is not None:
+                progress(before + file.size * done // max(1, all_), total)
+
         for number, file in enumerate(files):
-            share = progress and (lambda done, all_, size=file.size, before=before: progress(before + size * done // max(1, all_), total))
             importing.read(number, file, share)
             before += file.size
         if progress is not None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import reprlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from autoanalyze.data import values as read
 from autoanalyze.data.lines import RawRow
-from autoanalyze.data.paths import Mapped, anywhere, opened, present, reach
+from autoanalyze.data.paths import Mapped, anywhere, opened, present, reach, spellings
 from autoanalyze.data.shapes import SHAPES, TEXT, Paths, Shape
 from autoanalyze.data.times import Dates
+from autoanalyze.data.values import letters
 from autoanalyze.errors import ImportDataError
-from autoanalyze.records import Message
+from autoanalyze.records import ContainmentType, Role
 
 __all__ = ["About", "Entry", "Layout", "is_header", "recognised"]
 
@@ -26,17 +29,26 @@ _NO_ID = (
     "session_id: the id is missing; export the sessions with their ids. If another column holds them, say so "
     "with --map its_name=session_id"
 )
+# What rows said of their sessions lately: most rows of a session say the same.
+_REMEMBERED = 4096
 _Value = TypeVar("_Value")
+
+
+Said = tuple[Role, str, datetime | None]
+"""A message as it is staged: what `records.Message` is made of."""
 
 
 class About(NamedTuple):
     """What a row says of its session."""
 
     user_id: str | None
-    start_time: Any
-    end_time: Any
-    containment_type: str
+    start_time: datetime | None
+    end_time: datetime | None
+    containment_type: ContainmentType
     truth: tuple[tuple[str, str], ...]
+
+
+_ABOUT = About._fields[:4]
 
 
 class Entry(NamedTuple):
@@ -49,7 +61,7 @@ class Entry(NamedTuple):
     session_id: str
     part: tuple[int, int]
     line: int
-    message: Message | None = None
+    message: Said | None = None
     speaker: str | None = None
     about: About | None = None
     problem: str | None = None
@@ -63,11 +75,11 @@ def is_header(mapped: Mapped) -> Callable[[Sequence[str]], bool]:
     """
     tops = {theirs.partition(".")[0] for theirs in mapped.mapping}
     fields = [paths for shape in SHAPES for part in (shape.session, shape.message) for paths in part.values()]
-    used = {read.letters(path.partition(".")[0]) for paths in fields for path in paths} | set(map(read.letters, tops))
+    used = {letters(path.partition(".")[0]) for paths in fields for path in paths} | set(map(letters, tops))
 
     def known(names: Sequence[str]) -> bool:
         if len(names) == 1:
-            return read.letters(names[0]) in used
+            return letters(names[0]) in used
         row = mapped.row({name: "x" for name in names if name})
         if mapped.mapping and tops.isdisjoint(names):
             return False
@@ -86,14 +98,18 @@ def recognised(file: str, rows: Sequence[RawRow], mapped: Mapped, fixed: bool) -
     good = [row.values for row in rows if row.problem is None]
     columns = ", ".join(dict.fromkeys(name for values in good for name in values if name))
     if unknown := [theirs for theirs in mapped.mapping if not any(anywhere(dict(v), theirs) for v in good)]:
-        raise ImportDataError(f"{file}: --map names {', '.join(unknown)}, which is not there. Found: {columns}.")
+        raise ImportDataError(
+            f"{file}: --map names {', '.join(unknown)}, which is not there. Found: {columns}."
+        )
     ours = [mapped.row(values) for values in good]
     for shape in SHAPES:
         if all(any(present(row, path) for row in ours for path in sign) for sign in shape.signs):
             shape = _mapped(shape, mapped)
             _ask(file, shape, ours, mapped)
             return _pruned(shape, ours) if fixed else shape
-    wanted = [paths for paths in SHAPES[0].signs if not any(present(row, path) for row in ours for path in paths)]
+    wanted = [
+        paths for paths in SHAPES[0].signs if not any(present(row, path) for row in ours for path in paths)
+    ]
     names = [" or ".join(paths[:2]) if paths != SHAPES[0].signs[0] else paths[0] for paths in wanted]
     raise ImportDataError(
         f"{file}: columns are missing: {', '.join(names)}. Found: {columns}. If a column has another name, say so "
@@ -120,7 +136,7 @@ def _ask(file: str, shape: Shape, rows: Sequence[Mapping[str, Any]], mapped: Map
     messages = [m for row in rows for path in shape.messages for m in _listed(reach(row, path))] or rows
     if not shape.messages:
         messages = rows
-    names = {read.letters(name): name for message in messages if isinstance(message, Mapping) for name in message}
+    names = {letters(name): name for message in messages if isinstance(message, Mapping) for name in message}
     if len(found := [names[text] for text in TEXT if text in names]) > 1 and shape.message["text"] == TEXT:
         raise ImportDataError(
             f"{file}: {' and '.join(found)} could both be the text of a message; say which it is with "
@@ -129,13 +145,19 @@ def _ask(file: str, shape: Shape, rows: Sequence[Mapping[str, Any]], mapped: Map
 
 
 def _pruned(shape: Shape, rows: Sequence[Mapping[str, object]]) -> Shape:
-    """The layout without the columns that a table does not have."""
+    """The layout with the columns that a table has, as they are spelled there."""
+    names = spellings(tuple(rows[0])) if rows else {}
 
     def kept(paths: Paths) -> Paths:
-        found = {name: tuple(p for p in places if any(present(row, p) for row in rows)) for name, places in paths.items()}
+        found = {
+            name: tuple(names.get(letters(p), p) for p in places if any(present(row, p) for row in rows))
+            for name, places in paths.items()
+        }
         return {name: places for name, places in found.items() if places}
 
-    return replace(shape, session=kept(shape.session), message=shape.message if shape.messages else kept(shape.message))
+    return replace(
+        shape, session=kept(shape.session), message=shape.message if shape.messages else kept(shape.message)
+    )
 
 
 def _listed(value: object) -> list[object]:
@@ -147,7 +169,9 @@ def _listed(value: object) -> list[object]:
         return []
     if isinstance(value, dict):
         return [value]
-    raise ValueError(f"messages {reprlib.repr(value)}: not JSON, or not a list of messages such as {{role, text, timestamp}}")
+    raise ValueError(
+        f"messages {reprlib.repr(value)}: not JSON, or not a list of messages such as {{role, text, timestamp}}"
+    )
 
 
 @dataclass(slots=True)
@@ -166,29 +190,47 @@ class Layout:
     made: bool
     left_out: Counter[str]
     roles: Counter[tuple[str, str]]
+    _met: dict[str, Role | Literal["skip"]] = field(default_factory=dict)
+    _told: dict[tuple[Any, ...], About] = field(default_factory=dict)
 
-    def entries(self, raw: RawRow) -> Iterator[Entry]:
+    def entries(self, raw: RawRow) -> Iterable[Entry]:
         """What a row says; ValueError if it cannot be told of which session."""
         row = self.mapped.row(raw.values)
-        places = self.shape.session.get("session_id", ())
-        session_id = f"{self.name}:{raw.line}" if self.made else _field("session_id", row, places, read.identity)
+        if self.made:
+            session_id: str | None = f"{self.name}:{raw.line}"
+        else:
+            session_id = _field("session_id", row, self.shape.session["session_id"], read.identity)
         if session_id is None:
             raise ValueError(_NO_ID)
-        whole = not self.shape.row_per_message
-        entry = Entry(session_id, (self.number, raw.line if whole else 0), raw.line, made=self.made)
-        about = None
+        if self.shape.row_per_message:
+            return self._rows(session_id, raw.line, row)
+        return self._session(Entry(session_id, (self.number, raw.line), raw.line, made=self.made), row)
+
+    def _rows(self, session_id: str, line: int, row: dict[str, Any]) -> Sequence[Entry]:
+        """A row that is a message, or a question and its answer."""
+        part = (self.number, 0)
         try:
             about = self._about(row)
-            if whole:
-                yield entry._replace(about=about)
-            if not self.shape.messages:
-                yield from self._said(entry, row, None if whole else about)
+            if self.shape.said:
+                return [Entry(session_id, part, line, message, None, about) for message in self._said(row)]
+            message = self._message(row, row)
+        except ValueError as error:
+            return (Entry(session_id, part, line, problem=str(error)),)
+        speaker = about.user_id if message is not None and message[0] == "user" else None
+        return (Entry(session_id, part, line, message, speaker, about),)
+
+    def _session(self, entry: Entry, row: dict[str, Any]) -> Iterator[Entry]:
+        """A row that is a whole session."""
+        try:
+            yield entry._replace(about=self._about(row))
+            for message in self._said(row):
+                yield entry._replace(message=message)
         except ValueError as error:
             yield entry._replace(problem=str(error))
         for path in self.shape.messages:
-            yield from self._listed(entry, row, path, about)
+            yield from self._listed(entry, row, path)
 
-    def _listed(self, entry: Entry, row: Mapping[str, Any], path: str, about: About | None) -> Iterator[Entry]:
+    def _listed(self, entry: Entry, row: Mapping[str, Any], path: str) -> Iterator[Entry]:
         try:
             messages = _listed(reach(row, path))
         except ValueError as error:
@@ -202,64 +244,89 @@ class Layout:
                 found = self._message(message, row)
                 if found is not None:
                     speaker = _field("user_id", message, self.shape.message.get("user_id", ()), read.identity)
-                    yield entry._replace(message=found, speaker=speaker if found.role == "user" else None)
+                    yield entry._replace(message=found, speaker=speaker if found[0] == "user" else None)
             except ValueError as error:
                 yield entry._replace(problem=f"messages.{number} {error}")
 
-    def _said(self, entry: Entry, row: dict[str, Any], about: About | None) -> Iterator[Entry]:
-        if not self.shape.said:
-            found = self._message(row, row) if self.shape.message else None
-            speaker = about.user_id if about is not None and found is not None and found.role == "user" else None
-            if found is not None or about is not None:
-                yield Entry(entry.session_id, entry.part, entry.line, found, speaker, about, None, entry.made)
-            return
+    def _said(self, row: Mapping[str, Any]) -> Iterator[Said]:
+        """Texts whose column tells who speaks."""
         time = _field("timestamp", row, self.shape.message.get("timestamp", ()), self.dates.moment)
         for role, places in self.shape.said:
             parts = [_field("text", row, (place,), read.text) for place in places]
             if text := "\n\n".join(filter(None, parts)):
-                yield entry._replace(message=Message(role, text, time), about=about)
+                yield role, text, time
             else:
                 self.left_out["without text"] += 1
 
-    def _message(self, message: Mapping[str, Any], row: Mapping[str, Any]) -> Message | None:
+    def _message(self, message: Mapping[str, Any], row: Mapping[str, Any]) -> Said | None:
         """A message, or null if nobody says anything in it."""
         shape = self.shape
         if shape.private and any(reach(message, path) == value for path, value in shape.private):
             self.left_out["internal notes"] += 1
             return None
         places = shape.message.get("text", ())
-        said = [value for place in places if not read.missing(value := reach(message, place))]
+        said = [value for place in places if not read.missing(value := _at(message, place))]
         if len(said) > 1 and places == TEXT:
             raise ValueError("text: two columns could be the text; say which with --map its_name=text")
         text = _read("text", said[0], read.text) if said else ""
         theirs = self._who(message, row)
         if not text or text.isspace():
-            if not said and read.missing(theirs) and sum(not read.missing(cell) for cell in message.values()) <= 1:
+            if (
+                not said
+                and read.missing(theirs)
+                and sum(not read.missing(cell) for cell in message.values()) <= 1
+            ):
                 raise ValueError("role and text are missing: all but one cell of this row are empty")
             self.left_out["without text"] += 1
             return None
-        role = _read("role", theirs, lambda value: read.role(value, self.own_roles))
-        self.roles[str(theirs), role] += 1
+        role = self._role(theirs)
         if role == "skip":
             self.left_out[f"of {theirs}"] += 1
             return None
-        return Message(role, text, _field("timestamp", message, shape.message.get("timestamp", ()), self.dates.moment))
+        time = _field("timestamp", message, shape.message.get("timestamp", ()), self.dates.moment)
+        return role, text, time
+
+    def _role(self, theirs: object) -> Role | Literal["skip"]:
+        name = str(theirs)
+        role = self._met.get(name)
+        if role is None:
+            role = self._met[name] = _read("role", theirs, lambda value: read.role(value, self.own_roles))
+        self.roles[name, role] += 1
+        return role
 
     def _who(self, message: Mapping[str, Any], row: Mapping[str, Any]) -> object:
         if self.shape.asker is not None and "role" not in self.mapped.fields:
-            author, asker = (read.identity(reach(*place)) for place in zip((message, row), self.shape.asker, strict=True))
+            author, asker = (
+                read.identity(reach(*place)) for place in zip((message, row), self.shape.asker, strict=True)
+            )
             return None if author is None else "user" if author == asker else "agent"
         return _first(message, self.shape.message.get("role", ()))
 
     def _about(self, row: Mapping[str, Any]) -> About:
         session = self.shape.session
-        return About(
-            _field("user_id", row, session.get("user_id", ()), read.identity),
-            _field("start_time", row, session.get("start_time", ()), self.dates.moment),
-            _field("end_time", row, session.get("end_time", ()), self.dates.moment),
-            _field("containment_type", row, session.get("containment_type", ()), read.containment) or "unknown",
-            tuple(_truth(row)),
-        )
+        given = tuple([_first(row, session[name]) if name in session else None for name in _ABOUT])
+        truth = tuple(_truth(row)) if _has_truth(tuple(row)) else ()
+        try:
+            about = self._told[given]
+        except (KeyError, TypeError):  # not met lately, or a list, which is no id
+            user, start, end, containment = given
+            about = About(
+                None if user is None else _read("user_id", user, read.identity),
+                None if start is None else _read("start_time", start, self.dates.moment),
+                None if end is None else _read("end_time", end, self.dates.moment),
+                _read("containment_type", containment, read.containment),
+                (),
+            )
+            if all(isinstance(value, str | int | float | datetime | None) for value in given):
+                if len(self._told) >= _REMEMBERED:
+                    self._told.clear()
+                self._told[given] = about
+        return about._replace(truth=truth) if truth else about
+
+
+@lru_cache
+def _has_truth(names: tuple[str, ...]) -> bool:
+    return any(name.startswith(_TRUTH) for name in names)
 
 
 def _truth(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -271,15 +338,21 @@ def _truth(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield _TRUTH_FIELDS.get(label_field, label_field), concept
 
 
+def _at(row: Mapping[str, Any], place: str) -> Any:
+    return row[place] if place in row else reach(row, place)
+
+
 def _first(row: Mapping[str, Any], places: Sequence[str]) -> Any:
     for place in places:
-        value = reach(row, place)
+        value = _at(row, place)
         if not read.missing(value):
             return value
     return None
 
 
-def _field(name: str, row: Mapping[str, Any], places: Sequence[str], kind: Callable[[object], _Value]) -> _Value | None:
+def _field(
+    name: str, row: Mapping[str, Any], places: Sequence[str], kind: Callable[[object], _Value]
+) -> _Value | None:
     """The first value at these places that is there, read as its kind."""
     value = _first(row, places) if places else None
     return None if value is None else _read(name, value, kind)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -26,8 +26,7 @@ _MARKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RawRow:
+class RawRow(NamedTuple):
     """One row; `problem` tells why it cannot be used.
 
     `line` is the line of a text file on which the row begins, or the number of the row in Parquet and
@@ -35,7 +34,7 @@ class RawRow:
     """
 
     line: int
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: dict[str, Any]
     problem: str | None = None
     suspects: tuple[str, ...] = ()
 
@@ -50,8 +49,12 @@ class Lines:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.number = 0
-        self.done = 0
+        self._handle: io.BufferedReader | None = None
+
+    @property
+    def done(self) -> int:
         """Bytes of the file that were read, packed as they are."""
+        return 0 if self._handle is None or self._handle.closed else self._handle.tell()
 
     def __iter__(self) -> Iterator[str]:
         """All lines; ImportDataError, with the remedy, where they cannot be decoded."""
@@ -67,23 +70,34 @@ class Lines:
     def parts(self) -> Iterator[str | ValueError]:
         """All lines; in place of one that is not UTF-8, the error that says so."""
         self.number = 0
+        with self._opened() as buffer:
+            start = buffer.peek(_PEEK)
+            encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+            if encoding is None and b"\0" in start[:200]:
+                raise ImportDataError(
+                    f"{self.path}: this is not text, or UTF-16 without its mark; save it as UTF-8"
+                )
+            if encoding or (b"\n" not in start and b"\r" in start):
+                yield from self._of_text(buffer, encoding or "utf-8")
+            else:
+                yield from self._of_bytes(buffer)
+
+    def hold(self, character: bytes) -> bool:
+        """Whether this byte stands anywhere in the file: much faster than to look at its lines."""
+        with self._opened() as buffer:
+            return any(character in chunk for chunk in iter(lambda: buffer.read(1 << 20), b""))
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
         with self.path.open("rb") as handle:
             packing = _MAGIC.get(handle.read(2))
             handle.seek(0)
             stream = pa.CompressedInputStream(pa.PythonFile(handle, "r"), packing) if packing else handle
+            self._handle = handle
             # Arrow's streams are files enough, whatever their type says.
-            buffer = io.BufferedReader(cast("io.RawIOBase", stream), _PEEK)
-            start = buffer.peek(_PEEK)
-            encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
-            if encoding is None and b"\0" in start[:200]:
-                raise ImportDataError(f"{self.path}: this is not text, or UTF-16 without its mark; save it as UTF-8")
-            old = b"\n" not in start and b"\r" in start
-            lines = self._of_text(buffer, encoding or "utf-8") if encoding or old else self._of_bytes(buffer)
-            for line in lines:
-                self.done = handle.tell()
-                yield line
+            yield io.BufferedReader(cast("io.RawIOBase", stream), _PEEK)
 
-    def _of_bytes(self, buffer: io.BufferedReader) -> Iterator[str | ValueError]:
+    def _of_bytes(self, buffer: BinaryIO) -> Iterator[str | ValueError]:
         offset = 0
         for raw in buffer:
             self.number += 1
@@ -98,7 +112,7 @@ class Lines:
                 yield line.removeprefix("\ufeff") if self.number == 1 else line
             offset += len(raw)
 
-    def _of_text(self, buffer: io.BufferedReader, encoding: str) -> Iterator[str]:
+    def _of_text(self, buffer: BinaryIO, encoding: str) -> Iterator[str]:
         for line in io.TextIOWrapper(buffer, encoding):
             self.number += 1
             yield line.removeprefix("\ufeff") if self.number == 1 else line

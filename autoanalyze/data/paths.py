@@ -51,14 +51,18 @@ def reach(value: object, path: str) -> Any:
 
 def present(row: Mapping[str, object], path: str) -> bool:
     """Whether a row has this path: a column also if it is empty, what lies deeper only if it is filled."""
-    return reach(row, path) is not None if "." in path else path in row or letters(path) in spellings(tuple(row))
+    return (
+        reach(row, path) is not None if "." in path else path in row or letters(path) in spellings(tuple(row))
+    )
 
 
 def anywhere(value: object, path: str) -> bool:
     """Whether a row, or anything in it, has this path."""
     value = opened(value)
     if isinstance(value, dict):
-        return path in value or reach(value, path) is not None or any(anywhere(v, path) for v in value.values())
+        return (
+            path in value or reach(value, path) is not None or any(anywhere(v, path) for v in value.values())
+        )
     return isinstance(value, list) and any(anywhere(item, path) for item in value)
 
 
@@ -84,16 +88,20 @@ class Mapped:
             raise ConfigurationError(f"--map: two columns are mapped to {', '.join(twice)}; leave one out")
         self._in_messages = {t: o for t, o in self.mapping.items() if o in MESSAGE_FIELDS or not o}
 
-    def row(self, values: Mapping[str, object]) -> dict[str, object]:
+    def row(self, values: dict[str, object]) -> dict[str, object]:
         """A row under our names."""
-        return self._renamed(dict(values), self.mapping) if self.mapping else dict(values)
+        return self._renamed(dict(values), self.mapping) if self.mapping else values
 
     def message(self, values: dict[str, object]) -> dict[str, object]:
         """A message under our names; the mapping of a row's own columns does not reach into it."""
         return self._renamed(dict(values), self._in_messages) if self._in_messages else values
 
     def _renamed(self, values: dict[str, object], mapping: Mapping[str, str]) -> dict[str, object]:
-        found = {theirs: value for theirs in mapping if (value := reach(values, theirs)) is not None or theirs in values}
+        found = {
+            theirs: value
+            for theirs in mapping
+            if (value := reach(values, theirs)) is not None or theirs in values
+        }
         for theirs in found:
             values.pop(theirs, None)
         return values | {mapping[theirs]: value for theirs, value in found.items() if mapping[theirs]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from autoanalyze.records import Role
@@ -21,7 +22,15 @@ Paths = Mapping[str, tuple[str, ...]]
 SESSION_FIELDS: Final = ("session_id", "user_id", "start_time", "end_time", "containment_type", "messages")
 MESSAGE_FIELDS: Final = ("role", "text", "timestamp")
 
-_ID: Final = ("session_id", "conversation_id", "chat_id", "dialogue_id", "dialog_id", "thread_id", "contact_id")
+_ID: Final = (
+    "session_id",
+    "conversation_id",
+    "chat_id",
+    "dialogue_id",
+    "dialog_id",
+    "thread_id",
+    "contact_id",
+)
 _OWN_ID: Final = (*_ID, "id", "_id")
 _TICKET_ID: Final = ("ticket_id", "id", "issue_key", "case_number", "number", "key")
 _ROLE: Final = ("role", "message_type", "sender_type", "author_type", "participant_role", "author.role")
@@ -38,7 +47,7 @@ _ABOUT: Paths = {
 _MESSAGE: Paths = {"role": _ROLE, "text": TEXT, "timestamp": _TIME}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shape:
     """A layout of rows.
 
@@ -57,7 +66,7 @@ class Shape:
     private: tuple[tuple[str, object], ...] = ()
     asker: tuple[str, str] | None = None
 
-    @property
+    @cached_property
     def row_per_message(self) -> bool:
         """Whether a session's messages may stand in many rows."""
         return not self.messages and (bool(self.message) or len(self.said) > 1)
@@ -167,5 +176,9 @@ SHAPES: Final = (
         },
         said=(("user", ("subject", "summary", "title", "description", "body")),),
     ),
-    Shape("sessions without their messages", (("session_id",), ("containment_type",)), {"session_id": _ID, **_ABOUT}),
+    Shape(
+        "sessions without their messages",
+        (("session_id",), ("containment_type",)),
+        {"session_id": _ID, **_ABOUT},
+    ),
 )

@@ -38,9 +38,15 @@ def found(sources: Iterable[Path | str]) -> tuple[list[Source], list[str]]:
         if source.is_dir():
             inside = sorted(path for path in source.rglob("*") if path.is_file() and path.name[0] not in "._")
             usable = [path for path in inside if suffix_of(path) in SUFFIXES]
-            notes += [f"{path}: left out, since its suffix is none of {', '.join(SUFFIXES)}" for path in inside if path not in usable]
+            notes += [
+                f"{path}: left out, since its suffix is none of {', '.join(SUFFIXES)}"
+                for path in inside
+                if path not in usable
+            ]
             if not usable:
-                raise ImportDataError(f"{source}: the folder holds no file with a suffix of {', '.join(SUFFIXES)}")
+                raise ImportDataError(
+                    f"{source}: the folder holds no file with a suffix of {', '.join(SUFFIXES)}"
+                )
             found_here = [Source(path, path.relative_to(source).as_posix()) for path in usable]
         elif source.exists() or not glob.has_magic(str(source)):
             found_here = [Source(source, source.name)]

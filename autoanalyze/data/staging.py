@@ -153,10 +153,14 @@ class Staging:
             yield settled(whole)
 
     def _other(self, piece: Conversation, line: int, file: str, before: int) -> RefusedSession:
-        reason = f"the session stands already in {file}, line {before}, with other content; an id is one session's"
+        reason = (
+            f"the session stands already in {file}, line {before}, with other content; an id is one session's"
+        )
         return RefusedSession(piece.session_id, piece.source, (line,), (reason,))
 
-    def _piece(self, session_id: str, part: tuple[int, int], entries: list[Entry]) -> Conversation | RefusedSession:
+    def _piece(
+        self, session_id: str, part: tuple[int, int], entries: list[Entry]
+    ) -> Conversation | RefusedSession:
         """One file's share of a session, or why it is refused whole."""
         file = self._files[part[0]]
         problems = {entry.line: entry.problem for entry in entries if entry.problem is not None}
@@ -190,7 +194,7 @@ def _gathered(session_id: str, entries: Sequence[Entry], problems: dict[int, str
         # In many exports the column names the sender, so that bot messages carry the bot's id.
         speaker = speaker or entry.speaker
         if entry.message is not None:
-            messages.append(entry.message)
+            messages.append(Message(*entry.message))
     times = [message.timestamp for message in messages if message.timestamp is not None]
     if len(times) == len(messages):
         messages.sort(key=lambda message: message.timestamp or datetime.min)
@@ -209,7 +213,7 @@ def _gathered(session_id: str, entries: Sequence[Entry], problems: dict[int, str
 
 def _agreed(known: About, more: About) -> About:
     """What two rows say of their session; ValueError if they contradict each other."""
-    if known == more or more == (more.user_id, None, None, "unknown", ()) and known.user_id is not None:
+    if known == more or (more == (more.user_id, None, None, "unknown", ()) and known.user_id is not None):
         return known
     truth = dict(known.truth)
     for name, value in ("containment_type", more.containment_type), *more.truth:

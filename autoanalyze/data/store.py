@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -24,9 +24,9 @@ import polars as pl
 from cachetools import LRUCache
 
 from autoanalyze.data.database import connect, connect_in_memory, matching, transaction
-from autoanalyze.data.migrations import migrate, require_current
 from autoanalyze.data.growth import grown
-from autoanalyze.data.tables import SESSION_SCHEMA, insert, remove, stored
+from autoanalyze.data.migrations import migrate, require_current
+from autoanalyze.data.tables import SESSION_SCHEMA, Spool, insert, remove, stored
 from autoanalyze.errors import ImportDataError
 from autoanalyze.records import FALLBACK_OUTCOMES, Conversation, Message, Truth, transcript
 
@@ -143,14 +143,23 @@ class Store:
         """
         result = AddResult()
         remaining = iter(conversations)
-        with self._cursor() as cursor, transaction(cursor):
+        with self._cursor() as cursor, transaction(cursor), closing(Spool(cursor)) as spool:
             while chunk := list(islice(remaining, _CHUNK)):
-                known = stored(cursor, bot_id, chunk)
+                known = stored(cursor, bot_id, chunk, spool)
                 changed, counts = _compared(known, chunk)
                 tokens = count_tokens([transcript(conversation.messages) for conversation in changed])
                 remove(cursor, bot_id, [one.session_id for one in changed if one.session_id in known])
-                insert(cursor, changed, tokens, bot_id=bot_id, token_encoding=token_encoding, source=source)
+                insert(
+                    cursor,
+                    spool,
+                    changed,
+                    tokens,
+                    bot_id=bot_id,
+                    token_encoding=token_encoding,
+                    source=source,
+                )
                 result += counts
+            spool.flush()
         with self._lock:
             self._recent.clear()
         return result

@@ -16,7 +16,7 @@ FORMS = (
 _ZONE_AFTER_SPACE = re.compile(r"\s+(?:UTC|GMT|Z|(?:UTC|GMT)?([+-]\d\d:?\d\d))(?:\s*\(.*\))?$")
 _NUMBER = re.compile(r"\d+(\.\d*)?")
 _ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WRITTEN = re.compile(
     r"""(?:[a-z]{3,9},?\s+)??
     (?: (?P<first>\d{1,2}) (?P<mark>[/.-]) (?P<second>\d{1,2}) (?P=mark) (?P<year>\d{4}|\d\d)
@@ -84,7 +84,9 @@ class Dates:
         if _NUMBER.fullmatch(value) and len(value) != 8:
             return _of_epoch(float(value) if "." in value else int(value))
         if _ROUNDED.fullmatch(value):
-            raise ValueError("a spreadsheet has rounded this time; export again, or leave it out with --map its_name=")
+            raise ValueError(
+                "a spreadsheet has rounded this time; export again, or leave it out with --map its_name="
+            )
         try:
             return _naive(datetime.fromisoformat(_ZONE_AFTER_SPACE.sub(lambda zone: zone[1] or "Z", value)))
         except ValueError:
@@ -102,7 +104,9 @@ class Dates:
                 raise ValueError("this hour does not exist")
             hour = hour % 12 + (12 if parts["half"].lower() == "p" else 0)
         micros = int((parts["part"] or "").ljust(6, "0")[:6])
-        moment = datetime(year, month, day, hour, int(parts["minute"] or 0), int(parts["seconds"] or 0), micros)
+        moment = datetime(
+            year, month, day, hour, int(parts["minute"] or 0), int(parts["seconds"] or 0), micros
+        )
         return _naive(datetime.fromisoformat(moment.isoformat() + parts["zone"]) if parts["zone"] else moment)
 
     def _day(self, value: str, parts: dict[str, str]) -> tuple[int, int, int]:
@@ -110,7 +114,11 @@ class Dates:
             if word[:3].lower() not in _MONTHS:
                 raise ValueError(f"this month is unknown; times are read as {FORMS}")
             month = _MONTHS.index(word[:3].lower()) + 1
-            return int(parts["year_after"] or parts["year_last"]), month, int(parts["day_after"] or parts["day_before"])
+            return (
+                int(parts["year_after"] or parts["year_last"]),
+                month,
+                int(parts["day_after"] or parts["day_before"]),
+            )
         if parts["year_first"]:
             return int(parts["year_first"]), int(parts["month"]), int(parts["day"])
         first, second, year = int(parts["first"]), int(parts["second"]), int(parts["year"])
@@ -132,6 +140,8 @@ class Dates:
 def _naive(value: datetime) -> datetime:
     if value.tzinfo is None:
         return value
+    if value.tzinfo is UTC:
+        return value.replace(tzinfo=None)
     try:
         return value.astimezone(UTC).replace(tzinfo=None)
     except OverflowError as error:

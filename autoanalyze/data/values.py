@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import Final, Literal
 
@@ -16,6 +17,7 @@ __all__ = ["clean_text", "containment", "identity", "letters", "missing", "name"
 _NOTHING = frozenset(
     ("", "null", "none", "nan", "\\n", "<na>", "nat", "n/a", "#n/a", "nil", "undefined", "(null)")
 )
+_FIRST = frozenset("nNuU\\<#( \t\r\n\v\f\xa0")
 # In a text only as machines spell it: "none" and "N/A" may be what somebody answered.
 _NO_TEXT = frozenset(("", "NULL", "null", "None", "NaN", "nan", "\\N", "<NA>", "NaT"))
 
@@ -58,6 +60,7 @@ _HTML = re.compile(
 )
 
 
+@lru_cache(maxsize=8192)
 def letters(word: str) -> str:
     """A name without case and punctuation: `Session ID`, `sessionId` and `session_id` are one."""
     return "".join(character for character in word.casefold() if character.isalnum())
@@ -78,8 +81,8 @@ def clean_text(value: str) -> str:
 def missing(value: object) -> bool:
     """Whether a cell says, in whatever words, that it holds nothing."""
     if isinstance(value, str):
-        return len(value) < 12 and value.strip().casefold() in _NOTHING
-    return value is None or value != value  # noqa: PLR0124 - NaN
+        return not value or (value[0] in _FIRST and value.strip().casefold() in _NOTHING)
+    return value is None or value != value  # NaN is not itself
 
 
 def _unwrapped(value: object) -> object:
@@ -95,28 +98,32 @@ def identity(value: object) -> str | None:
     A whole float below 2^53 is restored, since it is exact. Raises ValueError, with the remedy, for
     what a spreadsheet or a column of floats has damaged: two ids may have become one.
     """
-    value = _unwrapped(value)
+    value = value if isinstance(value, str) else _unwrapped(value)
     if isinstance(value, str):
-        return None if missing(value) else _undamaged(clean_text(value).strip())
+        return _undamaged(value)
     if missing(value):
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, float | Decimal):
-        if value == int(value) and (abs(value) < _EXACT or isinstance(value, Decimal)):
+        if value % 1 == 0 and (abs(value) < _EXACT or isinstance(value, Decimal)):
             return str(int(value))
         raise _damage()
     raise ValueError("an id is a text or a whole number")
 
 
-def _undamaged(value: str) -> str:
+@lru_cache(maxsize=8192)
+def _undamaged(value: str) -> str | None:
+    if missing(value):
+        return None
+    value = clean_text(value).strip()
     if formula := _FORMULA.fullmatch(value):
-        return formula[1]
+        return identity(formula[1])
     if whole := _POINT_ZERO.fullmatch(value):
         if abs(int(whole[1])) < _EXACT:
             return str(int(whole[1]))
         raise _damage()
-    if value[0] in "+-#0123456789JFMASOND" and _DAMAGED.fullmatch(value):
+    if _DAMAGED.fullmatch(value):
         raise _damage()
     return value
 
@@ -143,7 +150,7 @@ def text(value: object) -> str:
 
     Raises ValueError for what holds no text in any known way.
     """
-    value = _unwrapped(value)
+    value = value if isinstance(value, str) else _unwrapped(value)
     if isinstance(value, str):
         if value.strip() in _NO_TEXT:
             return ""
@@ -163,7 +170,9 @@ def text(value: object) -> str:
 class _Text(HTMLParser):
     """Gathers what a reader of the page would see."""
 
-    _LINES = frozenset(("p", "div", "br", "li", "tr", "ul", "ol", "table", "blockquote", "h1", "h2", "h3", "h4"))
+    _LINES = frozenset(
+        ("p", "div", "br", "li", "tr", "ul", "ol", "table", "blockquote", "h1", "h2", "h3", "h4")
+    )
     _UNSEEN = frozenset(("script", "style", "head", "title"))
 
     def __init__(self) -> None:
@@ -171,7 +180,7 @@ class _Text(HTMLParser):
         self.parts: list[str] = []
         self._unseen = 0
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
         """Blocks begin a line."""
         self._unseen += tag in self._UNSEEN
         if tag in self._LINES:
@@ -202,12 +211,14 @@ def role(value: object, own: Mapping[str, str]) -> Role | Literal["skip"]:
 
     `skip` is for turns that nobody says. Raises ValueError, with the remedy, for unknown names.
     """
-    spelling = letters(value) if isinstance(value, str) else "" if missing(value) else letters(str(value))
+    spelling = "" if missing(value) else letters(str(value))
     meaning = own.get(spelling) or _ROLE_OF.get(spelling)
     if meaning is None:
         raise ValueError(
-            "the role is missing" if not spelling else f"this role is unknown; say who it is with --role '{value}=user' "
-            f"(or bot, agent: a human of the company, skip: leave it out)"
+            f"this role is unknown; say who it is with --role '{value}=user' (or bot, agent: a human of the "
+            "company, skip: leave it out)"
+            if spelling
+            else "the role is missing"
         )
     return meaning  # type: ignore[return-value]  # options are checked where they are made
 
@@ -217,7 +228,7 @@ def containment(value: object) -> ContainmentType:
     spelling = "" if missing(value) else letters(str(value))
     if spelling not in _CONTAINMENT:
         raise ValueError(
-            "this containment type is unknown; the types are agent, selfService, dropOff, unknown. If the column "
-            "means something else, leave it out with --map its_name="
+            "this containment type is unknown; the types are agent, selfService, dropOff, unknown. If the "
+            "column means something else, leave it out with --map its_name="
         )
     return _CONTAINMENT[spelling]
