@@ -45,7 +45,7 @@ class _Dialect:
 
 
 def header_of(rows: Sequence[Sequence[object]], is_header: IsHeader) -> tuple[int, bool]:
-    """Which of the first rows is the header, and whether its names are known; else the first that is filled."""
+    """Which of the first rows is the header, else the first that is filled; and whether it is known."""
     filled = [number for number, row in enumerate(rows[:_HEAD]) if any(str(cell).strip() for cell in row)]
     for number in filled:
         if is_header([str(cell).strip() for cell in rows[number]]):
@@ -226,5 +226,5 @@ def _rows_within(taken: Sequence[str], delimiter: str, width: int) -> Iterator[s
 
 def _explained(error: csv.Error) -> str:
     if "unexpected end of data" in str(error):
-        return "broken CSV: a quote opens here and never closes, so that the rest of the file belongs to this row"
+        return "broken CSV: a quote opens here and never closes, so that the rest of the file is this row"
     return f"broken CSV: {error}"

@@ -16,7 +16,10 @@ __all__ = ["json_rows", "parsed", "transcript_rows"]
 
 _CHUNK = 1 << 20
 _STRINGS = re.compile(r'"((?:[^"\\]|\\.)*)"|:\s*(-?[\d.]+)')
-_ENVELOPES = ["sessions", "conversations", "tickets", "chats", "messages", "data", "results", "items", "records", "rows", "hits"]
+_ENVELOPES = (
+    *("sessions", "conversations", "tickets", "chats", "messages", "data"),
+    *("results", "items", "records", "rows", "hits"),
+)
 _SESSION = ("sessionid", "conversationid", "chatid", "threadid", "contactid")
 _CUE = re.compile(
     r"(?:<v(?:\.[\w.]+)?\s+(?P<voice>[^>]+)>|(?P<name>[^\W\d_][^:<>\n]{0,40}):\s+)(?P<text>.*)", re.DOTALL

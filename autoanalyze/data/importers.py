@@ -252,7 +252,7 @@ class _Import:
     def _layout(
         self, number: int, source: Source, peeked: Sequence[RawRow], mapped: Mapped, fixed: bool
     ) -> Layout | None:
-        """How the rows of a file are read; null if not one of the first can be, so that there are no columns."""
+        """How the rows of a file are read; null if none of the first can be: then there are no columns."""
         good = [row for row in peeked if row.problem is None]
         if not good:
             return None

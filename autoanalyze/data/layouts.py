@@ -112,10 +112,10 @@ def recognised(file: str, rows: Sequence[RawRow], mapped: Mapped, fixed: bool) -
     ]
     names = [" or ".join(paths[:2]) if paths != SHAPES[0].signs[0] else paths[0] for paths in wanted]
     raise ImportDataError(
-        f"{file}: columns are missing: {', '.join(names)}. Found: {columns}. If a column has another name, say so "
-        f"with --map theirs={names[0].partition(' ')[0]}; dots reach into nested values, as in author.type=role. A "
-        f"file has either a row per message (session_id, role, text, timestamp) or a row per session (session_id, "
-        f"messages), or is an export of {', '.join(shape.name for shape in SHAPES if shape.name[0].isupper())}."
+        f"{file}: columns are missing: {', '.join(names)}. Found: {columns}. If a column has another name, "
+        f"say so with --map theirs={names[0].partition(' ')[0]}; dots reach into nested values, as in "
+        f"author.type=role. A file has either a row per message (session_id, role, text, timestamp) or a row "
+        f"per session (session_id, messages), or is an export of {', '.join(shape.name for shape in SHAPES if shape.name[0].isupper())}."
     )
 
 
@@ -170,7 +170,8 @@ def _listed(value: object) -> list[object]:
     if isinstance(value, dict):
         return [value]
     raise ValueError(
-        f"messages {reprlib.repr(value)}: not JSON, or not a list of messages such as {{role, text, timestamp}}"
+        f"messages {reprlib.repr(value)}: not JSON, or not a list of messages such as "
+        "{role, text, timestamp}"
     )
 
 

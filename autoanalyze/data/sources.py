@@ -51,7 +51,7 @@ def found(sources: Iterable[Path | str]) -> tuple[list[Source], list[str]]:
         elif source.exists() or not glob.has_magic(str(source)):
             found_here = [Source(source, source.name)]
         else:
-            names = sorted(glob.glob(str(source), recursive=True))
+            names = sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute ones
             if not names:
                 raise ImportDataError(f"{source}: no file has such a name; check the pattern")
             found_here = [Source(Path(name), Path(name).name) for name in names if Path(name).is_file()]

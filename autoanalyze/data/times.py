@@ -21,9 +21,11 @@ _WRITTEN = re.compile(
     r"""(?:[a-z]{3,9},?\s+)??
     (?: (?P<first>\d{1,2}) (?P<mark>[/.-]) (?P<second>\d{1,2}) (?P=mark) (?P<year>\d{4}|\d\d)
       | (?P<month_word>[a-z]{3,9}) \.?\s+ (?P<day_after>\d{1,2}) (?:st|nd|rd|th)? ,?\s+ (?P<year_after>\d{4})
-      | (?P<day_before>\d{1,2}) (?:st|nd|rd|th)? \.?[\s-]+ (?P<word>[a-z]{3,9}) \.?,?[\s-]+ (?P<year_last>\d{4})
+      | (?P<day_before>\d{1,2}) (?:st|nd|rd|th)? \.?[\s-]+ (?P<word>[a-z]{3,9})
+        \.?,?[\s-]+ (?P<year_last>\d{4})
       | (?P<year_first>\d{4}) [/.] (?P<month>\d{1,2}) [/.] (?P<day>\d{1,2}) )
-    (?: (?:,?\s+|t) (?:at\s+)? (?P<hour>\d{1,2}) : (?P<minute>\d\d) (?: : (?P<seconds>\d\d) (?:[.,](?P<part>\d{1,9}))? )?
+    (?: (?:,?\s+|t) (?:at\s+)? (?P<hour>\d{1,2}) : (?P<minute>\d\d)
+        (?: : (?P<seconds>\d\d) (?:[.,](?P<part>\d{1,9}))? )?
         (?: \s* (?P<half>[ap])\.?m\.? )? )?
     (?: \s*(?:z|utc|gmt)?(?P<zone>[+-]\d\d:?\d\d)? )""",
     re.VERBOSE | re.IGNORECASE,
@@ -97,7 +99,7 @@ class Dates:
         if found is None:
             raise ValueError(f"this time cannot be read; times are read as {FORMS}")
         parts = found.groupdict()
-        year, month, day = self._day(value, parts)
+        year, month, day = self._day(parts)
         hour = int(parts["hour"] or 0)
         if parts["half"]:
             if not 1 <= hour <= 12:
@@ -109,7 +111,7 @@ class Dates:
         )
         return _naive(datetime.fromisoformat(moment.isoformat() + parts["zone"]) if parts["zone"] else moment)
 
-    def _day(self, value: str, parts: dict[str, str]) -> tuple[int, int, int]:
+    def _day(self, parts: dict[str, str]) -> tuple[int, int, int]:
         if word := parts["month_word"] or parts["word"]:
             if word[:3].lower() not in _MONTHS:
                 raise ValueError(f"this month is unknown; times are read as {FORMS}")

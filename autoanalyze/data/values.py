@@ -26,10 +26,11 @@ _ROLES: Mapping[Role | Literal["skip"], str] = {
     "consumer shopper member patient passenger subscriber prospect participantuser",
     "bot": "bot assistant gpt chatgpt ai llm model chatbot voicebot ivr automatedagent automated custombot "
     "virtualagent virtualassistant botagent aiagent outgoing outbound trigger machine",
-    "agent": "agent operator admin humanagent liveagent supportagent representative rep advisor adviser staff "
-    "employee teammate supervisor support csr moderator",
+    "agent": "agent operator admin humanagent liveagent supportagent representative rep advisor adviser "
+    "staff employee teammate supervisor support csr moderator",
     # What no person reads: instructions, tools and what a platform notes for itself.
-    "skip": "system developer tool function functioncall functionresponse toolcall toolresult observation event",
+    "skip": "system developer tool function functioncall functionresponse toolcall toolresult "
+    "observation event",
 }
 _ROLE_OF: Mapping[str, Role | Literal["skip"]] = {
     word: meaning for meaning, words in _ROLES.items() for word in words.split()
@@ -105,8 +106,10 @@ def identity(value: object) -> str | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return str(int(value))
     if isinstance(value, float | Decimal):
-        if value % 1 == 0 and (abs(value) < _EXACT or isinstance(value, Decimal)):
+        if value % 1 == 0 and abs(value) < _EXACT:
             return str(int(value))
         raise _damage()
     raise ValueError("an id is a text or a whole number")

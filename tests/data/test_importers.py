@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.data.importers import ImportReport, RejectedRow, import_file
-from autoanalyze.data.rows import clean_text
+from autoanalyze.data.values import clean_text
 from autoanalyze.data.store import Store
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, ImportDataError
 from autoanalyze.records import Message
