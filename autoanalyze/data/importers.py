@@ -327,7 +327,7 @@ def _staged(
     sources: Iterable[Path | str], options: ImportOptions, progress: Callable[[int, int], None] | None
 ) -> Iterator[_Import]:
     files, notes = found(sources)
-    with Staging([str(file.path) for file in files], options.partial) as staging:
+    with Staging(files, options.partial) as staging:
         importing = _Import(files, options, staging)
         importing.notes += notes
         total, before = sum(file.size for file in files), 0

@@ -48,6 +48,7 @@ class About(NamedTuple):
     truth: tuple[tuple[str, str], ...]
 
 
+_PUBLIC = [shape.name for shape in SHAPES if shape.name[0].isupper()]
 _ABOUT = About._fields[:4]
 
 
@@ -115,7 +116,7 @@ def recognised(file: str, rows: Sequence[RawRow], mapped: Mapped, fixed: bool) -
         f"{file}: columns are missing: {', '.join(names)}. Found: {columns}. If a column has another name, "
         f"say so with --map theirs={names[0].partition(' ')[0]}; dots reach into nested values, as in "
         f"author.type=role. A file has either a row per message (session_id, role, text, timestamp) or a row "
-        f"per session (session_id, messages), or is an export of {', '.join(shape.name for shape in SHAPES if shape.name[0].isupper())}."
+        f"per session (session_id, messages), or is an export of {', '.join(_PUBLIC)}."
     )
 
 
@@ -133,9 +134,8 @@ def _ask(file: str, shape: Shape, rows: Sequence[Mapping[str, Any]], mapped: Map
     """Two columns that could be the text are a question, not a guess."""
     if "text" in mapped.fields or not shape.message.get("text"):
         return
-    messages = [m for row in rows for path in shape.messages for m in _listed(reach(row, path))] or rows
-    if not shape.messages:
-        messages = rows
+    found_in = (opened(reach(row, path)) for row in rows for path in shape.messages)
+    messages = [m for some in found_in if isinstance(some, list) for m in some] if shape.messages else rows
     names = {letters(name): name for message in messages if isinstance(message, Mapping) for name in message}
     if len(found := [names[text] for text in TEXT if text in names]) > 1 and shape.message["text"] == TEXT:
         raise ImportDataError(

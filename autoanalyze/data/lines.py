@@ -73,7 +73,7 @@ class Lines:
         with self._opened() as buffer:
             start = buffer.peek(_PEEK)
             encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
-            if encoding is None and b"\0" in start[:200]:
+            if encoding is None and start[:400].count(0) > len(start[:400]) // 5:
                 raise ImportDataError(
                     f"{self.path}: this is not text, or UTF-16 without its mark; save it as UTF-8"
                 )

@@ -80,8 +80,8 @@ class Mapped:
         unknown = [ours for ours in self.fields if ours not in known and not ours.startswith("true_")]
         if unknown:
             raise ConfigurationError(
-                f"--map: there is no field {', '.join(sorted(unknown))}. A mapping is theirs=ours, and ours is "
-                f"one of {', '.join(known)} or true_<field>; theirs= alone leaves the column out."
+                f"--map: there is no field {', '.join(sorted(unknown))}. A mapping is theirs=ours, and "
+                f"ours is one of {', '.join(known)} or true_<field>; theirs= alone leaves the column out."
             )
         named = [ours for ours in self.mapping.values() if ours]
         if twice := sorted({ours for ours in named if named.count(ours) > 1}):

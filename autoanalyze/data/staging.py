@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self
 
 from autoanalyze.data.growth import grown, settled
 from autoanalyze.data.layouts import About, Entry
+from autoanalyze.data.sources import Source
 from autoanalyze.data.values import identity
 from autoanalyze.records import Conversation, Message
 
@@ -59,8 +60,8 @@ class _Broken(NamedTuple):
 class Staging:
     """Takes entries, and gives back sessions with all that was said of them. Use as a context manager."""
 
-    def __init__(self, files: Sequence[str], partial: bool) -> None:
-        """`files` are the names by the number in an entry's part; `partial` lets halves of sessions in."""
+    def __init__(self, files: Sequence[Source], partial: bool) -> None:
+        """`files` are found by the number in an entry's part; `partial` lets halves of sessions in."""
         self._files = files
         self._partial = partial
         self._held: list[list[Entry]] = [[] for _ in range(_BUCKETS)]
@@ -85,7 +86,7 @@ class Staging:
     def add(self, entry: Entry) -> None:
         """Take an entry."""
         if entry.problem is not None:
-            file = self._files[entry.part[0]]
+            file = str(self._files[entry.part[0]].path)
             self.rejected.append(RejectedRow(file, entry.line, entry.problem, entry.session_id))
         self._held[zlib.crc32(entry.session_id.encode("utf-8", "replace")) % _BUCKETS].append(entry)
         self._count += 1
@@ -94,7 +95,7 @@ class Staging:
 
     def reject(self, number: int, line: int, reason: str, cells: Sequence[str] = ()) -> None:
         """Take a row of file `number` that is of no known session; the id may be among its `cells`."""
-        self.rejected.append(RejectedRow(self._files[number], line, reason))
+        self.rejected.append(RejectedRow(str(self._files[number].path), line, reason))
         for cell in cells:
             with suppress(ValueError):
                 if session_id := identity(cell):
@@ -162,10 +163,10 @@ class Staging:
         self, session_id: str, part: tuple[int, int], entries: list[Entry]
     ) -> Conversation | RefusedSession:
         """One file's share of a session, or why it is refused whole."""
-        file = self._files[part[0]]
+        file = str(self._files[part[0]].path)
         problems = {entry.line: entry.problem for entry in entries if entry.problem is not None}
         known = len(problems)
-        piece = _gathered(session_id, entries, problems, file)
+        piece = _gathered(session_id, entries, problems, self._files[part[0]].name)
         self.rejected += [RejectedRow(file, n, why, session_id) for n, why in list(problems.items())[known:]]
         if part[1] == 0:
             broken = (row for row in self._suspects.get(session_id, ()) if row.number == part[0])

@@ -109,7 +109,7 @@ def identity(value: object) -> str | None:
     if isinstance(value, Decimal) and value == value.to_integral_value():
         return str(int(value))
     if isinstance(value, float | Decimal):
-        if value % 1 == 0 and abs(value) < _EXACT:
+        if float(value).is_integer() and abs(float(value)) < _EXACT:
             return str(int(value))
         raise _damage()
     raise ValueError("an id is a text or a whole number")
