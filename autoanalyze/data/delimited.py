@@ -74,6 +74,10 @@ def table_rows(lines: Lines, is_header: IsHeader) -> Iterator[RawRow]:
     old_limit = csv.field_size_limit(_FIELD_LIMIT)
     try:
         skipped, dialect, header = _head(lines, is_header)
+        for number, line in enumerate(islice(lines, skipped - 1), 1):
+            cells = [cell.strip() for cell in _cells(line, dialect.delimiter)]
+            if len(cells) == len(header) > 2 and all(cells):
+                yield RawRow(number, {}, "this row stands above the header", tuple(cells))
         if _has_escapes(lines):
             dialect = _convention(lines, dialect, skipped, len(header))
         yield from _body(lines, dialect, skipped, named(lines.path, header, is_header))

@@ -27,12 +27,17 @@ _CUE = re.compile(
 _TAG = re.compile(r"<[^>]*>")
 
 
-def _decoder() -> json.JSONDecoder:
-    # A number such as 1.23457E+17 is kept as it is written: a spreadsheet may have rounded it.
-    return json.JSONDecoder(parse_float=lambda word: word if "e" in word.lower() else float(word))
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"not JSON that can be trusted: one of {', '.join(found)} stands twice in an object")
+    return found
 
 
-_DECODER = _decoder()
+# A number such as 1.23457E+17 is kept as it is written: a spreadsheet may have rounded it.
+_DECODER = json.JSONDecoder(
+    parse_float=lambda word: word if "e" in word.lower() else float(word), object_pairs_hook=_object
+)
 
 
 def parsed(text: str) -> Any:
@@ -143,9 +148,9 @@ class _Text:
                     f"{self._path}: not JSON: {error.msg} in line {line}, in the value that begins in line "
                     f"{self.line}. Nothing of the file can be trusted; export it again."
                 ) from error
-            except RecursionError as error:
+            except (ValueError, RecursionError) as error:
                 raise ImportDataError(
-                    f"{self._path}: the JSON in line {self.line} is nested too deeply"
+                    f"{self._path}: the JSON that begins in line {self.line} cannot be read: {error}"
                 ) from error
             # Numbers go on as long as there are digits; everything else ends by itself.
             self.advance(end)

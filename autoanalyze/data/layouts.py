@@ -226,6 +226,8 @@ class Layout:
             yield entry._replace(about=self._about(row))
             for message in self._said(row):
                 yield entry._replace(message=message)
+            if self.shape.messages and not any(present(row, path) for path in self.shape.messages):
+                raise ValueError(f"{' or '.join(self.shape.messages)} is missing")
         except ValueError as error:
             yield entry._replace(problem=str(error))
         for path in self.shape.messages:

@@ -289,11 +289,12 @@ def test_bad_lines_of_jsonl_are_named(store: Store, tmp_path: Path) -> None:
     report = load(
         store, write(tmp_path, "talks.jsonl", good + b"".join(bad) + lines(talk("z", "Hi")).encode())
     )
-    assert (report.added, report.without_messages, report.left_out) == (5, 2, {"without text": 2})
+    assert (report.added, report.without_messages, report.left_out) == (4, 1, {"without text": 2})
     expected = {
         2: "not JSON: Expecting value at column",
         3: "not a JSON object",
         4: f"not UTF-8 at byte {len(good) + len(bad[0]) + len(bad[1]) + 19} of the file (line 4)",
+        6: "messages is missing",
         7: "messages 'not json': not JSON",
         10: "session_id ['g']",
         11: "true_intent ['x']",
