@@ -174,6 +174,11 @@ def _document(lines: Lines) -> Iterator[RawRow]:
         raise ImportDataError(
             f"{lines.path}: the JSON array does not end; the file is cut off. Export it again."
         )
+    text.advance(text.at + bool(array))
+    if array and text.skip(blank):
+        raise ImportDataError(
+            f"{lines.path}: the JSON array ends in line {text.line}, but the file goes on; export it again"
+        )
 
 
 def transcript_rows(lines: Lines) -> Iterator[RawRow]:
