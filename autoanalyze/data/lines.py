@@ -113,6 +113,7 @@ class Lines:
             offset += len(raw)
 
     def _of_text(self, buffer: BinaryIO, encoding: str) -> Iterator[str]:
-        for line in io.TextIOWrapper(buffer, encoding):
-            self.number += 1
-            yield line.removeprefix("\ufeff") if self.number == 1 else line
+        with io.TextIOWrapper(buffer, encoding) as lines:
+            for line in lines:
+                self.number += 1
+                yield line.removeprefix("\ufeff") if self.number == 1 else line

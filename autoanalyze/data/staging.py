@@ -197,7 +197,8 @@ def _gathered(session_id: str, entries: Sequence[Entry], problems: dict[int, str
         if entry.message is not None:
             messages.append(Message(*entry.message))
     times = [message.timestamp for message in messages if message.timestamp is not None]
-    if len(times) == len(messages):
+    # Rows may come in any order; a list stands as it was said.
+    if entries[0].part[1] == 0 and len(times) == len(messages):
         messages.sort(key=lambda message: message.timestamp or datetime.min)
     return Conversation(
         session_id=session_id,
