@@ -268,10 +268,10 @@ class Layout:
             self.left_out["internal notes"] += 1
             return None
         places = shape.message.get("text", ())
-        said = [value for place in places if not read.missing(value := _at(message, place))]
+        said = [found for place in places if (found := _text(_at(message, place)))]
         if len(said) > 1 and places == TEXT:
             raise ValueError("text: two columns could be the text; say which with --map its_name=text")
-        text = _read("text", said[0], read.text) if said else ""
+        text = said[0] if said else ""
         theirs = self._who(message, row)
         if not text or text.isspace():
             if (
@@ -339,6 +339,10 @@ def _truth(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             concept = _read(name, row[name], read.name)
             if concept is not None:
                 yield _TRUTH_FIELDS.get(label_field, label_field), concept
+
+
+def _text(value: object) -> str:
+    return "" if value is None else _read("text", value, read.text)
 
 
 def _at(row: Mapping[str, Any], place: str) -> Any:
