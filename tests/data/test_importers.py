@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.data.importers import ImportOptions, ImportReport, RejectedRow, import_file, import_files
-from autoanalyze.data.values import clean_text, identity
 from autoanalyze.data.store import Store
+from autoanalyze.data.values import clean_text, identity
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, ImportDataError
 from autoanalyze.records import Message
 
