@@ -15,6 +15,8 @@ from typing import Literal
 
 ContainmentType = Literal["agent", "selfService", "dropOff", "unknown"]
 Outcome = Literal["Transfer", "Contained"]
+Role = Literal["user", "bot", "agent"]
+"""Who says a message; an agent is a human of the company, so that a transfer shows."""
 
 #: Outcome suggested by the channel's own record, for sessions that the model could not label.
 FALLBACK_OUTCOMES: Mapping[str, Outcome | None] = {
@@ -29,7 +31,7 @@ FALLBACK_OUTCOMES: Mapping[str, Outcome | None] = {
 class Message:
     """One turn of a conversation; `timestamp` is naive UTC."""
 
-    role: Literal["user", "bot"]
+    role: Role
     text: str
     timestamp: datetime | None = None
 
@@ -54,6 +56,9 @@ class Conversation:
     """A whole session on its way into the store, from a file or from the generator.
 
     `truth` maps a label field to the concept that is known to be right; most data have none.
+    `partial` tells that some of its messages could not be read and that a person let it in all the
+    same, `made_id` that its file had no ids and this one was made from file and line, and
+    `source` names the file.
     """
 
     session_id: str
@@ -63,6 +68,9 @@ class Conversation:
     start_time: datetime | None = None
     end_time: datetime | None = None
     truth: Mapping[str, str] = field(default_factory=dict)
+    partial: bool = False
+    made_id: bool = False
+    source: str = ""
 
 
 def transcript(messages: Sequence[Message]) -> str:

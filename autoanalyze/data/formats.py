@@ -1,4 +1,4 @@
-"""Files of sessions, row by row and not yet understood: CSV, JSONL and Parquet.
+"""Files of sessions, row by row and not yet understood: text tables, JSON, Parquet, workbooks, transcripts.
 
 Files are streamed, so that their size does not matter. Rows that cannot even be
 read are handed on with their problem; only a file that makes no sense as a whole
@@ -7,79 +7,85 @@ is an error.
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from python_calamine import CalamineError, CalamineWorkbook
 
+from autoanalyze.data.delimited import IsHeader, header_of, named, table_rows
+from autoanalyze.data.documents import json_rows, transcript_rows
+from autoanalyze.data.lines import Lines, RawRow
 from autoanalyze.errors import ImportDataError
 
-__all__ = ["RawFile", "RawRow", "open_file"]
+__all__ = ["SUFFIXES", "RawFile", "open_file", "suffix_of"]
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_DELIMITERS = ",;\t|"
-_BATCH = 512
-# The largest that a C long holds everywhere; the default of 131,072 refuses long transcripts.
-_FIELD_LIMIT = 2**31 - 1
+SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".vtt")
+"""What can be imported. All but Parquet and workbooks may also be packed by gzip or zstd."""
 
-
-@dataclass(frozen=True, slots=True)
-class RawRow:
-    """One row; `problem` tells why it cannot be used.
-
-    `line` is the line of a text file on which the row begins, or the number of the row in
-    Parquet, from 1. `done` is how much of the file was read by then, in the unit of `RawFile.total`.
-    """
-
-    line: int
-    done: int
-    values: Mapping[str, object] = field(default_factory=dict)
-    problem: str | None = None
+_PACKED = (".gz", ".zst", ".zstd")
+_BATCH = 2_000
+_BATCH_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """Rows of one file. `total` is its size: bytes of text, rows of Parquet."""
+    """Rows of one file; `total` is its size, and `done` tells how much of it was read, in the same unit.
+
+    `fixed` tells that all rows have the same columns, as in a table, and unlike in JSON.
+    """
 
     rows: Generator[RawRow]
     total: int
+    done: Callable[[], int]
+    fixed: bool
 
 
-def open_file(path: Path) -> RawFile:
-    """Open a file by its suffix: .csv or .tsv, .jsonl or .ndjson, .parquet.
+def suffix_of(path: Path) -> str:
+    """What a file's name says of its content, whether it is packed or not."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return (suffixes[:-1] or [""])[-1] if suffixes and suffixes[-1] in _PACKED else (suffixes or [""])[-1]
+
+
+def open_file(path: Path, is_header: IsHeader) -> RawFile:
+    """Open a file by its suffix. `is_header` tells whether these cells are the names of columns.
 
     Raises ImportDataError with the remedy, here or while the rows are read, if the file is
-    missing, empty, unreadable, of another format, or text that is not UTF-8.
+    missing, empty, unreadable, of another format, or text in an unknown encoding.
     """
-    reader = {
-        ".csv": _csv_rows,
-        ".tsv": _csv_rows,
-        ".jsonl": _json_rows,
-        ".ndjson": _json_rows,
-        ".parquet": _parquet_rows,
-    }.get(path.suffix.lower())
+    suffix = suffix_of(path)
     if not path.is_file():
         raise ImportDataError(f"{path}: there is no such file; check the path")
-    if reader is None:
-        raise ImportDataError(
-            f"{path}: files with the suffix {path.suffix!r} cannot be imported. "
-            f"Save it as .csv, .jsonl or .parquet."
+    if suffix not in SUFFIXES:
+        remedy = (
+            "Unpack it first."
+            if suffix in (".zip", ".tar", ".7z", ".bz2", ".xz")
+            else "Save it as one of them."
         )
-    size = path.stat().st_size
-    if size == 0:
+        raise ImportDataError(
+            f"{path}: files with the suffix {path.suffix!r} cannot be imported; {', '.join(SUFFIXES)} can, "
+            f"text also packed as .gz or .zst. {remedy}"
+        )
+    if path.stat().st_size == 0:
         raise ImportDataError(f"{path}: the file is empty; export the sessions again")
     try:
-        total = pq.read_metadata(path).num_rows if reader is _parquet_rows else size
-    except (pa.ArrowException, OSError) as error:
+        if suffix == ".parquet":
+            return _parquet(path)
+        if suffix == ".xlsx":
+            return _workbook(path, is_header)
+    except (pa.ArrowException, OSError, CalamineError) as error:
         raise _unreadable(path, error) from error
-    return RawFile(_guarded(path, reader(path)), total)
+    lines = Lines(path)
+    if suffix in (".csv", ".tsv", ".txt"):
+        rows: Iterator[RawRow] = table_rows(lines, is_header)
+    else:
+        rows = transcript_rows(lines) if suffix == ".vtt" else json_rows(lines)
+    fixed = suffix in (".csv", ".tsv", ".txt")
+    return RawFile(_guarded(path, rows), path.stat().st_size, lambda: lines.done, fixed)
 
 
 def _guarded(path: Path, rows: Iterator[RawRow]) -> Generator[RawRow]:
@@ -101,118 +107,54 @@ def _unreadable(path: Path, error: Exception) -> ImportDataError:
     )
 
 
-class _Lines:
-    """Lines of a binary file with their numbers; `offset` is the first byte of the current line."""
+def _parquet(path: Path) -> RawFile:
+    reached = 0
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.number = 0
-        self.offset = 0
-        self.end = 0
+    def rows() -> Iterator[RawRow]:
+        nonlocal reached
+        # Small reads from a pool of its own: otherwise a row group of any size is held in memory.
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BATCH_BYTES) as file:
+            for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
+                # Polars makes Python objects of times with a zone without pytz, and faster.
+                frame = pl.DataFrame(batch)
+                for values in _with_honest_floats(frame).iter_rows(named=True):
+                    reached += 1
+                    yield RawRow(reached, values)
 
-    def __iter__(self) -> Iterator[bytes]:
-        for line in self._file:
-            self.number += 1
-            self.offset, self.end = self.end, self.end + len(line)
-            yield line.removeprefix(_BYTE_ORDER_MARK) if self.number == 1 else line
-
-    def decode(self, line: bytes) -> str:
-        """Text of the current line; ValueError says where it is not UTF-8."""
-        try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            at = self.end - len(line) + error.start
-            raise ValueError(f"not UTF-8 at byte {at} of the file (line {self.number})") from error
+    return RawFile(_guarded(path, rows()), pq.read_metadata(path).num_rows, lambda: reached, fixed=True)
 
 
-def _csv_rows(path: Path) -> Iterator[RawRow]:
-    # The standard reader, because unlike the fast ones it tells the line of every bad row.
-    old_limit = csv.field_size_limit(_FIELD_LIMIT)
-    try:
-        with path.open("rb") as file:
-            yield from _table_rows(path, _Lines(file))
-    finally:
-        csv.field_size_limit(old_limit)
+def _with_honest_floats(frame: pl.DataFrame) -> pl.DataFrame:
+    """Floats of single precision are exact up to 2^24 only: what lies beyond is shown to be rounded."""
+    single = [name for name, kind in frame.schema.items() if kind == pl.Float32]
+    return frame.with_columns(
+        pl.when(pl.col(name).abs() < 2**24).then(pl.col(name).cast(pl.Float64)).otherwise(pl.lit(2.0**60))
+        for name in single
+    )
 
 
-def _table_rows(path: Path, lines: _Lines) -> Iterator[RawRow]:
-    texts = _decoded(path, lines)
-    first = next((text for text in texts if text.strip()), None)
-    if first is None:
-        raise ImportDataError(f"{path}: the file is empty; export the sessions again")
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(chain([first], texts), delimiter=delimiter, strict=True)
-    skipped = lines.number - 1
-    try:
-        header = [name.strip() for name in next(reader)]
-    except csv.Error as error:
-        raise ImportDataError(f"{path}: the header in line {lines.number} is broken: {error}") from error
-    if len(set(header)) < len(header):
-        raise ImportDataError(f"{path}: the header names a column twice: {', '.join(header)}; rename one")
-    while True:
-        line = skipped + reader.line_num + 1
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            yield RawRow(line, lines.end, problem=f"broken CSV: {_explained(error)}")
-            continue
-        if fields is None:
-            return
-        if fields:
-            yield RawRow(
-                line,
-                lines.end,
-                dict(zip(header, fields, strict=False)),
-                None
-                if len(fields) == len(header)
-                else f"{len(fields)} columns where the header has {len(header)}; "
-                f"texts that hold {delimiter!r} need quotes",
-            )
+def _workbook(path: Path, is_header: IsHeader) -> RawFile:
+    """The one sheet of a workbook whose columns are known, or else the first that is not empty."""
+    with closing(CalamineWorkbook.from_path(path)) as book:
+        sheets = {
+            name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names
+        }
+    filled = {name: rows for name, rows in sheets.items() if any(map(any, rows))}
+    if not filled:
+        raise ImportDataError(f"{path}: the file is empty: no sheet has a row; export the sessions again")
+    known = [name for name, rows in filled.items() if header_of(rows, is_header)[1]]
+    if len(known) > 1:
+        raise ImportDataError(
+            f"{path}: the sheets {', '.join(known)} all hold sessions; save each as a file of its own"
+        )
+    cells = filled[known[0] if known else next(iter(filled))]
+    start, _ = header_of(cells, is_header)
+    header = named(path, [str(cell).strip() for cell in cells[start]], is_header)
 
+    def rows() -> Iterator[RawRow]:
+        for number, row in enumerate(cells[start + 1 :], start + 2):
+            values = {name: cell for name, cell in zip(header, row, strict=False) if name}
+            if any(cell != "" for cell in values.values()) and row != cells[start]:
+                yield RawRow(number, values)
 
-def _explained(error: csv.Error) -> str:
-    if "unexpected end of data" in str(error):
-        return "a quote opens here and never closes, so that the rest of the file belongs to this row"
-    return str(error)
-
-
-def _decoded(path: Path, lines: _Lines) -> Iterator[str]:
-    for line in lines:
-        try:
-            yield lines.decode(line)
-        except ValueError as error:
-            raise ImportDataError(
-                f"{path}: {error}. Save the file as UTF-8, for example with "
-                f"`iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8{path.suffix}`."
-            ) from error
-
-
-def _json_rows(path: Path) -> Iterator[RawRow]:
-    with path.open("rb") as file:
-        lines = _Lines(file)
-        for line in lines:
-            if line.strip():
-                try:
-                    yield RawRow(lines.number, lines.end, _json_object(lines.decode(line)))
-                except (ValueError, RecursionError) as error:
-                    yield RawRow(lines.number, lines.end, problem=str(error))
-
-
-def _json_object(text: str) -> dict[str, object]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from error
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object; each line must be one session as {...}")
-    return value
-
-
-def _parquet_rows(path: Path) -> Iterator[RawRow]:
-    with pq.ParquetFile(path) as file:
-        number = 0
-        for batch in file.iter_batches(batch_size=_BATCH):
-            # Polars makes Python objects of times with a zone without pytz, and faster.
-            for values in pl.DataFrame(batch).iter_rows(named=True):
-                number += 1
-                yield RawRow(number, number, values)
+    return RawFile(_guarded(path, rows()), len(cells), lambda: len(cells), fixed=True)

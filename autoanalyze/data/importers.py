@@ -1,62 +1,144 @@
-"""Other people's sessions on their way into the store: one file in, one report out.
+"""Other people's sessions on their way into the store: files in, one report out.
 
-CSV, JSONL and Parquet files all come in one of two layouts, with these columns:
+The unit is the session: it goes in whole or not at all, and its id is its identity. Rows lie in one of
+the layouts of `shapes`; our own are
 
-- a row per message: session_id, role (or message_type), text (or message), timestamp;
+- a row per message: session_id, role, text, timestamp;
 - a row per session: session_id, messages: a list, or JSON text of a list, of such messages.
 
 Either may have user_id, start_time, end_time, containment_type, and `true_<field>` where the
-right label of a field is known; `true_intent` is that of general_intent. Only session_id, role
-and text must be there. Times are ISO 8601 or epochs; without a zone they are UTC. Roles may be
-spelt user, customer, human, client; bot, assistant, agent, system. Other columns are ignored.
+right label of a field is known; `true_intent` is that of general_intent. Times without a zone are UTC.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from autoanalyze.data.formats import RawFile, RawRow, open_file
-from autoanalyze.data.layouts import Columns, conversations
-from autoanalyze.data.store import Store
+from autoanalyze.data.formats import open_file
+from autoanalyze.data.layouts import Layout, is_header, recognised
+from autoanalyze.data.lines import RawRow
+from autoanalyze.data.paths import Mapped, present, texts_in
+from autoanalyze.data.sources import Source, found
+from autoanalyze.data.staging import RefusedSession, RejectedRow, Staging
+from autoanalyze.data.store import AddResult, Store
+from autoanalyze.data.times import Dates
+from autoanalyze.data.values import letters
 from autoanalyze.errors import ConfigurationError, ImportDataError
 from autoanalyze.records import Conversation
 
-__all__ = ["ImportReport", "RejectedRow", "import_file"]
+__all__ = [
+    "ImportOptions",
+    "ImportReport",
+    "Look",
+    "RefusedSession",
+    "RejectedRow",
+    "import_file",
+    "import_files",
+    "look",
+]
 
 # Rows that are looked at to learn the columns: in JSONL no single line needs to have them all.
-_PEEKED = 100
+_PEEKED = 500
 _PROGRESS_EVERY = 500
 _SHOWN = 5
+_SAMPLES = 3
+_MEANINGS = ("user", "bot", "agent", "skip")
 
 
 @dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """A row that was not imported. `line` counts from 1; in Parquet it is the number of the row."""
+class ImportOptions:
+    """What a user says of files that they do not say themselves.
 
-    file: str
-    line: int
-    reason: str
+    `mapping` tells their column names or dotted paths from ours (theirs to ours; to "" leaves the column
+    out), `roles` their names for who speaks (theirs to user, bot, agent or skip), and `dates` what 05/06
+    means: day-first or month-first. `partial` lets in sessions of which messages were rejected, and marks
+    them; with `strict` a single bad row keeps everything out.
+
+    Raises ConfigurationError for what cannot be meant.
+    """
+
+    bot_id: str = "default"
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
+    dates: str | None = None
+    partial: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without a file."""
+        if not self.bot_id.strip():
+            raise ConfigurationError("data.bot_id: the name of the bot is empty; leave it out for 'default'")
+        if self.dates not in (None, "day-first", "month-first"):
+            raise ConfigurationError(f"--dates {self.dates}: it is day-first or month-first")
+        if self.partial and self.strict:
+            raise ConfigurationError("--partial and --strict contradict each other; leave one out")
+        for theirs, ours in self.roles.items():
+            if ours not in _MEANINGS or not letters(theirs):
+                raise ConfigurationError(
+                    f"--role {theirs}={ours}: write it as THEIRS=user, =bot, =agent or =skip"
+                )
+        Mapped(self.mapping)
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """What an import did.
 
-    `added` sessions went in, with so many `messages`; `without_messages` of them have none (an
-    analysis leaves them out) and for `with_truth` of them some truth is known. `already_there`
-    sessions were in the store before and stay as they were. `rejected` rows stay out.
+    `added` sessions went in and `extended` ones grew, with so many new `messages`; `without_messages` of
+    those added have none (an analysis leaves them out), for `with_truth` some truth is known, and
+    `partial` lack messages that were rejected. `already_there` sessions brought nothing new. `refused`
+    sessions stay out whole, and `conflicts` are those in the store with other content, which stay as they
+    were; `rejected` rows are to blame for the former. `left_out` counts what is no message, by its kind.
+    `notes` tell what was given and had no use.
     """
 
-    added: int
-    already_there: int
-    without_messages: int
-    with_truth: int
-    messages: int
-    rejected: tuple[RejectedRow, ...]
+    added: int = 0
+    extended: int = 0
+    already_there: int = 0
+    without_messages: int = 0
+    with_truth: int = 0
+    messages: int = 0
+    partial: int = 0
+    rejected: tuple[RejectedRow, ...] = ()
+    refused: tuple[RefusedSession, ...] = ()
+    conflicts: tuple[RefusedSession, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def brought_nothing(self) -> bool:
+        """Whether not one session of the files is in the store: an import that failed."""
+        return not (self.added or self.extended or self.already_there)
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """What was recognised in one file: its layout, where each field stands, and which order of dates."""
+
+    file: str
+    layout: str
+    columns: Mapping[str, tuple[str, ...]]
+    dates: Mapping[str, str | None]
+    made_ids: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an import would do, without a store: `samples` are sessions as they would go in.
+
+    `roles` counts how often each of their words for who speaks was met, and as what it was read.
+    """
+
+    files: tuple[LookedAt, ...]
+    roles: Mapping[tuple[str, str], int]
+    sessions: int
+    samples: tuple[Conversation, ...]
+    report: ImportReport
 
 
 def import_file(
@@ -70,76 +152,193 @@ def import_file(
     token_encoding: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
-    """Import a .csv, .jsonl or .parquet file with the columns that this module's docstring tells.
-
-    `mapping` tells their column names from ours (theirs to ours), in rows and in messages.
-    Bad rows are reported and stay out; with `strict` a single one keeps everything out. An
-    import is all or nothing: whatever is raised, the store is as it was before. Importing a
-    file again adds nothing. `progress` is called with how much was read and how much there
-    is: bytes of text, rows of Parquet.
-
-    Raises ImportDataError for a file that cannot be read or lacks columns and, with `strict`,
-    for bad rows; ConfigurationError for an empty bot id or a mapping to fields that do not exist.
-    """
-    path = Path(path)
-    if not bot_id.strip():
-        raise ConfigurationError("data.bot_id: the name of the bot is empty; leave it out for 'default'")
-    file = open_file(path)
-    rejected: list[RejectedRow] = []
-
-    def reject(line: int, reason: str) -> None:
-        rejected.append(RejectedRow(str(path), line, reason))
-
-    with closing(file.rows):
-        peeked = list(islice(file.rows, _PEEKED))
-        columns = _columns(path, peeked, mapping or {})
-        rows = _reported(chain(peeked, file.rows), file, progress)
-        good = conversations(rows, columns, reject)
-        result = store.add(
-            _refusing(good, rejected) if strict else good,
-            bot_id=bot_id,
-            count_tokens=count_tokens,
-            token_encoding=token_encoding,
-            source=path.name,
-        )
-    return ImportReport(
-        added=result.added,
-        already_there=result.already_there,
-        without_messages=result.without_messages,
-        with_truth=result.with_truth,
-        messages=result.messages,
-        rejected=tuple(rejected),
+    """Import one file, as `import_files` does."""
+    options = ImportOptions(bot_id, mapping or {}, strict=strict)
+    return import_files(
+        [path], store, options, count_tokens=count_tokens, token_encoding=token_encoding, progress=progress
     )
 
 
-def _columns(path: Path, rows: Sequence[RawRow], mapping: Mapping[str, str]) -> Columns:
-    if not rows:
-        raise ImportDataError(f"{path}: the file is empty: it has no rows; export the sessions again")
-    columns = Columns.of(rows, mapping)
-    # Without a single readable row there are no columns to speak of, only the rows' own problems.
-    if columns.found:
-        columns.check(str(path))
-    return columns
+def import_files(
+    sources: Sequence[Path | str],
+    store: Store,
+    options: ImportOptions,
+    *,
+    count_tokens: Callable[[Sequence[str]], Sequence[int]],
+    token_encoding: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImportReport:
+    """Import files, folders and patterns of files into a store.
+
+    A session of which a row is rejected stays out whole. An import is all or nothing: whatever is
+    raised, the store is as it was before. Importing again adds nothing, and a session that has grown is
+    extended. `progress` is called with how much was read and how much there is.
+
+    Raises ImportDataError for a file that cannot be read or understood and, with `strict`, for bad rows.
+    """
+    with _staged(sources, options, progress) as importing:
+        result = store.add(
+            importing.conversations(options.strict),
+            bot_id=options.bot_id,
+            count_tokens=count_tokens,
+            token_encoding=token_encoding,
+            source="",
+        )
+        return importing.report(result)
 
 
-def _reported(
-    rows: Iterable[RawRow], file: RawFile, progress: Callable[[int, int], None] | None
-) -> Iterator[RawRow]:
-    for number, row in enumerate(rows):
-        if progress is not None and number % _PROGRESS_EVERY == 0:
-            progress(row.done, file.total)
-        yield row
-    if progress is not None:
-        progress(file.total, file.total)
+def look(sources: Sequence[Path | str], options: ImportOptions) -> Look:
+    """Read files as `import_files` would, and tell what was recognised; nothing is written."""
+    with _staged(sources, options, None) as importing:
+        samples: list[Conversation] = []
+        result = AddResult()
+        for one in importing.conversations(strict=False):
+            samples += [one] if len(samples) < _SAMPLES else []
+            result += AddResult(
+                added=1,
+                messages=len(one.messages),
+                without_messages=not one.messages,
+                with_truth=bool(one.truth),
+                partial=one.partial,
+            )
+        return Look(
+            tuple(importing.looked_at),
+            importing.roles,
+            result.added,
+            tuple(samples),
+            importing.report(result),
+        )
 
 
-def _refusing(good: Iterable[Conversation], rejected: Sequence[RejectedRow]) -> Iterator[Conversation]:
-    """The same conversations; raises at the end, and so undoes the import, if a row was bad."""
-    yield from good
-    if rejected:
-        shown = "\n".join(f"  line {row.line}: {row.reason}" for row in rejected[:_SHOWN])
-        more = f"\n  and {len(rejected) - _SHOWN} more" if len(rejected) > _SHOWN else ""
-        raise ImportDataError(
-            f"{rejected[0].file}: nothing was imported, because {len(rejected)} rows are bad and the import "
+class _Import:
+    """One import on its way: its files are read into `staging`, and then its sessions come out."""
+
+    def __init__(self, sources: Sequence[Source], options: ImportOptions, staging: Staging) -> None:
+        self._sources = sources
+        self._options = options
+        self._staging = staging
+        self._own_roles = {letters(theirs): ours for theirs, ours in options.roles.items()}
+        self._left_out: Counter[str] = Counter()
+        self._refused: list[RefusedSession] = []
+        self.roles: Counter[tuple[str, str]] = Counter()
+        self.looked_at: list[LookedAt] = []
+        self.notes: list[str] = []
+
+    def read(self, number: int, source: Source, progress: Callable[[int, int], None]) -> None:
+        """Read a file."""
+        mapped = Mapped(self._options.mapping)
+        file = open_file(source.path, is_header(mapped))
+        with closing(file.rows):
+            peeked = list(islice(file.rows, _PEEKED))
+            if not peeked:
+                raise ImportDataError(
+                    f"{source.path}: the file is empty: it has no rows; export the sessions again"
+                )
+            layout = self._layout(number, source, peeked, mapped, file.fixed)
+            for count, raw in enumerate(chain(peeked, file.rows)):
+                if count % _PROGRESS_EVERY == 0:
+                    progress(file.done(), file.total)
+                if raw.problem is not None or layout is None:
+                    # Where a row is a session, a broken one halves no other.
+                    known = layout is not None and not layout.shape.row_per_message
+                    self._staging.reject(number, raw.line, raw.problem or "", () if known else raw.suspects)
+                    continue
+                try:
+                    for entry in layout.entries(raw):
+                        self._staging.add(entry)
+                except ValueError as error:
+                    self._staging.reject(number, raw.line, str(error))
+
+    def _layout(
+        self, number: int, source: Source, peeked: Sequence[RawRow], mapped: Mapped, fixed: bool
+    ) -> Layout | None:
+        """How the rows of a file are read; null if none of the first can be: then there are no columns."""
+        good = [row for row in peeked if row.problem is None]
+        if not good:
+            return None
+        shape = recognised(str(source.path), good, mapped, fixed)
+        dates = Dates(self._options.dates)
+        for text in (text for row in good for text in texts_in(row.values)):
+            dates.learn(text)
+        places = shape.session.get("session_id", ())
+        rows = [mapped.row(row.values) for row in good]
+        made = bool(shape.messages) and not any(present(row, place) for row in rows for place in places)
+        columns = {name: paths for name, paths in {**shape.session, **shape.message}.items() if paths}
+        self.looked_at.append(LookedAt(source.name, shape.name, columns, dates.orders, made))
+        return Layout(
+            shape, mapped, dates, self._own_roles, source.name, number, made, self._left_out, self.roles
+        )
+
+    def conversations(self, strict: bool) -> Iterator[Conversation]:
+        """The sessions that can go in; raises at the end, and so undoes the import, if it must be strict."""
+        for one in self._staging.sessions():
+            if isinstance(one, RefusedSession):
+                self._refused.append(one)
+            else:
+                yield one
+        if strict and (self._staging.rejected or self._refused):
+            raise self._too_bad()
+
+    def _too_bad(self) -> ImportDataError:
+        rows = [(row.file, row.line, row.reason) for row in self._staging.rejected]
+        told = {row.session_id for row in self._staging.rejected}
+        rows += [
+            (one.file, one.lines[0], one.reasons[0]) for one in self._refused if one.session_id not in told
+        ]
+        shown = "\n".join(f"  line {line}: {reason}" for _, line, reason in rows[:_SHOWN])
+        more = f"\n  and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+        return ImportDataError(
+            f"{rows[0][0]}: nothing was imported, because {len(rows)} rows are bad and the import "
             f"is strict. Mend them, or import without --strict:\n{shown}{more}"
         )
+
+    def report(self, result: AddResult) -> ImportReport:
+        """What the import did, given what the store did."""
+        used = {letters(theirs) for theirs, _ in self.roles}
+        notes = [
+            f"--role {theirs}: no message has this role"
+            for theirs in self._options.roles
+            if letters(theirs) not in used
+        ]
+        why = (
+            "the store has this session with other content, and keeps it; if the file is right, import it "
+            "into a new store"
+        )
+        return ImportReport(
+            added=result.added,
+            extended=result.extended + self._staging.extended,
+            already_there=result.already_there + self._staging.repeated,
+            without_messages=result.without_messages,
+            with_truth=result.with_truth,
+            messages=result.messages,
+            partial=result.partial,
+            rejected=tuple(self._staging.rejected),
+            refused=tuple(self._refused),
+            conflicts=tuple(
+                RefusedSession(one.session_id, one.source, (), (why,)) for one in result.conflicts
+            ),
+            left_out=dict(self._left_out),
+            notes=(*self.notes, *notes),
+        )
+
+
+@contextmanager
+def _staged(
+    sources: Iterable[Path | str], options: ImportOptions, progress: Callable[[int, int], None] | None
+) -> Iterator[_Import]:
+    files, notes = found(sources)
+    with Staging(files, options.partial) as staging:
+        importing = _Import(files, options, staging)
+        importing.notes += notes
+        total, before = sum(file.size for file in files), 0
+
+        def share(done: int, all_: int) -> None:
+            if progress is not None:
+                progress(before + file.size * done // max(1, all_), total)
+
+        for number, file in enumerate(files):
+            importing.read(number, file, share)
+            before += file.size
+        if progress is not None:
+            progress(total, total)
+        yield importing

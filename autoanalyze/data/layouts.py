@@ -1,228 +1,372 @@
-"""The two layouts of session files, a row per session and a row per message, as conversations."""
+"""Which layout a file has, and what its rows then say: sessions, messages, or why they say nothing."""
 
 from __future__ import annotations
 
-import json
+import reprlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from autoanalyze.data.formats import RawRow
-from autoanalyze.data.rows import MESSAGE_FIELDS, SESSION_FIELDS, SessionRow, TurnRow, validated
-from autoanalyze.errors import ConfigurationError, ImportDataError
-from autoanalyze.records import ContainmentType, Conversation, Message
+from autoanalyze.data import values as read
+from autoanalyze.data.lines import RawRow
+from autoanalyze.data.paths import Mapped, anywhere, opened, present, reach, spellings
+from autoanalyze.data.shapes import SHAPES, TEXT, Paths, Shape
+from autoanalyze.data.times import Dates
+from autoanalyze.data.values import letters
+from autoanalyze.errors import ImportDataError
+from autoanalyze.records import ContainmentType, Role
 
-__all__ = ["Columns", "conversations"]
+__all__ = ["About", "Entry", "Layout", "is_header", "recognised"]
 
 # Upstream facts about a truth, not the truth of a label field.
 _NOT_TRUTH = ("true_topic", "true_intents")
 _TRUTH = "true_"
 _TRUTH_FIELDS = {"intent": "general_intent"}
+_NO_ID = (
+    "session_id: the id is missing; export the sessions with their ids. If another column holds them, say so "
+    "with --map its_name=session_id"
+)
+# What rows said of their sessions lately: most rows of a session say the same.
+_REMEMBERED = 4096
+_Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Names of the columns, and of the keys of messages, that a file has; and what they are called here."""
-
-    found: tuple[str, ...]
-    mapping: Mapping[str, str]
-
-    @classmethod
-    def of(cls, rows: Iterable[RawRow], mapping: Mapping[str, str]) -> Columns:
-        """The columns of these rows, renamed by `mapping` (theirs to ours).
-
-        Raises ConfigurationError if the mapping names a field that does not exist, or one twice.
-        """
-        _check_targets(mapping)
-        columns = Columns((), mapping)
-        found: dict[str, None] = {}
-        for row in rows:
-            found.update(dict.fromkeys(row.values))
-            messages = columns.renamed(row.values).get("messages")
-            found.update(dict.fromkeys(key for message in _parsed(messages) for key in message))
-        return cls(tuple(found), mapping)
-
-    @property
-    def row_per_session(self) -> bool:
-        """Whether a row holds a whole session, rather than one message."""
-        return "messages" in self.renamed(dict.fromkeys(self.found))
-
-    def check(self, file: str) -> None:
-        """Raise ImportDataError, with what was found and the remedy, if the columns cannot be used."""
-        present = f"Found: {', '.join(self.found)}."
-        if unknown := [theirs for theirs in self.mapping if theirs not in self.found]:
-            raise ImportDataError(f"{file}: --map names {', '.join(unknown)}, which is not there. {present}")
-        ours = self.renamed(dict.fromkeys(self.found))
-        needed: list[tuple[str, ...]] = [("session_id",)]
-        if not self.row_per_session:
-            needed += [("role", "message_type"), ("text", "message")]
-        missing = [" or ".join(names) for names in needed if not any(name in ours for name in names)]
-        if missing:
-            raise ImportDataError(
-                f"{file}: columns are missing: {', '.join(missing)}. {present} If a column has another "
-                f"name, say so with --map theirs={missing[0].partition(' ')[0]}. A file has either a row per "
-                f"message (session_id, role, text, timestamp) or a row per session (session_id, messages)."
-            )
-
-    def renamed(self, values: Mapping[str, object]) -> dict[str, object]:
-        """A row under our names. A renamed column takes the place of one that had the name before."""
-        return _renamed(values, self.mapping)
-
-    def messages(self, value: object) -> list[dict[str, object]]:
-        """A list of messages, or JSON text of one, under our names; ValueError if it is neither."""
-        if value is None or (isinstance(value, str) and not value.strip()):
-            return []
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise ValueError(f"messages: not JSON: {error}") from error
-        if not isinstance(value, list) or not all(isinstance(message, dict) for message in value):
-            raise ValueError("messages: not a list of messages such as {role, text, timestamp}")
-        # Only message fields: a mapping of the row's own columns must not reach into its messages.
-        mapping = {theirs: ours for theirs, ours in self.mapping.items() if ours in MESSAGE_FIELDS}
-        return [_renamed(message, mapping) for message in value]
+Said = tuple[Role, str, datetime | None]
+"""A message as it is staged: what `records.Message` is made of."""
 
 
-def _check_targets(mapping: Mapping[str, str]) -> None:
-    known = (*SESSION_FIELDS, *MESSAGE_FIELDS)
-    unknown = [ours for ours in mapping.values() if ours not in known and not ours.startswith(_TRUTH)]
-    if unknown:
-        raise ConfigurationError(
-            f"--map: there is no field {', '.join(unknown)}. A mapping is theirs=ours, and ours is one of "
-            f"{', '.join(known)} or true_<field>."
-        )
-    twice = {ours for ours in mapping.values() if list(mapping.values()).count(ours) > 1}
-    if twice:
-        raise ConfigurationError(
-            f"--map: two columns are mapped to {', '.join(sorted(twice))}; leave one out"
-        )
+class About(NamedTuple):
+    """What a row says of its session."""
+
+    user_id: str | None
+    start_time: datetime | None
+    end_time: datetime | None
+    containment_type: ContainmentType
+    truth: tuple[tuple[str, str], ...]
 
 
-def _renamed(values: Mapping[str, object], mapping: Mapping[str, str]) -> dict[str, object]:
-    if not mapping:
-        return dict(values)
-    targets = set(mapping.values())
-    kept = {name: value for name, value in values.items() if name not in mapping and name not in targets}
-    return kept | {mapping[name]: value for name, value in values.items() if name in mapping}
+_PUBLIC = [shape.name for shape in SHAPES if shape.name[0].isupper()]
+_ABOUT = About._fields[:4]
 
 
-def _parsed(value: object) -> list[dict[str, object]]:
-    try:
-        return Columns((), {}).messages(value)
-    except ValueError:
-        return []
+class Entry(NamedTuple):
+    """One message of a session, something said about it, or a `problem` with a part of it.
 
-
-def conversations(
-    rows: Iterable[RawRow], columns: Columns, reject: Callable[[int, str], None]
-) -> Iterator[Conversation]:
-    """Conversations of the good rows; `reject` is told line and reason of each bad one.
-
-    Rows per session stream through. Rows per message need not be in order, so all are read
-    before the first conversation comes; where all messages of a session have a time, time
-    puts them in order.
+    `part` tells pieces apart that are sessions of their own accord: file and, if rows are whole
+    sessions, row. `made` tells that the id was made from file and line.
     """
-    if columns.row_per_session:
-        return _whole_sessions(rows, columns, reject)
-    return _gathered_sessions(rows, columns, reject)
+
+    session_id: str
+    part: tuple[int, int]
+    line: int
+    message: Said | None = None
+    speaker: str | None = None
+    about: About | None = None
+    problem: str | None = None
+    made: bool = False
 
 
-def _whole_sessions(
-    rows: Iterable[RawRow], columns: Columns, reject: Callable[[int, str], None]
-) -> Iterator[Conversation]:
-    lines: dict[str, int] = {}
-    for raw in rows:
-        try:
-            values = _usable(raw, columns)
-            if "messages" in values:
-                values["messages"] = columns.messages(values["messages"])
-            row = validated(SessionRow, values)
-            if (line := lines.setdefault(row.session_id, raw.line)) != raw.line:
-                raise ValueError(f"session_id {row.session_id!r}: the session stands already in line {line}")
-        except ValueError as error:
-            reject(raw.line, str(error))
-            continue
-        yield _conversation(row, [message.message() for message in row.messages])
+def is_header(mapped: Mapped) -> Callable[[Sequence[str]], bool]:
+    """Whether cells name the columns of a known layout or of a mapping.
+
+    A single cell is asked for alone: whether anybody would use a column of that name.
+    """
+    tops = {theirs.partition(".")[0] for theirs in mapped.mapping}
+    fields = [paths for shape in SHAPES for part in (shape.session, shape.message) for paths in part.values()]
+    used = {letters(path.partition(".")[0]) for paths in fields for path in paths} | set(map(letters, tops))
+
+    def known(names: Sequence[str]) -> bool:
+        if len(names) == 1:
+            return letters(names[0]) in used
+        row = mapped.row({name: "x" for name in names if name})
+        if mapped.mapping and tops.isdisjoint(names):
+            return False
+        signs = ([[path.partition(".*")[0] for path in sign] for sign in shape.signs] for shape in SHAPES)
+        return any(all(any(present(row, path) for path in sign) for sign in shape) for shape in signs)
+
+    return known
+
+
+def recognised(file: str, rows: Sequence[RawRow], mapped: Mapped, fixed: bool) -> Shape:
+    """The layout of a file that begins with these rows.
+
+    Raises ImportDataError, with what was found and the remedy, if it has none, or if it has two
+    columns that could be the text.
+    """
+    good = [row.values for row in rows if row.problem is None]
+    columns = ", ".join(dict.fromkeys(name for values in good for name in values if name))
+    if unknown := [theirs for theirs in mapped.mapping if not any(anywhere(dict(v), theirs) for v in good)]:
+        raise ImportDataError(
+            f"{file}: --map names {', '.join(unknown)}, which is not there. Found: {columns}."
+        )
+    ours = [mapped.row(values) for values in good]
+    for shape in SHAPES:
+        if all(any(present(row, path) for row in ours for path in sign) for sign in shape.signs):
+            shape = _mapped(shape, mapped)
+            _ask(file, shape, ours, mapped)
+            return _pruned(shape, ours) if fixed else shape
+    wanted = [
+        paths for paths in SHAPES[0].signs if not any(present(row, path) for row in ours for path in paths)
+    ]
+    names = [" or ".join(paths[:2]) if paths != SHAPES[0].signs[0] else paths[0] for paths in wanted]
+    raise ImportDataError(
+        f"{file}: columns are missing: {', '.join(names)}. Found: {columns}. If a column has another name, "
+        f"say so with --map theirs={names[0].partition(' ')[0]}; dots reach into nested values, as in "
+        f"author.type=role. A file has either a row per message (session_id, role, text, timestamp) or a row "
+        f"per session (session_id, messages), or is an export of {', '.join(_PUBLIC)}."
+    )
+
+
+def _mapped(shape: Shape, mapped: Mapped) -> Shape:
+    """The layout with the fields of a mapping where the mapping puts them: under our names."""
+
+    def own(paths: Paths, more: Sequence[str] = ()) -> Paths:
+        given = [name for name in (*paths, *more) if name in mapped.fields]
+        return {**paths, **{name: (name,) for name in given}}
+
+    return replace(shape, session=own(shape.session), message=own(shape.message) if shape.message else {})
+
+
+def _ask(file: str, shape: Shape, rows: Sequence[Mapping[str, Any]], mapped: Mapped) -> None:
+    """Two columns that could be the text are a question, not a guess."""
+    if "text" in mapped.fields or not shape.message.get("text"):
+        return
+    found_in = (opened(reach(row, path)) for row in rows for path in shape.messages)
+    messages = [m for some in found_in if isinstance(some, list) for m in some] if shape.messages else rows
+    names = {letters(name): name for message in messages if isinstance(message, Mapping) for name in message}
+    if len(found := [names[text] for text in TEXT if text in names]) > 1 and shape.message["text"] == TEXT:
+        raise ImportDataError(
+            f"{file}: {' and '.join(found)} could both be the text of a message; say which it is with "
+            f"--map {found[0]}=text, or leave one out with --map {found[-1]}="
+        )
+
+
+def _pruned(shape: Shape, rows: Sequence[Mapping[str, object]]) -> Shape:
+    """The layout with the columns that a table has, as they are spelled there."""
+    names = spellings(tuple(rows[0])) if rows else {}
+
+    def kept(paths: Paths) -> Paths:
+        found = {
+            name: tuple(names.get(letters(p), p) for p in places if any(present(row, p) for row in rows))
+            for name, places in paths.items()
+        }
+        return {name: places for name, places in found.items() if places}
+
+    return replace(
+        shape, session=kept(shape.session), message=shape.message if shape.messages else kept(shape.message)
+    )
+
+
+def _listed(value: object) -> list[object]:
+    """The messages at a place: a list, JSON text of one, or a single one."""
+    value = opened(value)
+    if isinstance(value, list):
+        return value
+    if read.missing(value):
+        return []
+    if isinstance(value, dict):
+        return [value]
+    raise ValueError(
+        f"messages {reprlib.repr(value)}: not JSON, or not a list of messages such as "
+        "{role, text, timestamp}"
+    )
 
 
 @dataclass(slots=True)
-class _Gathered:
-    """One session's messages so far, and what all of their rows say of the session."""
+class Layout:
+    """Reads the rows of one file. `made` tells that it has no ids, so that they are made of `name` and line.
 
-    about: TurnRow
-    messages: list[Message] = field(default_factory=list)
-    speaker: str | None = None
-    containment_type: ContainmentType = "unknown"
-    truth: dict[str, str] = field(default_factory=dict)
+    `left_out` counts what is no message, `roles` how often their words for who speaks were met.
+    """
 
-    def take(self, row: TurnRow) -> None:
-        """Add a row; ValueError if it contradicts an earlier one."""
-        truth = row.known_truth()
-        claims = truth | (
-            {} if row.containment_type == "unknown" else {"containment_type": row.containment_type}
-        )
-        known = self.truth | {"containment_type": self.containment_type}
-        for name, value in claims.items():
-            if known.get(name, "unknown") not in ("unknown", value):
-                raise ValueError(f"{name} {value!r}: an earlier row of the session says {known[name]!r}")
-        if row.containment_type != "unknown":
-            self.containment_type = row.containment_type
-        self.truth.update(truth)
-        # In many exports the column names the sender, so that bot messages carry the bot's id.
-        if self.speaker is None and row.role == "user":
-            self.speaker = row.user_id
-        self.messages.append(row.message())
+    shape: Shape
+    mapped: Mapped
+    dates: Dates
+    own_roles: Mapping[str, str]
+    name: str
+    number: int
+    made: bool
+    left_out: Counter[str]
+    roles: Counter[tuple[str, str]]
+    _met: dict[str, Role | Literal["skip"]] = field(default_factory=dict)
+    _told: dict[tuple[Any, ...], About] = field(default_factory=dict)
 
-    def conversation(self) -> Conversation:
-        """The whole session, in order of time if all of its messages have one."""
-        times = [message.timestamp for message in self.messages]
-        if None not in times:
-            self.messages.sort(key=lambda message: message.timestamp or datetime.min)
-        return replace(
-            _conversation(self.about, self.messages),
-            user_id=self.speaker or self.about.user_id or self.about.session_id,
-            containment_type=self.containment_type,
-            truth=self.truth,
-        )
+    def entries(self, raw: RawRow) -> Iterable[Entry]:
+        """What a row says; ValueError if it cannot be told of which session."""
+        row = self.mapped.row(raw.values)
+        if self.made:
+            session_id: str | None = f"{self.name}:{raw.line}"
+        else:
+            session_id = _field("session_id", row, self.shape.session["session_id"], read.identity)
+        if session_id is None:
+            raise ValueError(_NO_ID)
+        if self.shape.row_per_message:
+            return self._rows(session_id, raw.line, row)
+        return self._session(Entry(session_id, (self.number, raw.line), raw.line, made=self.made), row)
 
-
-def _gathered_sessions(
-    rows: Iterable[RawRow], columns: Columns, reject: Callable[[int, str], None]
-) -> Iterator[Conversation]:
-    sessions: dict[str, _Gathered] = {}
-    for raw in rows:
+    def _rows(self, session_id: str, line: int, row: dict[str, Any]) -> Sequence[Entry]:
+        """A row that is a message, or a question and its answer."""
+        part = (self.number, 0)
         try:
-            row = validated(TurnRow, _usable(raw, columns))
-            sessions.setdefault(row.session_id, _Gathered(row)).take(row)
+            about = self._about(row)
+            if self.shape.said:
+                return [Entry(session_id, part, line, message, None, about) for message in self._said(row)]
+            message = self._message(row, row)
         except ValueError as error:
-            reject(raw.line, str(error))
-    for session in sessions.values():
-        yield session.conversation()
+            return (Entry(session_id, part, line, problem=str(error)),)
+        speaker = about.user_id if message is not None and message[0] == "user" else None
+        return (Entry(session_id, part, line, message, speaker, about),)
+
+    def _session(self, entry: Entry, row: dict[str, Any]) -> Iterator[Entry]:
+        """A row that is a whole session."""
+        try:
+            yield entry._replace(about=self._about(row))
+            for message in self._said(row):
+                yield entry._replace(message=message)
+            if self.shape.messages and not any(present(row, path) for path in self.shape.messages):
+                raise ValueError(f"{' or '.join(self.shape.messages)} is missing")
+        except ValueError as error:
+            yield entry._replace(problem=str(error))
+        for path in self.shape.messages:
+            yield from self._listed(entry, row, path)
+
+    def _listed(self, entry: Entry, row: Mapping[str, Any], path: str) -> Iterator[Entry]:
+        try:
+            messages = _listed(reach(row, path))
+        except ValueError as error:
+            yield entry._replace(problem=str(error))
+            return
+        for number, message in enumerate(messages):
+            try:
+                if not isinstance(message, dict):
+                    raise ValueError("not a message such as {role, text, timestamp}")
+                message = self.mapped.message(message)
+                found = self._message(message, row)
+                if found is not None:
+                    speaker = _field("user_id", message, self.shape.message.get("user_id", ()), read.identity)
+                    yield entry._replace(message=found, speaker=speaker if found[0] == "user" else None)
+            except ValueError as error:
+                yield entry._replace(problem=f"messages.{number} {error}")
+
+    def _said(self, row: Mapping[str, Any]) -> Iterator[Said]:
+        """Texts whose column tells who speaks."""
+        time = _field("timestamp", row, self.shape.message.get("timestamp", ()), self.dates.moment)
+        for role, places in self.shape.said:
+            parts = [_field("text", row, (place,), read.text) for place in places]
+            if text := "\n\n".join(filter(None, parts)):
+                yield role, text, time
+            else:
+                self.left_out["without text"] += 1
+
+    def _message(self, message: Mapping[str, Any], row: Mapping[str, Any]) -> Said | None:
+        """A message, or null if nobody says anything in it."""
+        shape = self.shape
+        if shape.private and any(reach(message, path) == value for path, value in shape.private):
+            self.left_out["internal notes"] += 1
+            return None
+        places = shape.message.get("text", ())
+        said = [found for place in places if (found := _text(_at(message, place)))]
+        if len(said) > 1 and places == TEXT:
+            raise ValueError("text: two columns could be the text; say which with --map its_name=text")
+        text = said[0] if said else ""
+        theirs = self._who(message, row)
+        if not text or text.isspace():
+            if (
+                not said
+                and read.missing(theirs)
+                and sum(not read.missing(cell) for cell in message.values()) <= 1
+            ):
+                raise ValueError("role and text are missing: all but one cell of this row are empty")
+            self.left_out["without text"] += 1
+            return None
+        role = self._role(theirs)
+        if role == "skip":
+            self.left_out[f"of {theirs}"] += 1
+            return None
+        time = _field("timestamp", message, shape.message.get("timestamp", ()), self.dates.moment)
+        return role, text, time
+
+    def _role(self, theirs: object) -> Role | Literal["skip"]:
+        name = str(theirs)
+        role = self._met.get(name)
+        if role is None:
+            role = self._met[name] = _read("role", theirs, lambda value: read.role(value, self.own_roles))
+        self.roles[name, role] += 1
+        return role
+
+    def _who(self, message: Mapping[str, Any], row: Mapping[str, Any]) -> object:
+        if self.shape.asker is not None and "role" not in self.mapped.fields:
+            author, asker = (
+                read.identity(reach(*place)) for place in zip((message, row), self.shape.asker, strict=True)
+            )
+            return None if author is None else "user" if author == asker else "agent"
+        return _first(message, self.shape.message.get("role", ()))
+
+    def _about(self, row: Mapping[str, Any]) -> About:
+        session = self.shape.session
+        given = tuple([_first(row, session[name]) if name in session else None for name in _ABOUT])
+        truth = tuple(_truth(row)) if _has_truth(tuple(row)) else ()
+        try:
+            about = self._told[given]
+        except (KeyError, TypeError):  # not met lately, or a list, which is no id
+            user, start, end, containment = given
+            about = About(
+                None if user is None else _read("user_id", user, read.identity),
+                None if start is None else _read("start_time", start, self.dates.moment),
+                None if end is None else _read("end_time", end, self.dates.moment),
+                _read("containment_type", containment, read.containment),
+                (),
+            )
+            if all(isinstance(value, str | int | float | datetime | None) for value in given):
+                if len(self._told) >= _REMEMBERED:
+                    self._told.clear()
+                self._told[given] = about
+        return about._replace(truth=truth) if truth else about
 
 
-def _usable(raw: RawRow, columns: Columns) -> dict[str, object]:
-    """The row under our names with its truth gathered; ValueError if it could not be read."""
-    if raw.problem is not None:
-        raise ValueError(raw.problem)
-    values = columns.renamed(raw.values)
-    truth = {}
-    for name, value in values.items():
+@lru_cache
+def _has_truth(names: tuple[str, ...]) -> bool:
+    return any(name.startswith(_TRUTH) for name in names)
+
+
+def _truth(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in row:
         label_field = name.removeprefix(_TRUTH)
         if label_field and label_field != name and name not in _NOT_TRUTH:
-            truth[_TRUTH_FIELDS.get(label_field, label_field)] = value
-    values["truth"] = truth
-    return values
+            concept = _read(name, row[name], read.name)
+            if concept is not None:
+                yield _TRUTH_FIELDS.get(label_field, label_field), concept
 
 
-def _conversation(row: SessionRow | TurnRow, messages: Sequence[Message]) -> Conversation:
-    times = [message.timestamp for message in messages if message.timestamp is not None]
-    return Conversation(
-        session_id=row.session_id,
-        user_id=row.user_id or row.session_id,
-        messages=tuple(messages),
-        containment_type=row.containment_type,
-        start_time=row.start_time or min(times, default=None),
-        end_time=row.end_time or max(times, default=None),
-        truth=row.known_truth(),
-    )
+def _text(value: object) -> str:
+    return "" if value is None else _read("text", value, read.text)
+
+
+def _at(row: Mapping[str, Any], place: str) -> Any:
+    return row[place] if place in row else reach(row, place)
+
+
+def _first(row: Mapping[str, Any], places: Sequence[str]) -> Any:
+    for place in places:
+        value = _at(row, place)
+        if not read.missing(value):
+            return value
+    return None
+
+
+def _field(
+    name: str, row: Mapping[str, Any], places: Sequence[str], kind: Callable[[object], _Value]
+) -> _Value | None:
+    """The first value at these places that is there, read as its kind."""
+    value = _first(row, places) if places else None
+    return None if value is None else _read(name, value, kind)
+
+
+def _read(name: str, value: object, kind: Callable[[object], _Value]) -> _Value:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {reprlib.repr(value)}: {error}") from error

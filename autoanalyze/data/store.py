@@ -2,7 +2,7 @@
 
 A store is one DuckDB file. DuckDB lets either one process write or many read, so a
 run opens it read-only and keeps its own results in a run folder. Sessions go in
-through `Store.add`, all or nothing; afterwards a session never changes.
+through `Store.add`, all or nothing; afterwards a session only grows, and only there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -21,11 +21,12 @@ from typing import Any, Self
 
 import duckdb
 import polars as pl
+from cachetools import LRUCache
 
 from autoanalyze.data.database import connect, connect_in_memory, matching, transaction
+from autoanalyze.data.growth import grown
 from autoanalyze.data.migrations import migrate, require_current
-from autoanalyze.data.recent import RecentSessions
-from autoanalyze.data.tables import SESSION_SCHEMA, insert, known_ids
+from autoanalyze.data.tables import SESSION_SCHEMA, Spool, insert, remove, stored
 from autoanalyze.errors import ImportDataError
 from autoanalyze.records import FALLBACK_OUTCOMES, Conversation, Message, Truth, transcript
 
@@ -33,26 +34,39 @@ __all__ = ["AddResult", "Store", "StoreReader"]
 
 # Conversations that are held in memory at once; enough for every insert to be a bulk insert.
 _CHUNK = 2_000
+# Most runs fit in (about 7,500 synthetic sessions), and the others hold no more than this at once.
+_REMEMBERED_BYTES = 32_000_000
+_BYTES_PER_MESSAGE = 250
 
 
 @dataclass(frozen=True, slots=True)
 class AddResult:
-    """What one `Store.add` did. All but `already_there` count only what went in now."""
+    """What one `Store.add` did. `messages` counts only what went in now, as the two after it do.
+
+    `extended` sessions were there and now tell more. `conflicts` are sessions that are there with other
+    content: nothing of them went in.
+    """
 
     added: int = 0
+    extended: int = 0
     already_there: int = 0
     messages: int = 0
     without_messages: int = 0
     with_truth: int = 0
+    partial: int = 0
+    conflicts: tuple[Conversation, ...] = ()
 
     def __add__(self, other: AddResult) -> AddResult:
         """Sum of two parts of one import."""
         return AddResult(
             self.added + other.added,
+            self.extended + other.extended,
             self.already_there + other.already_there,
             self.messages + other.messages,
             self.without_messages + other.without_messages,
             self.with_truth + other.with_truth,
+            self.partial + other.partial,
+            self.conflicts + other.conflicts,
         )
 
 
@@ -68,7 +82,7 @@ class Store:
         self._connection = connection
         self._name = name
         self._lock = threading.Lock()
-        self._recent = RecentSessions()
+        self._recent: LRUCache[tuple[str, str], tuple[Message, ...]] = LRUCache(_REMEMBERED_BYTES, _size)
 
     @classmethod
     def open(cls, path: Path | str, read_only: bool = False) -> Self:
@@ -119,27 +133,35 @@ class Store:
     ) -> AddResult:
         """Store conversations, all or none: whatever is raised on the way, nothing stays behind.
 
-        A session id that the bot already has is skipped and counted; the stored session stays
-        as it is. `count_tokens` gives the tokens of each transcript in the encoding that
-        `token_encoding` names; `source` tells where the sessions came from.
+        A session that the bot already has is extended if the new one holds all that is stored and
+        more, and is counted as already there if it holds no more; if the two contradict each other
+        it is a conflict, and stays as it is. `count_tokens` gives the tokens of each transcript in the
+        encoding that `token_encoding` names; `source` tells where sessions came from that do not say it.
 
         Raises ImportDataError if the store cannot be written, and whatever `conversations` or
         `count_tokens` raises.
         """
         result = AddResult()
         remaining = iter(conversations)
-        with self._cursor() as cursor, transaction(cursor):
+        with self._cursor() as cursor, transaction(cursor), closing(Spool(cursor)) as spool:
             while chunk := list(islice(remaining, _CHUNK)):
-                known = known_ids(cursor, bot_id, chunk)
-                new: dict[str, Conversation] = {}
-                for conversation in chunk:
-                    if conversation.session_id not in known:
-                        new.setdefault(conversation.session_id, conversation)
-                fresh = list(new.values())
-                if fresh:
-                    tokens = count_tokens([transcript(conversation.messages) for conversation in fresh])
-                    insert(cursor, fresh, tokens, bot_id=bot_id, token_encoding=token_encoding, source=source)
-                result += _counted(fresh, len(chunk) - len(fresh))
+                known = stored(cursor, bot_id, chunk, spool)
+                changed, counts = _compared(known, chunk)
+                tokens = count_tokens([transcript(conversation.messages) for conversation in changed])
+                remove(cursor, bot_id, [one.session_id for one in changed if one.session_id in known])
+                insert(
+                    cursor,
+                    spool,
+                    changed,
+                    tokens,
+                    bot_id=bot_id,
+                    token_encoding=token_encoding,
+                    source=source,
+                )
+                result += counts
+            spool.flush()
+        with self._lock:
+            self._recent.clear()
         return result
 
     def sessions(self, bot_id: str, where: str | None = None) -> pl.DataFrame:
@@ -169,13 +191,17 @@ class Store:
 
         Raises ImportDataError if the bot has no session of that id.
         """
-        # A stored session never changes, so that what was read once need not be read again.
-        known = self._recent.find(bot_id, session_ids)
+        with self._lock:
+            keys = [(session_id, self._recent.get((bot_id, session_id))) for session_id in session_ids]
+        known = {session_id: messages for session_id, messages in keys if messages is not None}
         unknown = [session_id for session_id in session_ids if session_id not in known]
         if unknown:
             found = self._read_messages(bot_id, unknown)
             self._require_all(bot_id, [session_id for session_id in unknown if session_id not in found])
-            self._recent.remember(bot_id, found)
+            with self._lock:
+                for session_id, messages in found.items():
+                    if _size(messages) <= self._recent.maxsize:
+                        self._recent[bot_id, session_id] = messages
             known |= found
         return {session_id: known.get(session_id, ()) for session_id in session_ids}
 
@@ -289,11 +315,38 @@ class StoreReader:
         return self.store.read(self.bot_id, session_ids)
 
 
-def _counted(added: Sequence[Conversation], already_there: int) -> AddResult:
-    return AddResult(
-        added=len(added),
-        already_there=already_there,
-        messages=sum(len(conversation.messages) for conversation in added),
-        without_messages=sum(not conversation.messages for conversation in added),
-        with_truth=sum(bool(conversation.truth) for conversation in added),
-    )
+def _size(messages: Sequence[Message]) -> int:
+    """Bytes that messages take, roughly."""
+    return sum(_BYTES_PER_MESSAGE + len(message.text) for message in messages)
+
+
+def _compared(
+    known: dict[str, Conversation], chunk: Sequence[Conversation]
+) -> tuple[list[Conversation], AddResult]:
+    """What is to be written anew of these conversations, and what that does; `known` are those stored."""
+    changed: dict[str, Conversation] = {}
+    counts = AddResult()
+    for new in chunk:
+        old = changed.get(new.session_id) or known.get(new.session_id)
+        if old is None:
+            changed[new.session_id] = new
+            counts += AddResult(
+                added=1,
+                messages=len(new.messages),
+                without_messages=not new.messages,
+                with_truth=bool(new.truth),
+                partial=new.partial,
+            )
+        elif (merged := grown(old, new)) is None:
+            counts += AddResult(conflicts=(new,))
+        elif merged is old:
+            counts += AddResult(already_there=1)
+        else:
+            changed[new.session_id] = merged
+            counts += AddResult(
+                extended=1,
+                messages=max(0, len(merged.messages) - len(old.messages)),
+                with_truth=len(merged.truth) > len(old.truth),
+                partial=merged.partial,
+            )
+    return list(changed.values()), counts

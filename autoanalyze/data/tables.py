@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
-from autoanalyze.records import Conversation
+from autoanalyze.records import Conversation, Message
 
-__all__ = ["SESSION_SCHEMA", "insert", "known_ids"]
+__all__ = ["SESSION_SCHEMA", "Spool", "insert", "remove", "stored"]
 
 _KEY: Mapping[str, pl.DataType] = {"bot_id": pl.String(), "session_id": pl.String()}
 
@@ -24,7 +26,10 @@ SESSION_SCHEMA: Mapping[str, pl.DataType] = {
     "token_count": pl.Int32(),
     "token_encoding": pl.String(),
     "source": pl.String(),
+    "partial": pl.Boolean(),
 }
+# What only an import asks for.
+_STORED_SCHEMA: Mapping[str, pl.DataType] = {**SESSION_SCHEMA, "made_id": pl.Boolean()}
 _MESSAGE_SCHEMA: Mapping[str, pl.DataType] = {
     **_KEY,
     "position": pl.Int32(),
@@ -35,20 +40,89 @@ _MESSAGE_SCHEMA: Mapping[str, pl.DataType] = {
 _TRUTH_SCHEMA: Mapping[str, pl.DataType] = {**_KEY, "field": pl.String(), "concept": pl.String()}
 
 
-def known_ids(
-    connection: duckdb.DuckDBPyConnection, bot_id: str, conversations: Sequence[Conversation]
-) -> set[str]:
-    """Which of the conversations' session ids the bot already has."""
+_THESE = "bot_id = $bot_id AND session_id IN (SELECT unnest($session_ids::VARCHAR[]))"
+
+
+class Spool:
+    """Messages on their way into the store, in a temporary file: one insert of all of them takes
+    DuckDB a fraction of the memory that many inserts of a transaction take."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._schema = pl.DataFrame(schema=_MESSAGE_SCHEMA).to_arrow().schema
+        self._begin()
+
+    def _begin(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._writer = pa.ipc.new_stream(self._file, self._schema)
+        self._empty = True
+
+    def add(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Take rows of the table of messages."""
+        if rows:
+            self._writer.write_table(_frame(rows, _MESSAGE_SCHEMA).to_arrow().cast(self._schema))
+            self._empty = False
+
+    def flush(self) -> None:
+        """Insert what was taken."""
+        self._writer.close()
+        if not self._empty:
+            self._file.seek(0)
+            self._connection.register("incoming", pa.ipc.open_stream(self._file))
+            self._connection.execute("INSERT INTO messages BY NAME SELECT * FROM incoming")
+            self._connection.unregister("incoming")
+        self._file.close()
+        self._begin()
+
+    def close(self) -> None:
+        """Remove the temporary file, with what was not inserted."""
+        self._file.close()
+
+
+def stored(
+    connection: duckdb.DuckDBPyConnection, bot_id: str, conversations: Sequence[Conversation], spool: Spool
+) -> dict[str, Conversation]:
+    """Those of the conversations that the bot already has, as they are stored; `spool` may hold some."""
+    these = {"bot_id": bot_id, "session_ids": [conversation.session_id for conversation in conversations]}
     rows = connection.execute(
-        "SELECT session_id FROM sessions"
-        " WHERE bot_id = $bot_id AND session_id IN (SELECT unnest($session_ids::VARCHAR[]))",
-        {"bot_id": bot_id, "session_ids": [conversation.session_id for conversation in conversations]},
+        "SELECT session_id, user_id, start_time, end_time, containment_type, partial, made_id, source"
+        f" FROM sessions WHERE {_THESE}",
+        these,
+    ).fetchall()
+    if not rows:
+        return {}
+    spool.flush()
+    these["session_ids"] = [row[0] for row in rows]
+    messages: dict[str, list[Message]] = {row[0]: [] for row in rows}
+    said = connection.execute(
+        f"SELECT session_id, role, text, timestamp FROM messages WHERE {_THESE} ORDER BY position", these
     )
-    return {session_id for (session_id,) in rows.fetchall()}
+    for session_id, role, text, timestamp in said.fetchall():
+        messages[session_id].append(Message(role, text, timestamp))
+    truth: dict[str, dict[str, str]] = {row[0]: {} for row in rows}
+    known = connection.execute(f"SELECT session_id, field, concept FROM truth WHERE {_THESE}", these)
+    for session_id, label_field, concept in known.fetchall():
+        truth[session_id][label_field] = concept
+    return {
+        key: Conversation(
+            key, user, tuple(messages[key]), kind, start, end, truth[key], partial, made, source
+        )
+        for key, user, start, end, kind, partial, made, source in rows
+    }
+
+
+def remove(connection: duckdb.DuckDBPyConnection, bot_id: str, session_ids: Sequence[str]) -> None:
+    """Take sessions out, so that `insert` can write them anew."""
+    if session_ids:
+        for table in ("truth", "messages", "sessions"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE {_THESE}", {"bot_id": bot_id, "session_ids": session_ids}
+            )
 
 
 def insert(
     connection: duckdb.DuckDBPyConnection,
+    spool: Spool,
     conversations: Sequence[Conversation],
     tokens: Sequence[int],
     *,
@@ -56,7 +130,7 @@ def insert(
     token_encoding: str,
     source: str,
 ) -> None:
-    """Write conversations, whose transcripts have `tokens` tokens, into all three tables."""
+    """Write conversations, whose transcripts have `tokens` tokens; their messages go to `spool`."""
     sessions = [
         (
             bot_id,
@@ -68,7 +142,9 @@ def insert(
             len(conversation.messages),
             token_count,
             token_encoding,
-            source,
+            conversation.source or source,
+            conversation.partial,
+            conversation.made_id,
         )
         for conversation, token_count in zip(conversations, tokens, strict=True)
     ]
@@ -82,8 +158,8 @@ def insert(
         for conversation in conversations
         for label_field, concept in conversation.truth.items()
     ]
-    _append(connection, "sessions", sessions, SESSION_SCHEMA)
-    _append(connection, "messages", messages, _MESSAGE_SCHEMA)
+    _append(connection, "sessions", sessions, _STORED_SCHEMA)
+    spool.add(messages)
     _append(connection, "truth", truth, _TRUTH_SCHEMA)
 
 
@@ -95,9 +171,13 @@ def _append(
 ) -> None:
     if not rows:
         return
+    connection.register("incoming", _frame(rows, schema))
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+    connection.unregister("incoming")
+
+
+def _frame(rows: Sequence[tuple[object, ...]], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     # Columns, not rows, so that Polars need not guess; the cast turns aware times into naive UTC.
     columns = zip(schema.items(), zip(*rows, strict=True), strict=True)
     frame = pl.DataFrame([pl.Series(name, values, dtype=kind) for (name, kind), values in columns])
-    connection.register("incoming", frame.cast(pl.Schema(schema)))
-    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
-    connection.unregister("incoming")
+    return frame.cast(pl.Schema(schema))

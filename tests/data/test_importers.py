@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.data.importers import ImportReport, RejectedRow, import_file
-from autoanalyze.data.rows import clean_text
+from autoanalyze.data.importers import ImportOptions, ImportReport, RejectedRow, import_file, import_files
 from autoanalyze.data.store import Store
+from autoanalyze.data.values import clean_text, identity
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, ImportDataError
 from autoanalyze.records import Message
 
@@ -29,7 +29,7 @@ BY_MESSAGE = """session_id,user_id,timestamp,role,text,containment_type,true_int
 s1,anna,2024-05-01T12:00:00+02:00,customer,"Where is my card, please?",,card,money
 s2,,1714557601,HUMAN,Hello,dropOff,,
 s1,bot-7,2024-05-01 10:00:05,assistant,On its way.,agent,,
-s2,,1714557602000,system,Hi!,dropoff,greeting,
+s2,,1714557602000,gpt,Hi!,dropoff,greeting,
 """
 HEADER, *ROWS = BY_MESSAGE.splitlines(keepends=True)
 SHUFFLED = HEADER + "".join(reversed(ROWS))
@@ -60,6 +60,13 @@ def load(store: Store, path: Path, **options: Any) -> ImportReport:
     return import_file(path, store, count_tokens=count_words, token_encoding="words", **options)
 
 
+def load_files(store: Store, *sources: Path | str, **options: Any) -> ImportReport:
+    """Import files with these options."""
+    return import_files(
+        sources, store, ImportOptions(**options), count_tokens=count_words, token_encoding="words"
+    )
+
+
 def write(folder: Path, name: str, content: str | bytes) -> Path:
     """A file of this content."""
     path = folder / name
@@ -85,7 +92,7 @@ def reasons(report: ImportReport) -> list[tuple[int, str]]:
 def test_a_csv_with_a_row_per_message_is_gathered(store: Store, tmp_path: Path) -> None:
     """Interleaved rows become sessions; spellings, time zones and epochs are understood."""
     report = load(store, write(tmp_path, "talks.csv", BY_MESSAGE))
-    assert report == ImportReport(2, 0, without_messages=0, with_truth=2, messages=4, rejected=())
+    assert report == ImportReport(added=2, with_truth=2, messages=4)
     assert store.read("default", ["s1", "s2"]) == {"s1": S1, "s2": S2}
     rows = store.sessions("default").select(
         "user_id", "start_time", "end_time", "containment_type", "message_count", "token_count", "source"
@@ -134,7 +141,7 @@ def test_a_csv_with_a_transcript_column(store: Store, tmp_path: Path) -> None:
     )
     table.write_csv(tmp_path / "talks.csv")
     report = load(store, tmp_path / "talks.csv")
-    assert report == ImportReport(3, 0, without_messages=2, with_truth=0, messages=1, rejected=())
+    assert report == ImportReport(added=3, without_messages=2, messages=1)
     assert store.read("default", ["a", "b"]) == {"a": (Message("user", "Hi"),), "b": ()}
     assert store.sessions("default")["start_time"].to_list() == [
         datetime(2024, 5, 1, 10),
@@ -155,7 +162,7 @@ def test_importing_twice_adds_nothing(store: Store, tmp_path: Path) -> None:
     """The second import reports its sessions as already there; another bot may have them too."""
     path = write(tmp_path, "talks.csv", BY_MESSAGE)
     load(store, path)
-    assert load(store, path) == ImportReport(0, 2, without_messages=0, with_truth=0, messages=0, rejected=())
+    assert load(store, path) == ImportReport(already_there=2)
     assert load(store, path, bot_id="other").added == 2
     assert store.sessions("default").height == 2
 
@@ -217,12 +224,12 @@ def test_bad_rows_are_named_and_good_ones_go_in(store: Store, tmp_path: Path) ->
     """Each bad row has its file, its line in the file and a reason that shows what is wrong."""
     path = write(tmp_path, "bad.csv", BAD_ROWS)
     report = load(store, path)
-    assert (report.added, report.messages) == (2, 3)
+    assert (report.added, report.messages) == (0, 0)
     assert {row.file for row in report.rejected} == {str(path)}
     expected = {
-        3: "session_id '': the value is empty",
-        4: "role 'nobody': this role is unknown; the roles are user, customer",
-        5: "timestamp 'yesterday'",
+        3: "session_id: the id is missing",
+        4: "role 'nobody': this role is unknown; say who it is with --role 'nobody=user'",
+        5: "timestamp 'yesterday': this time cannot be read; times are read as 2024-05-01T10:00:00Z",
         6: "containment_type 'phone': this containment type is unknown; the types are agent, selfService",
         7: "3 columns where the header has 6",
         8: "8 columns where the header has 6; texts that hold ',' need quotes",
@@ -231,13 +238,25 @@ def test_bad_rows_are_named_and_good_ones_go_in(store: Store, tmp_path: Path) ->
         13: "general_intent 'b': an earlier row of the session says 'a'",
         14: "broken CSV",
     }
-    assert [line for line, _ in reasons(report)] == list(expected)
-    for line, reason in reasons(report):
+    found = sorted(reasons(report))
+    assert [line for line, _ in found] == list(expected)
+    for line, reason in found:
         assert reason.startswith(expected[line])
+    assert {one.session_id: one.lines for one in report.refused} == {
+        "ok": (12, 13),
+        "s1": (4, 5, 6, 7, 8, 9, 14),
+    }
+
+
+def test_partial_lets_in_what_is_good_and_marks_it(store: Store, tmp_path: Path) -> None:
+    """With partial, sessions of which rows were rejected go in without them; metadata says so."""
+    report = load_files(store, write(tmp_path, "bad.csv", BAD_ROWS), partial=True)
+    assert (report.added, report.partial, report.messages, report.refused) == (2, 2, 3, ())
     assert [message.text for message in store.read("default", ["s1"])["s1"]] == [
         'A "quoted" text\nof two lines'
     ]
     assert [message.text for message in store.read("default", ["ok"])["ok"]] == ["Hello", "Bye"]
+    assert store.sessions("default", "partial").height == 2
 
 
 def test_a_quote_that_never_closes_is_one_bad_row(store: Store, tmp_path: Path) -> None:
@@ -270,20 +289,20 @@ def test_bad_lines_of_jsonl_are_named(store: Store, tmp_path: Path) -> None:
     report = load(
         store, write(tmp_path, "talks.jsonl", good + b"".join(bad) + lines(talk("z", "Hi")).encode())
     )
-    assert report.added == 2
+    assert (report.added, report.without_messages, report.left_out) == (4, 1, {"without text": 2})
     expected = {
         2: "not JSON: Expecting value at column",
         3: "not a JSON object",
         4: f"not UTF-8 at byte {len(good) + len(bad[0]) + len(bad[1]) + 19} of the file (line 4)",
         6: "messages is missing",
-        7: "messages: not JSON",
-        8: "messages.1.text is missing",
-        9: "messages: not a list of messages",
+        7: "messages 'not json': not JSON",
         10: "session_id ['g']",
-        11: "truth.general_intent ['x']",
-        12: "",
-        13: "session_id 'a': the session stands already in line 1",
+        11: "true_intent ['x']",
+        12: "not JSON that can be read: it is nested too deeply",
     }
+    assert {one.session_id: one.reasons[0] for one in report.refused}["a"].startswith(
+        "the session stands already in talks.jsonl, line 1, with other content"
+    )
     assert [line for line, _ in reasons(report)] == list(expected)
     for line, reason in reasons(report):
         assert reason.startswith(expected[line])
@@ -304,7 +323,9 @@ def test_strict_refuses_all_for_one_bad_row(store: Store, tmp_path: Path) -> Non
     with pytest.raises(ImportDataError, match=r"nothing was imported.*\n  line 3: .*(\n.*)*and 5 more"):
         load(store, path, strict=True)
     many = lines(*(talk(str(number), "Hi") for number in range(5_000)), talk("7", "Twice"))
-    with pytest.raises(ImportDataError, match=r"1 rows are bad.*\n  line 5001: .*already in line 8"):
+    with pytest.raises(
+        ImportDataError, match=r"1 rows are bad.*\n  line 5001: .*already in twice.jsonl, line 8"
+    ):
         load(store, write(tmp_path, "twice.jsonl", many), strict=True)
     assert store.bots() == ()
     assert load(store, write(tmp_path, "good.csv", BY_MESSAGE), strict=True).added == 2
@@ -313,7 +334,7 @@ def test_strict_refuses_all_for_one_bad_row(store: Store, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("talks.xlsx", "PK", r"suffix '\.xlsx' cannot be imported.*\.csv, \.jsonl or \.parquet"),
+        ("talks.doc", "PK", r"suffix '\.doc' cannot be imported; \.csv, .*\.xlsx.*Save it"),
         ("talks", "session_id", "suffix '' cannot"),
         ("empty.csv", "", "file is empty"),
         ("empty.jsonl", "", "file is empty"),
@@ -340,7 +361,9 @@ def test_strict_refuses_all_for_one_bad_row(store: Store, tmp_path: Path) -> Non
             "session_id,role,text\na,user,Hi\nb,user,caf\xe9\n".encode("latin-1"),
             r"not UTF-8 at byte 41 of the file \(line 3\)\. .*iconv -f WINDOWS-1252 -t UTF-8",
         ),
-        ("utf16.csv", BY_MESSAGE.encode("utf-16"), r"not UTF-8 at byte 0 of the file \(line 1\)"),
+        ("utf16.csv", BY_MESSAGE.encode("utf-16-le"), "UTF-16 without its mark; save it as UTF-8"),
+        ("zipped.zip", "PK", "Unpack it first"),
+        ("broken.xlsx", "PK", "cannot be read"),
     ],
 )
 def test_files_that_make_no_sense_are_explained(
@@ -383,9 +406,9 @@ def test_parquet_times_that_python_cannot_hold_are_explained(store: Store, tmp_p
 
 
 def test_a_missing_file_and_a_folder_are_errors(store: Store, tmp_path: Path) -> None:
-    """There is nothing to import from a path that is not a file."""
-    for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(ImportDataError, match="there is no such file"):
+    """There is nothing to import from a path without a file."""
+    for path, reason in ((tmp_path / "none.csv", "there is no such file"), (tmp_path, "holds no file")):
+        with pytest.raises(ImportDataError, match=reason):
             load(store, path)
 
 
@@ -470,10 +493,27 @@ def test_progress_ends_at_the_size_of_the_file(store: Store, tmp_path: Path) -> 
     assert seen[-1] == (path.stat().st_size, path.stat().st_size)
 
 
-names = st.text(string.ascii_letters + string.digits + "äß😀-_.", min_size=1, max_size=12)
+def plain(text: str) -> bool:
+    """Whether a text is no HTML and says something, also once it was cleaned."""
+    return "<" not in text and text.strip() not in ("null", "None", "nan", "NULL", "NaN")
+
+
+def kept(name: str) -> bool:
+    """Whether a name is no word for a missing value, and not what spreadsheets make of ids."""
+    try:
+        return identity(name) == name
+    except ValueError:
+        return False
+
+
+names = st.text(string.ascii_letters + string.digits + "äß😀-_.", min_size=1, max_size=12).filter(kept)
 times = st.none() | st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1))
 turns = st.fixed_dictionaries(
-    {"role": st.sampled_from(["user", "bot"]), "text": st.text(max_size=40), "timestamp": times}
+    {
+        "role": st.sampled_from(["user", "bot", "agent"]),
+        "text": st.text(max_size=40).filter(plain),
+        "timestamp": times,
+    }
 )
 sessions = st.lists(
     st.fixed_dictionaries(
@@ -506,7 +546,9 @@ def test_what_is_written_is_read_again(tmp_path: Path, data: list[dict[str, Any]
     assert (report.added, report.rejected) == (len(data), ())
     for session, known in zip(data, truth, strict=True):
         messages = [
-            Message(turn["role"], clean_text(turn["text"]), turn["timestamp"]) for turn in session["messages"]
+            Message(turn["role"], clean_text(turn["text"]), turn["timestamp"])
+            for turn in session["messages"]
+            if clean_text(turn["text"]).strip()
         ]
         if kind == "by-message.csv" and all(message.timestamp for message in messages):
             messages.sort(key=lambda message: message.timestamp or datetime.min)
@@ -546,8 +588,17 @@ def write_sessions(path: Path, data: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("star", ImportReport(6652, 0, without_messages=447, with_truth=6392, messages=108137, rejected=())),
-        ("taubench", ImportReport(288, 0, without_messages=0, with_truth=200, messages=4132, rejected=())),
+        (
+            "star",
+            ImportReport(
+                added=6652,
+                without_messages=447,
+                with_truth=6392,
+                messages=108127,
+                left_out={"without text": 10},
+            ),
+        ),
+        ("taubench", ImportReport(added=288, with_truth=200, messages=4132)),
     ],
 )
 def test_real_dialogues_are_imported_whole(store: Store, name: str, expected: ImportReport) -> None:

@@ -81,6 +81,7 @@ def test_metadata_of_a_session_tells_all_but_what_was_said(store: Store) -> None
         9,
         "words",
         "test",
+        False,
     )
 
 
