@@ -286,7 +286,7 @@ def test_four_processes_share_one_store(tmp_path: Path) -> None:
         kind = ("Billing Question", "Password Reset", "Order Status")[number % 3]
         lines += [f"c{number},user,hello {number} my {kind.lower()},{kind}", f"c{number},bot,sure,{kind}"]
     (tmp_path / "s.csv").write_text("\n".join(lines))
-    import_sessions(tmp_path / "s.csv", tmp_path / "s.duckdb", bot_id="default", mapping={}, strict=False)
+    import_sessions(tmp_path / "s.csv", tmp_path / "s.duckdb")
     shared = (
         "data=store",
         "data.path=s.duckdb",

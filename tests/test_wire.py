@@ -122,7 +122,7 @@ def imported(folder: Path, hostile: bool) -> Run:
         rows.append(json.dumps({"session_id": f"s{number:02}", "messages": messages, "true_intent": kind}))
     folder.mkdir()
     (folder / "chats.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    import_sessions(folder / "chats.jsonl", folder / "s.duckdb", bot_id="default", mapping={}, strict=False)
+    import_sessions(folder / "chats.jsonl", folder / "s.duckdb")
     quiet = ("noise.confusion=0", "noise.reuse=1", "noise.omission_at_10=0", "noise.judge_missed=0")
     settings = (
         "data=store",

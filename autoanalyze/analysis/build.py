@@ -17,7 +17,7 @@ from autoanalyze.analysis.progress import Progress
 from autoanalyze.analysis.service import ParallelAutoAnalyze
 from autoanalyze.analysis.sessions import open_population
 from autoanalyze.config import Config
-from autoanalyze.data.importers import ImportReport, import_file
+from autoanalyze.data.importers import ImportOptions, ImportReport, import_files
 from autoanalyze.data.store import Store
 from autoanalyze.llm.tokens import Estimate, count_with, load_counter
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
@@ -83,23 +83,24 @@ def transcripts(run: Run, session_ids: Sequence[str]) -> pl.DataFrame:
 
 
 def import_sessions(
-    path: Path,
-    into: Path,
+    files: Path | str | Sequence[Path | str],
+    into: Path | str,
+    options: ImportOptions | None = None,
     *,
-    bot_id: str,
-    mapping: dict[str, str],
-    strict: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
-    """Import a file of sessions into a store, counting tokens with o200k_base if that can be had."""
+    """Import files, folders or patterns of sessions into a store, made if it is missing.
+
+    Tokens are counted with o200k_base if that can be had. Raises ImportDataError for files that cannot be
+    read or understood; rows and sessions that stay out are in the report.
+    """
     counter = load_counter("o200k_base", "tiktoken")
+    sources = [files] if isinstance(files, (str, Path)) else files
     with Store.open(into) as store:
-        return import_file(
-            path,
+        return import_files(
+            sources,
             store,
-            bot_id=bot_id,
-            mapping=mapping,
-            strict=strict,
+            options or ImportOptions(),
             count_tokens=count_with(counter),
             token_encoding=counter.name,
             progress=progress,

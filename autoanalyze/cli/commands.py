@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from autoanalyze.cli import reading
-from autoanalyze.errors import AutoAnalyzeError, InputError, RunFolderError
+from autoanalyze.cli import importing, reading
+from autoanalyze.errors import AutoAnalyzeError, RunFolderError
 
 # A page of help needs neither Hydra nor Polars: each command imports what it needs.
 
@@ -111,51 +111,6 @@ def resume_command(
     work(restored(record["config"], context.args), run_folder, resume=True)
 
 
-@app.command("import")
-def import_command(
-    file: Annotated[Path, typer.Argument(help="CSV, JSONL or Parquet file of sessions.")],
-    into: Annotated[Path, typer.Option(help="DuckDB file to import into; made if it is missing.")],
-    bot: Annotated[str, typer.Option(help="The bot these sessions belong to.")] = "default",
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", help="Their name for one of our fields, as column=field. Repeatable."),
-    ] = None,
-    strict: Annotated[bool, typer.Option(help="Import nothing if any row is bad.")] = False,
-) -> None:
-    """Import sessions into a store. Importing the same file again adds nothing."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from autoanalyze.analysis.build import import_sessions
-
-    mapping = {}
-    for pair in map_ or []:
-        column, separator, field = pair.partition("=")
-        if not separator:
-            raise InputError(f"--map {pair}: write it as column=field, such as --map conversation=session_id")
-        mapping[column] = field
-    console = Console()
-    with Progress(console=console, transient=True) as bars:
-        task = bars.add_task("Importing", total=None)
-        report = import_sessions(
-            file,
-            into,
-            bot_id=bot,
-            mapping=mapping,
-            strict=strict,
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
-        )
-    console.print(
-        f"{file.name}: {report.added:,} sessions added ({report.messages:,} messages, "
-        f"{report.with_truth:,} with known labels, {report.without_messages:,} without messages), "
-        f"{report.already_there:,} already there, {len(report.rejected):,} rows rejected"
-    )
-    for row in report.rejected[:20]:
-        console.print(f"  {row.file}:{row.line}: {row.reason}", markup=False, highlight=False)
-    if len(report.rejected) > 20:
-        console.print(f"  ... and {len(report.rejected) - 20:,} more")
-
-
 @app.command("serve", context_settings=FREE)
 def serve(
     context: typer.Context,
@@ -216,6 +171,7 @@ def replay_command(
 
 
 reading.register(app)
+importing.register(app)
 
 
 def report(error: AutoAnalyzeError) -> int:

@@ -101,7 +101,7 @@ def test_default_command_runs_and_reports(tmp_path: Path) -> None:
         (["import", "empty.csv", "--into", "s.duckdb"], {}, "empty"),
         (["import", "columns.csv", "--into", "s.duckdb"], {}, "--map"),
         (["import", "latin.csv", "--into", "s.duckdb"], {}, "UTF-8"),
-        (["import", "columns.csv", "--into", "s.duckdb", "--map", "oops"], {}, "column=field"),
+        (["import", "columns.csv", "--into", "s.duckdb", "--map", "oops"], {}, "theirs=ours"),
     ],
 )
 def test_bad_input_is_one_message_with_its_remedy(
