@@ -24,7 +24,7 @@ _HEAD = 30
 """Lines among which the header is looked for: reports come with a title, a date and a blank line."""
 # The largest that a C long holds everywhere; the default of 131,072 refuses long transcripts.
 _FIELD_LIMIT = 2**31 - 1
-_ESCAPED = re.compile(r'\\(?=["\r\n])')
+_ESCAPED = re.compile(rf'\\["\n{re.escape(_DELIMITERS)}]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class _Dialect:
         """A strict reader: what it cannot be sure of is an error."""
         if not self.escapes:
             return csv.reader(lines, delimiter=self.delimiter, strict=True)
-        # \N is how databases write NULL, not an escaped N.
-        null = re.compile(rf"(^|{re.escape(self.delimiter)})\\N(?=[{re.escape(self.delimiter)}\n]|$)")
-        kept = (null.sub(r"\1\\\\N", null.sub(r"\1\\\\N", line)) if "\\N" in line else line for line in lines)
+        # Only what must be escaped is: the backslash of C:\temp stays, and so does that of NULL, as \N.
+        escape = re.compile(rf'(\\["\\\n{re.escape(self.delimiter)}])|\\')
+        kept = (escape.sub(lambda m: m[1] or r"\\", line) if "\\" in line else line for line in lines)
         return csv.reader(kept, delimiter=self.delimiter, strict=True, escapechar="\\")
 
 

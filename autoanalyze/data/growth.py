@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
 from autoanalyze.records import ContainmentType, Conversation, Message
 
-__all__ = ["grown", "settled"]
+__all__ = ["AddResult", "compared", "grown", "settled"]
 
 _Name = TypeVar("_Name", str, ContainmentType)
+
+
+@dataclass(frozen=True, slots=True)
+class AddResult:
+    """What one `Store.add` did. `messages` counts only what went in now, as the two after it do.
+
+    `extended` sessions were there and now tell more. `conflicts` are sessions that are there with other
+    content: nothing of them went in.
+    """
+
+    added: int = 0
+    extended: int = 0
+    already_there: int = 0
+    messages: int = 0
+    without_messages: int = 0
+    with_truth: int = 0
+    partial: int = 0
+    conflicts: tuple[Conversation, ...] = ()
+
+    def __add__(self, other: AddResult) -> AddResult:
+        """Sum of two parts of one import."""
+        return AddResult(
+            self.added + other.added,
+            self.extended + other.extended,
+            self.already_there + other.already_there,
+            self.messages + other.messages,
+            self.without_messages + other.without_messages,
+            self.with_truth + other.with_truth,
+            self.partial + other.partial,
+            self.conflicts + other.conflicts,
+        )
 
 
 def grown(old: Conversation, new: Conversation) -> Conversation | None:
@@ -104,3 +135,35 @@ def _earlier(old: Conversation, new: Conversation) -> datetime | None:
 
 def _later(old: Conversation, new: Conversation) -> datetime | None:
     return max((time for time in (old.end_time, new.end_time) if time is not None), default=None)
+
+
+def compared(
+    known: dict[str, Conversation], chunk: Sequence[Conversation]
+) -> tuple[list[Conversation], AddResult]:
+    """What is to be written anew of these conversations, and what that does; `known` are those stored."""
+    changed: dict[str, Conversation] = {}
+    counts = AddResult()
+    for new in chunk:
+        old = changed.get(new.session_id) or known.get(new.session_id)
+        if old is None:
+            changed[new.session_id] = new
+            counts += AddResult(
+                added=1,
+                messages=len(new.messages),
+                without_messages=not new.messages,
+                with_truth=bool(new.truth),
+                partial=new.partial,
+            )
+        elif (merged := grown(old, new)) is None:
+            counts += AddResult(conflicts=(new,))
+        elif merged is old:
+            counts += AddResult(already_there=1)
+        else:
+            changed[new.session_id] = merged
+            counts += AddResult(
+                extended=1,
+                messages=max(0, len(merged.messages) - len(old.messages)),
+                with_truth=len(merged.truth) > len(old.truth),
+                partial=merged.partial,
+            )
+    return list(changed.values()), counts

@@ -1,25 +1,23 @@
-"""Which layout a file has, and what its rows then say: sessions, messages, or why they say nothing."""
+"""What the rows of a file say once its layout is known: sessions, messages, or why they say nothing."""
 
 from __future__ import annotations
 
 import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from autoanalyze.data import values as read
 from autoanalyze.data.lines import RawRow
-from autoanalyze.data.paths import Mapped, anywhere, opened, present, reach, spellings
-from autoanalyze.data.shapes import SHAPES, TEXT, Paths, Shape
+from autoanalyze.data.paths import Mapped, opened, present, reach
+from autoanalyze.data.shapes import TEXT, Shape
 from autoanalyze.data.times import Dates
-from autoanalyze.data.values import letters
-from autoanalyze.errors import ImportDataError
 from autoanalyze.records import ContainmentType, Role
 
-__all__ = ["About", "Entry", "Layout", "is_header", "recognised"]
+__all__ = ["About", "Entry", "Layout"]
 
 # Upstream facts about a truth, not the truth of a label field.
 _NOT_TRUTH = ("true_topic", "true_intents")
@@ -48,7 +46,6 @@ class About(NamedTuple):
     truth: tuple[tuple[str, str], ...]
 
 
-_PUBLIC = [shape.name for shape in SHAPES if shape.name[0].isupper()]
 _ABOUT = About._fields[:4]
 
 
@@ -67,97 +64,6 @@ class Entry(NamedTuple):
     about: About | None = None
     problem: str | None = None
     made: bool = False
-
-
-def is_header(mapped: Mapped) -> Callable[[Sequence[str]], bool]:
-    """Whether cells name the columns of a known layout or of a mapping.
-
-    A single cell is asked for alone: whether anybody would use a column of that name.
-    """
-    tops = {theirs.partition(".")[0] for theirs in mapped.mapping}
-    fields = [paths for shape in SHAPES for part in (shape.session, shape.message) for paths in part.values()]
-    used = {letters(path.partition(".")[0]) for paths in fields for path in paths} | set(map(letters, tops))
-
-    def known(names: Sequence[str]) -> bool:
-        if len(names) == 1:
-            return letters(names[0]) in used
-        row = mapped.row({name: "x" for name in names if name})
-        if mapped.mapping and tops.isdisjoint(names):
-            return False
-        signs = ([[path.partition(".*")[0] for path in sign] for sign in shape.signs] for shape in SHAPES)
-        return any(all(any(present(row, path) for path in sign) for sign in shape) for shape in signs)
-
-    return known
-
-
-def recognised(file: str, rows: Sequence[RawRow], mapped: Mapped, fixed: bool) -> Shape:
-    """The layout of a file that begins with these rows.
-
-    Raises ImportDataError, with what was found and the remedy, if it has none, or if it has two
-    columns that could be the text.
-    """
-    good = [row.values for row in rows if row.problem is None]
-    columns = ", ".join(dict.fromkeys(name for values in good for name in values if name))
-    if unknown := [theirs for theirs in mapped.mapping if not any(anywhere(dict(v), theirs) for v in good)]:
-        raise ImportDataError(
-            f"{file}: --map names {', '.join(unknown)}, which is not there. Found: {columns}."
-        )
-    ours = [mapped.row(values) for values in good]
-    for shape in SHAPES:
-        if all(any(present(row, path) for row in ours for path in sign) for sign in shape.signs):
-            shape = _mapped(shape, mapped)
-            _ask(file, shape, ours, mapped)
-            return _pruned(shape, ours) if fixed else shape
-    wanted = [
-        paths for paths in SHAPES[0].signs if not any(present(row, path) for row in ours for path in paths)
-    ]
-    names = [" or ".join(paths[:2]) if paths != SHAPES[0].signs[0] else paths[0] for paths in wanted]
-    raise ImportDataError(
-        f"{file}: columns are missing: {', '.join(names)}. Found: {columns}. If a column has another name, "
-        f"say so with --map theirs={names[0].partition(' ')[0]}; dots reach into nested values, as in "
-        f"author.type=role. A file has either a row per message (session_id, role, text, timestamp) or a row "
-        f"per session (session_id, messages), or is an export of {', '.join(_PUBLIC)}."
-    )
-
-
-def _mapped(shape: Shape, mapped: Mapped) -> Shape:
-    """The layout with the fields of a mapping where the mapping puts them: under our names."""
-
-    def own(paths: Paths, more: Sequence[str] = ()) -> Paths:
-        given = [name for name in (*paths, *more) if name in mapped.fields]
-        return {**paths, **{name: (name,) for name in given}}
-
-    return replace(shape, session=own(shape.session), message=own(shape.message) if shape.message else {})
-
-
-def _ask(file: str, shape: Shape, rows: Sequence[Mapping[str, Any]], mapped: Mapped) -> None:
-    """Two columns that could be the text are a question, not a guess."""
-    if "text" in mapped.fields or not shape.message.get("text"):
-        return
-    found_in = (opened(reach(row, path)) for row in rows for path in shape.messages)
-    messages = [m for some in found_in if isinstance(some, list) for m in some] if shape.messages else rows
-    names = {letters(name): name for message in messages if isinstance(message, Mapping) for name in message}
-    if len(found := [names[text] for text in TEXT if text in names]) > 1 and shape.message["text"] == TEXT:
-        raise ImportDataError(
-            f"{file}: {' and '.join(found)} could both be the text of a message; say which it is with "
-            f"--map {found[0]}=text, or leave one out with --map {found[-1]}="
-        )
-
-
-def _pruned(shape: Shape, rows: Sequence[Mapping[str, object]]) -> Shape:
-    """The layout with the columns that a table has, as they are spelled there."""
-    names = spellings(tuple(rows[0])) if rows else {}
-
-    def kept(paths: Paths) -> Paths:
-        found = {
-            name: tuple(names.get(letters(p), p) for p in places if any(present(row, p) for row in rows))
-            for name, places in paths.items()
-        }
-        return {name: places for name, places in found.items() if places}
-
-    return replace(
-        shape, session=kept(shape.session), message=shape.message if shape.messages else kept(shape.message)
-    )
 
 
 def _listed(value: object) -> list[object]:
@@ -268,7 +174,7 @@ class Layout:
             self.left_out["internal notes"] += 1
             return None
         places = shape.message.get("text", ())
-        said = [found for place in places if (found := _text(_at(message, place)))]
+        said = [text for place in places if (text := _text(message, place))]
         if len(said) > 1 and places == TEXT:
             raise ValueError("text: two columns could be the text; say which with --map its_name=text")
         text = said[0] if said else ""
@@ -320,7 +226,7 @@ class Layout:
                 _read("containment_type", containment, read.containment),
                 (),
             )
-            if all(isinstance(value, str | int | float | datetime | None) for value in given):
+            if all(isinstance(value, str | datetime | None) for value in given):
                 if len(self._told) >= _REMEMBERED:
                     self._told.clear()
                 self._told[given] = about
@@ -341,18 +247,17 @@ def _truth(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield _TRUTH_FIELDS.get(label_field, label_field), concept
 
 
-def _text(value: object) -> str:
+def _text(row: Mapping[str, Any], place: str) -> str:
+    """What a message says; a text may be "nil" where an id may not."""
+    value = row[place] if place in row else reach(row, place)
     return "" if value is None else _read("text", value, read.text)
 
 
-def _at(row: Mapping[str, Any], place: str) -> Any:
-    return row[place] if place in row else reach(row, place)
-
-
 def _first(row: Mapping[str, Any], places: Sequence[str]) -> Any:
+    """The first value at these places that is there."""
     for place in places:
-        value = _at(row, place)
-        if not read.missing(value):
+        value = row[place] if place in row else reach(row, place)
+        if value is not None and not read.missing(value):
             return value
     return None
 
@@ -361,7 +266,7 @@ def _field(
     name: str, row: Mapping[str, Any], places: Sequence[str], kind: Callable[[object], _Value]
 ) -> _Value | None:
     """The first value at these places that is there, read as its kind."""
-    value = _first(row, places) if places else None
+    value = _first(row, places)
     return None if value is None else _read(name, value, kind)
 
 

@@ -24,7 +24,7 @@ import polars as pl
 from cachetools import LRUCache
 
 from autoanalyze.data.database import connect, connect_in_memory, matching, transaction
-from autoanalyze.data.growth import grown
+from autoanalyze.data.growth import AddResult, compared
 from autoanalyze.data.migrations import migrate, require_current
 from autoanalyze.data.tables import SESSION_SCHEMA, Spool, insert, remove, stored
 from autoanalyze.errors import ImportDataError
@@ -37,37 +37,6 @@ _CHUNK = 2_000
 # Most runs fit in (about 7,500 synthetic sessions), and the others hold no more than this at once.
 _REMEMBERED_BYTES = 32_000_000
 _BYTES_PER_MESSAGE = 250
-
-
-@dataclass(frozen=True, slots=True)
-class AddResult:
-    """What one `Store.add` did. `messages` counts only what went in now, as the two after it do.
-
-    `extended` sessions were there and now tell more. `conflicts` are sessions that are there with other
-    content: nothing of them went in.
-    """
-
-    added: int = 0
-    extended: int = 0
-    already_there: int = 0
-    messages: int = 0
-    without_messages: int = 0
-    with_truth: int = 0
-    partial: int = 0
-    conflicts: tuple[Conversation, ...] = ()
-
-    def __add__(self, other: AddResult) -> AddResult:
-        """Sum of two parts of one import."""
-        return AddResult(
-            self.added + other.added,
-            self.extended + other.extended,
-            self.already_there + other.already_there,
-            self.messages + other.messages,
-            self.without_messages + other.without_messages,
-            self.with_truth + other.with_truth,
-            self.partial + other.partial,
-            self.conflicts + other.conflicts,
-        )
 
 
 class Store:
@@ -146,7 +115,7 @@ class Store:
         with self._cursor() as cursor, transaction(cursor), closing(Spool(cursor)) as spool:
             while chunk := list(islice(remaining, _CHUNK)):
                 known = stored(cursor, bot_id, chunk, spool)
-                changed, counts = _compared(known, chunk)
+                changed, counts = compared(known, chunk)
                 tokens = count_tokens([transcript(conversation.messages) for conversation in changed])
                 remove(cursor, bot_id, [one.session_id for one in changed if one.session_id in known])
                 insert(
@@ -318,35 +287,3 @@ class StoreReader:
 def _size(messages: Sequence[Message]) -> int:
     """Bytes that messages take, roughly."""
     return sum(_BYTES_PER_MESSAGE + len(message.text) for message in messages)
-
-
-def _compared(
-    known: dict[str, Conversation], chunk: Sequence[Conversation]
-) -> tuple[list[Conversation], AddResult]:
-    """What is to be written anew of these conversations, and what that does; `known` are those stored."""
-    changed: dict[str, Conversation] = {}
-    counts = AddResult()
-    for new in chunk:
-        old = changed.get(new.session_id) or known.get(new.session_id)
-        if old is None:
-            changed[new.session_id] = new
-            counts += AddResult(
-                added=1,
-                messages=len(new.messages),
-                without_messages=not new.messages,
-                with_truth=bool(new.truth),
-                partial=new.partial,
-            )
-        elif (merged := grown(old, new)) is None:
-            counts += AddResult(conflicts=(new,))
-        elif merged is old:
-            counts += AddResult(already_there=1)
-        else:
-            changed[new.session_id] = merged
-            counts += AddResult(
-                extended=1,
-                messages=max(0, len(merged.messages) - len(old.messages)),
-                with_truth=len(merged.truth) > len(old.truth),
-                partial=merged.partial,
-            )
-    return list(changed.values()), counts

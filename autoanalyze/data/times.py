@@ -15,6 +15,7 @@ FORMS = (
 )
 _ZONE_AFTER_SPACE = re.compile(r"\s+(?:UTC|GMT|Z|(?:UTC|GMT)?([+-]\d\d:?\d\d))(?:\s*\(.*\))?$")
 _NUMBER = re.compile(r"\d+(\.\d*)?")
+_REMARK = re.compile(r"\s*\([^()]*\)$")
 _ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WRITTEN = re.compile(
@@ -23,7 +24,7 @@ _WRITTEN = re.compile(
       | (?P<month_word>[a-z]{3,9}) \.?\s+ (?P<day_after>\d{1,2}) (?:st|nd|rd|th)? ,?\s+ (?P<year_after>\d{4})
       | (?P<day_before>\d{1,2}) (?:st|nd|rd|th)? \.?[\s-]+ (?P<word>[a-z]{3,9})
         \.?,?[\s-]+ (?P<year_last>\d{4})
-      | (?P<year_first>\d{4}) [/.] (?P<month>\d{1,2}) [/.] (?P<day>\d{1,2}) )
+      | (?P<year_first>\d{4}) [/.-] (?P<month>\d{1,2}) [/.-] (?P<day>\d{1,2}) )
     (?: (?:,?\s+|t) (?:at\s+)? (?P<hour>\d{1,2}) : (?P<minute>\d\d)
         (?: : (?P<seconds>\d\d) (?:[.,](?P<part>\d{1,9}))? )?
         (?: \s* (?P<half>[ap])\.?m\.? )? )?
@@ -82,8 +83,10 @@ class Dates:
                 pass
         if missing(value) or not value.strip("-"):
             return None
-        # Digits alone are an epoch, but for 20240501, which as an epoch would lie in 1970.
-        if _NUMBER.fullmatch(value) and len(value) != 8:
+        # Digits alone are an epoch, but for 20240501 and 20240501100000.
+        if _NUMBER.fullmatch(value) and len(value) == 14 and value[:2] in ("19", "20"):
+            value = f"{value[:8]}T{value[8:]}"
+        elif _NUMBER.fullmatch(value) and len(value) != 8:
             return _of_epoch(float(value) if "." in value else int(value))
         if _ROUNDED.fullmatch(value):
             raise ValueError(
@@ -95,7 +98,7 @@ class Dates:
             return self._written(value)
 
     def _written(self, value: str) -> datetime:
-        found = _WRITTEN.fullmatch(value)
+        found = _WRITTEN.fullmatch(_REMARK.sub("", value))
         if found is None:
             raise ValueError(f"this time cannot be read; times are read as {FORMS}")
         parts = found.groupdict()
@@ -151,9 +154,9 @@ def _naive(value: datetime) -> datetime:
 
 
 def _of_epoch(value: float) -> datetime:
-    """Seconds, milli-, micro- or nanoseconds: each lies in another power of ten from 1973 on."""
-    if not 1e8 <= value < 1e19:
-        raise ValueError(f"this number is no time since 1973; times are read as {FORMS}")
-    unit = 1_000_000 if value < 1e11 else 1_000 if value < 1e14 else 1
-    micros = int(value) // 1_000 if value >= 1e17 else round(value * unit)
-    return _EPOCH + timedelta(microseconds=micros)
+    """Seconds, milli-, micro- or nanoseconds from 1973 to 2099: each lies in ranges of its own."""
+    for unit in (1_000_000, 1_000, 1, 0.001):
+        if 1e8 <= value * unit / 1_000_000 < 4.1e9:
+            micros = round(value * unit) if unit >= 1 else int(value) // 1_000
+            return _EPOCH + timedelta(microseconds=micros)
+    raise ValueError(f"this number is no time between 1973 and 2099; times are read as {FORMS}")

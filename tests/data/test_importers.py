@@ -461,8 +461,19 @@ def test_characters_that_cannot_be_kept_are_replaced(store: Store, tmp_path: Pat
         ("1714557600.5", datetime(2024, 5, 1, 10, 0, 0, 500_000)),
         (1714557600123, datetime(2024, 5, 1, 10, 0, 0, 123_000)),
         ("1714557600123", datetime(2024, 5, 1, 10, 0, 0, 123_000)),
+        ("1714557600123456789", datetime(2024, 5, 1, 10, 0, 0, 123_456)),
+        ("20240501100000", datetime(2024, 5, 1, 10)),
+        ("2024-05-01 10:00:00 -0500", datetime(2024, 5, 1, 15)),
+        ("2024-5-1 9:05 PM", datetime(2024, 5, 1, 21, 5)),
+        ("Wed, 01 May 2024 10:00:00 +0200", datetime(2024, 5, 1, 8)),
+        ("Wed May 01 2024 10:00:00 GMT+0000 (Coordinated Universal Time)", datetime(2024, 5, 1, 10)),
+        ("13.05.2024 15:04", datetime(2024, 5, 13, 15, 4)),
+        ("5/13/24 12:04 am", datetime(2024, 5, 13, 0, 4)),
+        ("May 1st, 2024 at 3:04:05 p.m.", datetime(2024, 5, 1, 15, 4, 5)),
         (None, None),
         ("", None),
+        ("-", None),
+        ("NULL", None),
     ],
 )
 def test_times_become_naive_utc(
@@ -475,7 +486,10 @@ def test_times_become_naive_utc(
     assert store.sessions("default")["start_time"].item() == expected
 
 
-@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "May 1st", 1e300, True, [1], "12:30"])
+@pytest.mark.parametrize(
+    "time",
+    ["0001-01-01T00:00:00+14:00", "May 1st", 1e300, True, [1], "12:30", "1.71E+12", 45413.4, "99.99.2024"],
+)
 def test_times_that_mean_nothing_are_bad_rows(store: Store, tmp_path: Path, time: object) -> None:
     """A time that cannot be understood is never guessed."""
     report = load(store, write(tmp_path, "talks.jsonl", lines(talk("a", "Hi", start_time=time))))
