@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from autoanalyze import cluster
 from autoanalyze.cli.commands import main
+from hydra_plugins.autoanalyze_sweeps import dask_launcher
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,13 +45,13 @@ def test_linked_files_exist() -> None:
 
 @pytest.fixture
 def sessions_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """sessions.csv as the README's reader might have it, in the folder where commands run."""
+    """chats.csv as the README's reader might have it, in the folder where commands run."""
     monkeypatch.chdir(tmp_path)
     rows = ["conversation,role,text,true_general_intent"]
     for number in range(60):
         kind = ("Billing Question", "Password Reset", "Order Status")[number % 3]
-        rows += [f"c{number},user,hello {number} my {kind.lower()},{kind}", f"c{number},bot,sure,{kind}"]
-    path = tmp_path / "sessions.csv"
+        rows += [f"c{number},Kundin,hello {number} my {kind.lower()},{kind}", f"c{number},bot,sure,{kind}"]
+    path = tmp_path / "chats.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
 
@@ -66,7 +66,8 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch, *extra: str) -> int:
 
 def test_import_command_works(sessions_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The import of the README takes a file in, and the analysis after it finds the sessions."""
-    (line,) = [line for line in COMMANDS if line.startswith("autoanalyze import")]
+    look, line = [line for line in COMMANDS if line.startswith("autoanalyze import")]
+    assert run(look, monkeypatch) == 0
     assert run(line, monkeypatch) == 0
     analysis = next(line for line in ANALYSES if "data=store" in line and "endpoint" not in line)
     assert run(analysis, monkeypatch, "discovery.min_sessions=10", "baseline=none") == 0
@@ -89,7 +90,7 @@ def test_cluster_commands_say_that_nobody_answers(
 ) -> None:
     """Commands for a cluster are valid up to the connection; tests/laboratory/test_dask.py has a real one."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(dask_launcher, "CONNECT_SECONDS", 1)
     there = line.replace("tcp://scheduler:8786", "tcp://127.0.0.1:9")
     assert run(there, monkeypatch) == 2
     assert "no Dask scheduler answers there" in capsys.readouterr().err

@@ -17,7 +17,8 @@ from autoanalyze.analysis.progress import Progress
 from autoanalyze.analysis.service import ParallelAutoAnalyze
 from autoanalyze.analysis.sessions import open_population
 from autoanalyze.config import Config
-from autoanalyze.data.importers import ImportOptions, ImportReport, import_files
+from autoanalyze.data.importers import import_files
+from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.store import Store
 from autoanalyze.llm.tokens import Estimate, count_with, load_counter
 from autoanalyze.simulation.endpoint import SimulatedEndpoint

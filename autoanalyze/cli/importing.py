@@ -14,7 +14,7 @@ from autoanalyze.errors import ImportDataError, InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from autoanalyze.data.importers import ImportReport, Look
+    from autoanalyze.data.reports import ImportReport, Look
 
 LISTED = 20
 LONGEST_TEXT = 70
@@ -56,8 +56,8 @@ def import_command(
     """
     from rich.console import Console
 
-    from autoanalyze.data.importers import ImportOptions
     from autoanalyze.data.importers import look as look_at
+    from autoanalyze.data.reports import ImportOptions
 
     options = ImportOptions(
         bot, pairs("--map", map_, "conversation=session_id"), pairs("--role", role, "Kundin=user"),

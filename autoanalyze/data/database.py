@@ -11,8 +11,6 @@ import polars as pl
 
 from autoanalyze.errors import ConfigurationError
 
-__all__ = ["connect", "connect_in_memory", "matching", "transaction"]
-
 # A store needs no other file, no network and no Python variable. Without this, a condition could
 # read any file, and opening a SQLite file would try to download an extension.
 _SEALED: Mapping[str, str | bool | int | float | list[str]] = {

@@ -14,8 +14,6 @@ from autoanalyze.data.lines import Lines, RawRow
 from autoanalyze.data.values import letters
 from autoanalyze.errors import ImportDataError
 
-__all__ = ["IsHeader", "header_of", "named", "table_rows"]
-
 IsHeader = Callable[[Sequence[str]], bool]
 """Whether these cells name the columns of a known layout."""
 

@@ -12,8 +12,6 @@ from autoanalyze.data.lines import Lines, RawRow
 from autoanalyze.data.values import letters
 from autoanalyze.errors import ImportDataError
 
-__all__ = ["json_rows", "parsed", "transcript_rows"]
-
 _CHUNK = 1 << 20
 _STRINGS = re.compile(r'"((?:[^"\\]|\\.)*)"|:\s*(-?[\d.]+)')
 _ENVELOPES = (

@@ -22,8 +22,6 @@ from autoanalyze.data.documents import json_rows, transcript_rows
 from autoanalyze.data.lines import Lines, RawRow
 from autoanalyze.errors import ImportDataError
 
-__all__ = ["SUFFIXES", "RawFile", "open_file", "suffix_of"]
-
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".vtt")
 """What can be imported. All but Parquet and workbooks may also be packed by gzip or zstd."""
 

@@ -9,8 +9,6 @@ from typing import TypeVar
 
 from autoanalyze.records import ContainmentType, Conversation, Message
 
-__all__ = ["AddResult", "compared", "grown", "settled"]
-
 _Name = TypeVar("_Name", str, ContainmentType)
 
 

@@ -19,29 +19,19 @@ from itertools import chain, islice
 from pathlib import Path
 
 from autoanalyze.data.formats import open_file
+from autoanalyze.data.growth import AddResult
 from autoanalyze.data.layouts import Layout
 from autoanalyze.data.lines import RawRow
 from autoanalyze.data.paths import Mapped, present, texts_in
 from autoanalyze.data.recognition import is_header, recognised
 from autoanalyze.data.reports import ImportOptions, ImportReport, Look, LookedAt
 from autoanalyze.data.sources import Source, found
-from autoanalyze.data.staging import RefusedSession, RejectedRow, Staging
-from autoanalyze.data.store import AddResult, Store
+from autoanalyze.data.staging import RefusedSession, Staging
+from autoanalyze.data.store import Store
 from autoanalyze.data.times import Dates
 from autoanalyze.data.values import letters
 from autoanalyze.errors import ImportDataError
 from autoanalyze.records import Conversation
-
-__all__ = [
-    "ImportOptions",
-    "ImportReport",
-    "Look",
-    "RefusedSession",
-    "RejectedRow",
-    "import_file",
-    "import_files",
-    "look",
-]
 
 # Rows that are looked at to learn the columns: in JSONL no single line needs to have them all.
 _PEEKED = 500

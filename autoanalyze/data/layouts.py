@@ -17,8 +17,6 @@ from autoanalyze.data.shapes import TEXT, Shape
 from autoanalyze.data.times import Dates
 from autoanalyze.records import ContainmentType, Role
 
-__all__ = ["About", "Entry", "Layout"]
-
 # Upstream facts about a truth, not the truth of a label field.
 _NOT_TRUTH = ("true_topic", "true_intents")
 _TRUTH = "true_"

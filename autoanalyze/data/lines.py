@@ -13,8 +13,6 @@ import pyarrow as pa
 
 from autoanalyze.errors import ImportDataError
 
-__all__ = ["Lines", "RawRow"]
-
 _PEEK = 1 << 16
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
 # UTF-32 first: its mark begins with that of UTF-16.

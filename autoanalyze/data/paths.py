@@ -11,8 +11,6 @@ from autoanalyze.data.shapes import MESSAGE_FIELDS, SESSION_FIELDS
 from autoanalyze.data.values import letters
 from autoanalyze.errors import ConfigurationError
 
-__all__ = ["Mapped", "anywhere", "opened", "present", "reach", "spellings"]
-
 _SAME = {"message_type": "role", "message": "text"}
 
 

@@ -12,8 +12,6 @@ from autoanalyze.data.shapes import SHAPES, TEXT, Paths, Shape
 from autoanalyze.data.values import letters
 from autoanalyze.errors import ImportDataError
 
-__all__ = ["is_header", "recognised"]
-
 _PUBLIC = [shape.name for shape in SHAPES if shape.name[0].isupper()]
 
 

@@ -11,8 +11,6 @@ from autoanalyze.data.values import letters
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.records import Conversation
 
-__all__ = ["ImportOptions", "ImportReport", "Look", "LookedAt"]
-
 _MEANINGS = ("user", "bot", "agent", "skip")
 
 

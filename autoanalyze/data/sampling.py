@@ -11,8 +11,6 @@ import polars as pl
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.records import Session
 
-__all__ = ["WINDOW_HOURS", "Sample", "SessionSampling"]
-
 #: How far a time window is widened, step by step, until it holds enough sessions; in hours.
 WINDOW_HOURS = (3, 6, 12, 144)
 

@@ -13,8 +13,6 @@ from typing import Final
 
 from autoanalyze.records import Role
 
-__all__ = ["MESSAGE_FIELDS", "SESSION_FIELDS", "SHAPES", "TEXT", "Paths", "Shape"]
-
 Paths = Mapping[str, tuple[str, ...]]
 """Places of each field, the best first."""
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from autoanalyze.data.formats import SUFFIXES, suffix_of
 from autoanalyze.errors import ImportDataError
 
-__all__ = ["Source", "found"]
-
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -22,8 +22,6 @@ from autoanalyze.data.sources import Source
 from autoanalyze.data.values import identity
 from autoanalyze.records import Conversation, Message
 
-__all__ = ["RefusedSession", "RejectedRow", "Staging"]
-
 _BUCKETS = 64
 _HELD = 16_384
 

@@ -30,8 +30,6 @@ from autoanalyze.data.tables import SESSION_SCHEMA, Spool, insert, remove, store
 from autoanalyze.errors import ImportDataError
 from autoanalyze.records import FALLBACK_OUTCOMES, Conversation, Message, Truth, transcript
 
-__all__ = ["AddResult", "Store", "StoreReader"]
-
 # Conversations that are held in memory at once; enough for every insert to be a bulk insert.
 _CHUNK = 2_000
 # Most runs fit in (about 7,500 synthetic sessions), and the others hold no more than this at once.

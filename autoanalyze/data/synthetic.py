@@ -21,8 +21,6 @@ import yaml
 
 from autoanalyze.records import Conversation, Message
 
-__all__ = ["concepts", "generate"]
-
 CONTENT = Path(__file__).resolve().parent / "synthetic_content"
 END = datetime(2026, 6, 1)
 """All sessions start in the 30 days before; a fixed date, so that data do not age."""

@@ -11,8 +11,6 @@ import pyarrow as pa
 
 from autoanalyze.records import Conversation, Message
 
-__all__ = ["SESSION_SCHEMA", "Spool", "insert", "remove", "stored"]
-
 _KEY: Mapping[str, pl.DataType] = {"bot_id": pl.String(), "session_id": pl.String()}
 
 #: Metadata of a session: the columns of `Store.sessions`, and what `data.where` can speak of.

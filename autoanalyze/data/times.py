@@ -7,8 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 
 from autoanalyze.data.values import missing
 
-__all__ = ["FORMS", "Dates"]
-
 FORMS = (
     "2024-05-01T10:00:00Z, 2024-05-01 10:00:00 -0500, 05/13/2024 3:04 PM, 13.05.2024 15:04, "
     "May 13, 2024, 3:04 PM, 13 May 2024 15:04, or an epoch in seconds, milli-, micro- or nanoseconds"

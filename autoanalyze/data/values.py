@@ -11,8 +11,6 @@ from typing import Final, Literal
 
 from autoanalyze.records import ContainmentType, Role
 
-__all__ = ["clean_text", "containment", "identity", "letters", "missing", "name", "role", "text"]
-
 # How databases, pandas and JavaScript write that there is nothing.
 _NOTHING = frozenset(
     ("", "null", "none", "nan", "\\n", "<na>", "nat", "n/a", "#n/a", "nil", "undefined", "(null)")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from autoanalyze.data.importers import ImportOptions, ImportReport, import_files
+from autoanalyze.data.importers import import_files
+from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.store import Store
 from autoanalyze.errors import AutoAnalyzeError
 

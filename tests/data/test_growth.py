@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.data.growth import grown
-from autoanalyze.data.importers import ImportOptions, ImportReport, import_files
+from autoanalyze.data.importers import import_files
 from autoanalyze.data.migrations import steps
+from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.store import Store
 from autoanalyze.records import Conversation, Message
 

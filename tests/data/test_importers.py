@@ -16,7 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.data.importers import ImportOptions, ImportReport, RejectedRow, import_file, import_files
+from autoanalyze.data.importers import import_file, import_files
+from autoanalyze.data.reports import ImportOptions, ImportReport
+from autoanalyze.data.staging import RejectedRow
 from autoanalyze.data.store import Store
 from autoanalyze.data.values import clean_text, identity
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, ImportDataError

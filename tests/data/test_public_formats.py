@@ -13,7 +13,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from autoanalyze.data.importers import ImportOptions, ImportReport, import_files, look
+from autoanalyze.data.importers import import_files, look
+from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.store import Store
 from autoanalyze.errors import ConfigurationError, ImportDataError
 

@@ -16,8 +16,9 @@ import duckdb
 import polars as pl
 import pytest
 
+from autoanalyze.data.growth import AddResult
 from autoanalyze.data.migrations import steps
-from autoanalyze.data.store import AddResult, Store
+from autoanalyze.data.store import Store
 from autoanalyze.data.tables import SESSION_SCHEMA
 from autoanalyze.errors import ConfigurationError, ImportDataError
 from autoanalyze.protocols import TranscriptReader

@@ -13,8 +13,6 @@ import duckdb
 from autoanalyze.data.database import transaction
 from autoanalyze.errors import ConfigurationError
 
-__all__ = ["migrate", "require_current", "steps"]
-
 
 def steps() -> dict[int, str]:
     """SQL of every known step by its number, in order."""
