@@ -47,10 +47,10 @@ def test_linked_files_exist() -> None:
 def sessions_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """chats.csv as the README's reader might have it, in the folder where commands run."""
     monkeypatch.chdir(tmp_path)
-    rows = ["conversation,role,text,true_general_intent"]
+    rows = ["conversation_id,role,text,true_general_intent"]
     for number in range(60):
         kind = ("Billing Question", "Password Reset", "Order Status")[number % 3]
-        rows += [f"c{number},Kundin,hello {number} my {kind.lower()},{kind}", f"c{number},bot,sure,{kind}"]
+        rows += [f"c{number},customer,hello {number} my {kind.lower()},{kind}", f"c{number},bot,sure,{kind}"]
     path = tmp_path / "chats.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
