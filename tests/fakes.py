@@ -135,6 +135,23 @@ class ScriptedModel:
         return Answers(tuple(answers), Usage(50, 0, 5), 1.0)
 
 
+class Order:
+    """Remembers in memory in which order work finished, and repeats an order that is given."""
+
+    def __init__(self, recorded: Sequence[int] = ()) -> None:
+        self._recorded = list(recorded)
+        self.finishes: list[int] = []
+
+    def next_finished(self) -> int | None:
+        """What finished next when the run was made before."""
+        position = len(self.finishes)
+        return self._recorded[position] if position < len(self._recorded) else None
+
+    def finished(self, work: int) -> None:
+        """Remember it."""
+        self.finishes.append(work)
+
+
 def make_conflicts(model: Model, embedder: Embedder | None = None, **changes: Any) -> ConflictResolution:
     """Phase 3 with a model of the test's; `changes`: of ResolutionConfig, or `carried`, `embeddings`."""
     embeddings = changes.pop("embeddings", EmbeddingsConfig(source="offline"))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes import SCHEMA, EchoReader, ScriptedModel, make_conflicts, make_sessions, make_tokens, row
+from fakes import SCHEMA, EchoReader, Order, ScriptedModel, make_conflicts, make_sessions, make_tokens, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,21 +28,6 @@ Virtually = Callable[[Any], Any]
 ADAPTIVE = DiscoveryConfig("adaptive")
 NOTHING = VocabularySnapshot()
 WAYS = ("rounds", "continuous", "none")
-
-
-class Order:
-    """Remembers in memory in which order work finished."""
-
-    def __init__(self, recorded: Sequence[int] = ()) -> None:
-        self._recorded = list(recorded)
-        self.finishes: list[int] = []
-
-    def next_finished(self) -> int | None:
-        position = len(self.finishes)
-        return self._recorded[position] if position < len(self._recorded) else None
-
-    def finished(self, work: int) -> None:
-        self.finishes.append(work)
 
 
 def schedule(
