@@ -114,7 +114,7 @@ def test_grouping_forgets_what_is_canonical(redirects: dict[str, str], labels: l
     groups = grouping(labels, redirects)
     assert sorted(label for group in groups for label in group) == sorted(labels)
     assert groups == grouping(sorted(labels), redirects)
-    turned = {}
+    turned: dict[str, str] = {}
     for group in groups:
         first, *rest = sorted(group)
         turned |= dict.fromkeys(rest, first)
@@ -183,7 +183,8 @@ def test_pairs_that_were_shown_are_counted(virtually: Virtually) -> None:
 @pytest.mark.xfail(strict=True, reason="a merge into another group makes a unanimous pair look disputed")
 def test_what_all_looks_hold_to_be_the_same_is_not_called_different(virtually: Virtually) -> None:
     """All three looks put D and C together, and both are merged into B: no entry says that they differ."""
-    answers = iter([[("A", "B"), ("C", "D")], [("B", "C", "D")], [("B", "C", "D")]])
+    looks: list[list[tuple[str, ...]]] = [[("A", "B"), ("C", "D")], [("B", "C", "D")], [("B", "C", "D")]]
+    answers = iter(looks)
     model = ScriptedModel(groups=lambda _labels: next(answers))
     counts = used(**{FIELD: dict(zip("ABCD", (9, 5, 3, 1), strict=True))})
     result = virtually(resolver(model, opinions=3).resolve_conflicts(counts))

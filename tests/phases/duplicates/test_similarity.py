@@ -37,7 +37,8 @@ def vector(text: str, seed: int) -> Vectors:
     """A direction that depends on the text alone."""
     draw = random.Random(f"{seed} {text}")
     direction = np.array([draw.gauss(0, 1) for _ in range(3)])
-    return (direction / np.linalg.norm(direction)).astype(np.float32)
+    scaled: Vectors = (direction / np.linalg.norm(direction)).astype(np.float32)
+    return scaled
 
 
 class Directions:
