@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle
 import re
 
@@ -12,7 +11,9 @@ from autoanalyze import errors
 from autoanalyze.cli.commands import report
 
 CLASSES = [
-    found for found in vars(errors).values() if inspect.isclass(found) and found.__module__ == errors.__name__
+    found
+    for found in vars(errors).values()
+    if isinstance(found, type) and issubclass(found, errors.AutoAnalyzeError)
 ]
 
 
@@ -34,6 +35,7 @@ def drawn() -> dict[str, tuple[str | None, int | None]]:
 
 def test_tree_is_as_drawn() -> None:
     """Each class stands in the docstring below the class that it inherits from, and nothing else does."""
+    assert len(CLASSES) == sum(isinstance(found, type) for found in vars(errors).values())
     parents = {
         one.__name__: next((base.__name__ for base in one.__bases__ if base in CLASSES), None)
         for one in CLASSES
