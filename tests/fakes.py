@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from autoanalyze.config import Config, EmbeddingsConfig, ModelConfig, ResolutionConfig, RetryConfig
 from autoanalyze.errors import TransientEndpointError
 from autoanalyze.llm.embeddings import OfflineEmbedder
 from autoanalyze.llm.tokens import Estimate, TokenManagement
-from autoanalyze.phases.conflicts import ConflictResolution
-from autoanalyze.phases.vocabulary import LabelUse
+from autoanalyze.phases.conflicts import ConflictResolution, ResolutionResult
+from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
+from autoanalyze.phases.pipeline import PhaseResults
+from autoanalyze.phases.vocabulary import LabelUse, labels_found
 from autoanalyze.protocols import Answer, Answers, Embedder, Judgement, Model, Question
 from autoanalyze.records import (
     CallContext,
+    Facts,
     LabelField,
     LabelSchema,
     Message,
     Reply,
     ReplyRow,
     Session,
+    SessionResult,
     SessionText,
     Usage,
     VocabularySnapshot,
@@ -135,6 +140,23 @@ class ScriptedModel:
         return Answers(tuple(answers), Usage(50, 0, 5), 1.0)
 
 
+class Order:
+    """Remembers in memory in which order work finished, and repeats an order that is given."""
+
+    def __init__(self, recorded: Sequence[int] = ()) -> None:
+        self._recorded = list(recorded)
+        self.finishes: list[int] = []
+
+    def next_finished(self) -> int | None:
+        """What finished next when the run was made before."""
+        position = len(self.finishes)
+        return self._recorded[position] if position < len(self._recorded) else None
+
+    def finished(self, work: int) -> None:
+        """Remember it."""
+        self.finishes.append(work)
+
+
 def make_conflicts(model: Model, embedder: Embedder | None = None, **changes: Any) -> ConflictResolution:
     """Phase 3 with a model of the test's; `changes`: of ResolutionConfig, or `carried`, `embeddings`."""
     embeddings = changes.pop("embeddings", EmbeddingsConfig(source="offline"))
@@ -149,6 +171,49 @@ def make_conflicts(model: Model, embedder: Embedder | None = None, **changes: An
         seed=1,
         carried=carried,
     )
+
+
+def make_phases(
+    labels: Sequence[str | None], redirects: Mapping[str, str] | None = None, **changes: Any
+) -> PhaseResults:
+    """What phases brought that gave these intents; null: the session is unresolved."""
+    redirects, name = redirects or {}, SCHEMA.names[0]
+
+    def facts(label: str) -> Facts:
+        return Facts("Contained", {name: label, SCHEMA.names[1]: None}, f"about {label}")
+
+    sessions = make_sessions(len(labels))
+    results = tuple(
+        SessionResult(
+            session.session_id,
+            None if label is None else facts(label),
+            "parallel",
+            1,
+            1 + number % 2,
+            1,
+            error="lost" if label is None else None,
+        )
+        for number, (session, label) in enumerate(zip(sessions, labels, strict=True))
+    )
+    given = [result.facts for result in results if result.facts is not None]
+    ledger = tuple(
+        LedgerEntry(name, alias, canonical, "same", True, "embeddings", "test-model", "same meaning")
+        for alias, canonical in redirects.items()
+    )
+    carried: Carried = changes.get("carried", Carried())
+    phases = PhaseResults(
+        SCHEMA,
+        tuple(sessions),
+        results,
+        {
+            session.session_id: facts(redirects.get(label, label))
+            for session, label in zip(sessions, labels, strict=True)
+            if label is not None
+        },
+        carried.vocabulary().extended(labels_found(SCHEMA, given)),
+        resolution=ResolutionResult(ledger, len(set(redirects.values())), Usage()),
+    )
+    return replace(phases, **changes)
 
 
 def used(**counts: Mapping[str, int]) -> dict[str, LabelUse]:

@@ -122,8 +122,8 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
 #: What stands around a run and changes nothing of it (config.AROUND) has its tests in laboratory/.
 #: Parameters that no run folder shows, with the tests below that do.
 ELSEWHERE = {"case", "seeds", "quick", "confirm_above_usd", "token_counter", "parallel.debug", "model.source"}
-#: Those that these small runs give no occasion to matter, with the tests that do in test_carrying and
-#: phases/test_pairwise.
+#: Those that these small runs give no occasion to matter, with the tests that do in test_earlier_run and
+#: phases/duplicates/test_pairwise.
 ELSEWHERE |= {"vocabulary.fixed", "resolution.guards"}
 
 

@@ -1,56 +1,43 @@
-"""Phase 3: which merges are carried out, and how sessions are rewritten."""
+"""Phase 3: which merges are carried out, on the way and at the end, and how sessions are rewritten."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from fakes import ScriptedModel, make_conflicts, used
-from hypothesis import given
+from fakes import SCHEMA, ScriptedModel, make_conflicts, used
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.config import RetryConfig
-from autoanalyze.phases.conflicts import ConflictResolution
-from autoanalyze.phases.duplicates import all_at_once
-from autoanalyze.phases.duplicates.all_at_once import agreed
-from autoanalyze.phases.duplicates.judge import flaw, redirects_of
-from autoanalyze.records import Facts
+from autoanalyze.config import ResolutionConfig
+from autoanalyze.errors import EndpointGoneError, TransientEndpointError
+from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution
+from autoanalyze.phases.vocabulary import Vocabulary
+from autoanalyze.protocols import Judgement
+from autoanalyze.records import Facts, VocabularySnapshot
+from autoanalyze.simulation.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
-names = st.sampled_from(list("ABCDEFXY"))
+FIELD = "general_intent"
 
 
 def resolver(model: ScriptedModel, **changes: Any) -> ConflictResolution:
     return make_conflicts(model, **{"mode": "llm", "opinions": 1, **changes})
 
 
-@pytest.mark.parametrize(
-    ("groups", "problem"),
-    [
-        ([("A", "B", "C")], None),
-        ([("A", "A", "B")], None),
-        ([("A",)], None),
-        ([("A", "B"), ("C", "B")], "'B' stands in 2 groups"),
-        ([("A", "B"), ("B", "C")], "'B' stands in 2 groups"),
-        ([("A", "B"), ("B", "A")], "'A' stands in 2 groups"),
-        ([("Nobody", "B")], "nobody gave"),
-    ],
-)
-def test_answers_are_checked(groups: Sequence[Sequence[str]], problem: str | None) -> None:
-    """Overlapping groups, circles, and labels that were not shown make an answer unusable."""
-    found = flaw(["A", "B", "C"], groups)
-    assert (found is None) == (problem is None)
-    assert problem is None or problem in str(found)
+def initials(labels: Sequence[str]) -> list[tuple[str, ...]]:
+    """A judge to whom labels with the same first letter are one."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        groups.setdefault(label[0], []).append(label)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-@given(st.lists(st.lists(names, min_size=1, max_size=4), max_size=6))
-def test_usable_answers_redirect_to_labels_that_stay(groups: list[list[str]]) -> None:
-    """Whatever the judge says: if it is used, no alias is an alias's canonical or redirected to itself."""
-    if flaw(list("ABCDEF"), groups) is None:
-        redirects = redirects_of(groups)
-        assert set(redirects) | set(redirects.values()) <= set("ABCDEF")
-        assert not set(redirects) & set(redirects.values())
+def merging(**config: Any) -> BackgroundMerging:
+    settings = ResolutionConfig(**{"every_labels": None, **config})
+    return BackgroundMerging(resolver(ScriptedModel()), SCHEMA, settings, withdraw_aliases=True)
 
 
 def test_most_used_labels_are_shown_first_and_merges_reach_the_sessions(virtually: Virtually) -> None:
@@ -81,64 +68,111 @@ def test_one_label_needs_no_judge(virtually: Virtually) -> None:
     assert model.judged == []
 
 
-def test_pairs_across_chunks_are_seen(virtually: Virtually, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks after the first are shown with the canonical labels so far, so no pair is lost."""
-    labels = [f"L{i}" for i in range(10)]
-
-    def same_parity(shown: Sequence[str]) -> list[tuple[str, ...]]:
-        odd, even = ([n for n in shown if int(n[1:]) % 2 == parity] for parity in (1, 0))
-        return [tuple(group) for group in (odd, even) if group]
-
-    model = ScriptedModel(groups=same_parity)
-    monkeypatch.setattr(all_at_once, "LABELS_PER_CALL", 4)
-    phase = resolver(model)
-    result = virtually(phase.resolve_conflicts(used(general_intent=dict.fromkeys(labels, 1))))
-    assert [len(shown) for shown in model.judged] == [4, 6, 4]
-    assert set(result.redirects()["general_intent"].values()) == {"L0", "L1"}
-    assert result.canonical_mappings == 8
-
-
-def test_majority_of_opinions_decides(virtually: Virtually) -> None:
-    """Of three looks in different orders, a merge that only one proposes is not carried out."""
-    looks: list[list[str]] = []
-
-    def groups(labels: Sequence[str]) -> list[tuple[str, ...]]:
-        looks.append(list(labels))
-        return [("A", "B"), ("C", "D")] if len(looks) == 2 else [("B", "A")]
-
-    counts = used(general_intent=dict.fromkeys("ABCDEFGH", 1))
-    result = virtually(resolver(ScriptedModel(groups=groups), opinions=3).resolve_conflicts(counts))
-    assert result.redirects() == {"general_intent": {"B": "A"}}
-    assert (result.conflicts_found, result.resolved) == (2, 1)
-    assert sorted(map(sorted, looks)) == [list("ABCDEFGH")] * 3
-    assert len({tuple(look) for look in looks}) == 3
+def test_merges_are_due_by_labels_or_rounds() -> None:
+    """Whichever comes first, if anything is new at all."""
+    by_labels, by_rounds, never = merging(every_labels=3), merging(every_rounds=2), merging()
+    for one in (by_labels, by_rounds, never):
+        one.note(new_labels=2, rounds=1)
+    assert not by_labels.due()
+    assert not by_rounds.due()
+    for one in (by_labels, by_rounds, never):
+        one.note(new_labels=1, rounds=1)
+    assert by_labels.due()
+    assert by_rounds.due()
+    assert not never.due()
+    nothing_new = merging(every_rounds=1)
+    nothing_new.note(new_labels=0, rounds=5)
+    assert not nothing_new.due()
 
 
-opinion = st.dictionaries(names, st.sampled_from("EF"), max_size=5).map(
-    lambda redirects: {alias: name for alias, name in redirects.items() if alias not in "EF"}
-)
+def test_eighths_of_a_round_add_up() -> None:
+    """Without rounds a call of one of eight streams is an eighth of one."""
+    one = merging(every_rounds=1)
+    for _ in range(8):
+        assert not one.due()
+        one.note(new_labels=1, rounds=1 / 8)
+    assert one.due()
 
 
-@given(st.lists(opinion, min_size=1, max_size=5), st.permutations(list("ABCDEF")))
-def test_merged_labels_agree_with_their_canonical(opinions: list[dict[str, str]], labels: list[str]) -> None:
-    """No chaining: an alias agrees with its canonical itself, which stands before it."""
-    needed = len(opinions) // 2 + 1
-    redirects = agreed(labels, opinions, needed)
-    for alias, canonical in redirects.items():
-        assert sum(o.get(alias, alias) == o.get(canonical, canonical) for o in opinions) >= needed
-        assert labels.index(canonical) < labels.index(alias)
-    assert not set(redirects) & set(redirects.values())
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.lists(st.text("ABC", min_size=1, max_size=3), max_size=6), min_size=1, max_size=5))
+def test_steps_end_where_one_step_ends(arrivals: list[list[str]]) -> None:
+    """With a judge who does not err, merging on the way groups labels as merging at the end does."""
+
+    async def go() -> tuple[ConflictResolution, ConflictResolution]:
+        stepwise, at_once = (
+            resolver(ScriptedModel(groups=initials)),
+            resolver(ScriptedModel(groups=initials)),
+        )
+        counts: dict[str, int] = {}
+        for step, labels in enumerate(arrivals, start=1):
+            counts |= dict.fromkeys(labels, 1)
+            await stepwise.resolve_conflicts(used(**{FIELD: dict(counts)}), step=step)
+        await at_once.resolve_conflicts(used(**{FIELD: counts}))
+        return stepwise, at_once
+
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        parts = [
+            {
+                frozenset(label for label in known if redirects.get(label, label) == canonical)
+                for canonical in known
+            }
+            - {frozenset()}
+            for resolution in runner.run(go())
+            for redirects in (resolution.redirects().get(FIELD, {}),)
+            for known in ({label for labels in arrivals for label in labels},)
+        ]
+    assert parts[0] == parts[1]
 
 
-def test_unusable_answers_are_asked_again_and_reported(virtually: Virtually) -> None:
-    """A judge whose groups overlap is asked again; then the labels stay unmerged, and the result says so."""
-    model = ScriptedModel(groups=lambda _labels: [("A", "C"), ("B", "C")])
-    result = virtually(resolver(model).resolve_conflicts(used(general_intent={"A": 1, "B": 1, "C": 1})))
-    assert len(model.judged) == 1 + RetryConfig().attempts
-    assert result.merges == ()
-    assert result.errors == ("general_intent: left unmerged: 'C' stands in 2 groups",)
-    answers = iter([[("A", "Nobody")], [("A", "C")]])
-    recovering = ScriptedModel(groups=lambda _labels: next(answers))
-    result = virtually(resolver(recovering).resolve_conflicts(used(general_intent={"A": 1, "C": 1})))
-    assert result.redirects() == {"general_intent": {"C": "A"}}
-    assert result.errors == ()
+def test_what_stands_is_not_judged_again(virtually: Virtually) -> None:
+    """Two labels that were judged apart stay apart, whatever the judge says when he sees them again."""
+    answers = iter([[], [("Apple", "Berry", "Bear")]])
+    model = ScriptedModel(groups=lambda _labels: next(answers))
+    resolution = resolver(model)
+    virtually(resolution.resolve_conflicts(used(**{FIELD: {"Apple": 2, "Berry": 1}}), step=1))
+    later = used(**{FIELD: {"Apple": 2, "Berry": 1, "Bear": 1}})
+    result = virtually(resolution.resolve_conflicts(later, step=2))
+    assert result.redirects() == {FIELD: {"Bear": "Apple"}}
+    assert [merge.round for merge in result.merges] == [2]
+    assert model.judged == [["Apple", "Berry"], ["Apple", "Berry", "Bear"]]
+
+
+def test_failure_on_the_way_loses_no_merge(virtually: Virtually) -> None:
+    """When the judge of one field cannot be reached, what the other field's found is kept, and the failed
+    field is judged in a later step."""
+
+    class Flaky(ScriptedModel):
+        broken = True
+
+        async def judge_duplicates(self, label_field: Any, labels: Sequence[str], context: Any) -> Judgement:
+            if label_field.name == "transfer_reason" and self.broken:
+                raise TransientEndpointError("gone")
+            return await super().judge_duplicates(label_field, labels, context)
+
+    model = Flaky(groups=initials)
+    resolution = resolver(model)
+    counts = used(**{FIELD: {"Apple": 1, "Avocado": 1}, "transfer_reason": {"Bug": 1, "Blame": 1}})
+    with pytest.raises(EndpointGoneError):
+        virtually(resolution.resolve_conflicts(counts, step=1))
+    assert resolution.redirects() == {FIELD: {"Avocado": "Apple"}}
+    model.broken = False
+    result = virtually(resolution.resolve_conflicts(counts))
+    assert result.redirects() == {FIELD: {"Avocado": "Apple"}, "transfer_reason": {"Blame": "Bug"}}
+
+
+def test_published_aliases_leave_the_prompts(virtually: Virtually) -> None:
+    """After a merge prompts show the canonical only; the version stays, and the label stays known."""
+    model = ScriptedModel(groups=initials)
+    one = BackgroundMerging(resolver(model), SCHEMA, ResolutionConfig(every_labels=2), withdraw_aliases=True)
+    known = Vocabulary(SCHEMA)
+    known.add({FIELD: ["Apple"]})
+    known.add({FIELD: ["Avocado", "Berry"]})
+    virtually(one.merge(known.snapshot(), []))
+    one.publish(known, None)
+    snapshot = known.snapshot()
+    assert snapshot.shown().labels(FIELD) == ("Apple", "Berry")
+    assert snapshot.shown().version == snapshot.version == 2
+    assert snapshot.labels(FIELD) == ("Apple", "Avocado", "Berry")
+    assert snapshot.extended({FIELD: ["Avocado"]}) is snapshot, "a withdrawn label is not new again"
+    assert VocabularySnapshot().shown() == VocabularySnapshot()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes import SCHEMA, EchoReader, ScriptedModel, make_conflicts, make_sessions, make_tokens, row
+from fakes import SCHEMA, EchoReader, Order, ScriptedModel, make_conflicts, make_sessions, make_tokens, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,6 @@ from autoanalyze.phases.discovery import Ramp
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, call_size, smallest_call
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
-from autoanalyze.phases.vocabulary import Vocabulary
 from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapshot
 from autoanalyze.simulation.clock import VirtualClockLoop
 
@@ -29,21 +28,6 @@ Virtually = Callable[[Any], Any]
 ADAPTIVE = DiscoveryConfig("adaptive")
 NOTHING = VocabularySnapshot()
 WAYS = ("rounds", "continuous", "none")
-
-
-class Order:
-    """Remembers in memory in which order work finished."""
-
-    def __init__(self, recorded: Sequence[int] = ()) -> None:
-        self._recorded = list(recorded)
-        self.finishes: list[int] = []
-
-    def next_finished(self) -> int | None:
-        position = len(self.finishes)
-        return self._recorded[position] if position < len(self._recorded) else None
-
-    def finished(self, work: int) -> None:
-        self.finishes.append(work)
 
 
 def schedule(
@@ -306,9 +290,6 @@ def test_streams_of_a_round_share_one_snapshot(virtually: Virtually) -> None:
 @given(st.randoms(use_true_random=False))
 def test_completion_order_changes_nothing(generator: random.Random) -> None:
     """However long each stream takes, sessions, labels and their order of arrival are the same."""
-    import asyncio
-
-    from autoanalyze.simulation.clock import VirtualClockLoop
 
     def run(delay: Callable[[CallContext], float]) -> ParallelResult:
         model = ScriptedModel(by_stream, delay=delay)
@@ -333,25 +314,6 @@ def test_streams_without_work_count_as_waiting(virtually: Virtually) -> None:
     """A last session leaves three of four streams idle."""
     result = virtually(rounds(ScriptedModel()).process_in_parallel(make_sessions(1), VocabularySnapshot()))
     assert result.utilisation == 1 / 4
-
-
-labels = st.sampled_from(["A", "B", "C", "D"])
-
-
-@given(st.lists(st.lists(labels, max_size=5), max_size=5), st.lists(labels, max_size=3))
-def test_synchronising_keeps_order_of_streams_and_loses_nothing(
-    found: list[list[str]], known: list[str]
-) -> None:
-    """After a synchronisation every label is known once, older ones first, then by stream."""
-    vocabulary = Vocabulary(SCHEMA, VocabularySnapshot().extended({"general_intent": known}))
-    before = vocabulary.snapshot()
-    new = vocabulary.synchronize({"general_intent": stream} for stream in found)
-    after = vocabulary.snapshot()
-    expected = list(dict.fromkeys([*known, *(label for stream in found for label in stream)]))
-    assert list(after.labels("general_intent")) == expected
-    assert new == len(expected) - len(set(known))
-    assert after.additions[: before.version] == before.additions
-    assert after.version - before.version == (1 if new else 0)
 
 
 def test_null_share_fills_calls() -> None:

@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.study.intervals import percentile_interval, user_weights
-from autoanalyze.study.metrics import FieldScores, agreement, coded, score_field, score_run, speedup
+from autoanalyze.study.metrics import (
+    FieldScores,
+    agreement,
+    coded,
+    matched,
+    same_label,
+    score_field,
+    score_run,
+    speedup,
+)
 
 Row = tuple[str, int, str | None, str]
 
@@ -55,7 +64,7 @@ def brute_force(rows: Sequence[Row], same_group: Any, same_other: Any, partner: 
     return sum(shares) / len(shares) if shares else None
 
 
-def same_label(one: Row, other: Row) -> bool:
+def same_answer(one: Row, other: Row) -> bool:
     """Null is shared with nobody."""
     return one[2] is not None and one[2] == other[2]
 
@@ -74,10 +83,10 @@ def test_scores_agree_with_their_definition(rows: list[Row]) -> None:
         return True
 
     expected = {
-        "consistency": brute_force(rows, same_concept, same_label, everyone),
-        "precision": brute_force(rows, same_label, same_concept, everyone),
+        "consistency": brute_force(rows, same_concept, same_answer, everyone),
+        "precision": brute_force(rows, same_answer, same_concept, everyone),
         "cross_stream_consistency": brute_force(
-            rows, same_concept, same_label, lambda one, other: one[1] != other[1]
+            rows, same_concept, same_answer, lambda one, other: one[1] != other[1]
         ),
     }
     for name, value in expected.items():
@@ -179,8 +188,8 @@ def test_weights_count_as_copies_that_do_not_meet_each_other(drawn: list[tuple[R
     weights = np.array([float(count) for _, count in drawn])
     copies = [(i, row) for i, (row, count) in enumerate(drawn) for _ in range(count)]
     for groups, same_group, same_other in (
-        (concepts, same_concept, same_label),
-        (labels, same_label, same_concept),
+        (concepts, same_concept, same_answer),
+        (labels, same_answer, same_concept),
     ):
         shares = []
         for i, one in copies:
@@ -266,3 +275,53 @@ def test_speedup_is_a_ratio() -> None:
     assert speedup(300, 100) == 3
     with pytest.raises(ValueError, match="positive"):
         speedup(300, 0)
+
+
+ANSWERS = st.sampled_from(["A", "B", "C", None])
+
+
+def labellings(pairs: list[tuple[str | None, str | None]]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [(f"u{i}", first, second) for i, (first, second) in enumerate(pairs)],
+        schema={"user_id": pl.String, "first": pl.String, "second": pl.String},
+        orient="row",
+    )
+
+
+def test_same_label_by_hand() -> None:
+    """Two of four agree; where neither has a label there is nothing to agree on."""
+    pairs = labellings([("A", "A"), ("A", "B"), ("B", None), ("C", "C"), (None, None)])
+    assert same_label(pairs, seed=1, resamples=50).value == pytest.approx(0.5)
+    assert same_label(labellings([(None, None)]), seed=1).value is None
+
+
+def test_matching_forgives_other_names_only() -> None:
+    """Renamed labels agree fully; a split or a merge costs what it splits or merges."""
+    renamed = labellings([("A", "X"), ("A", "X"), ("B", "A"), ("B", "A")])
+    assert matched(renamed, seed=1, resamples=20).value == 1
+    split = labellings([("A", "X"), ("A", "X"), ("A", "Y"), ("B", "Z")])
+    assert matched(split, seed=1, resamples=20).value == pytest.approx(0.75)
+    merged = labellings([("A", "X"), ("A", "X"), ("B", "X")])
+    assert matched(merged, seed=1, resamples=20).value == pytest.approx(2 / 3)
+
+
+@given(st.lists(st.tuples(ANSWERS, ANSWERS), min_size=1, max_size=30))
+def test_agreement_lies_between_nothing_and_all(pairs: list[tuple[str | None, str | None]]) -> None:
+    """Values are shares, matching never lowers agreement, and a labelling agrees with itself."""
+    both = labellings(pairs)
+    plain, best = same_label(both, seed=1, resamples=5), matched(both, seed=1, resamples=5)
+    if plain.value is None or best.value is None:
+        assert plain.value is best.value is None
+    else:
+        assert 0 <= plain.value <= best.value + 1e-12
+        assert best.value <= 1
+    itself = matched(both.with_columns(second=pl.col("first")), seed=1, resamples=5)
+    assert itself.value in (1.0, None)
+
+
+def test_interval_uses_its_seed() -> None:
+    """The same seed gives the same interval, another one another."""
+    pairs = labellings([("A", "A" if i % 3 else "B") for i in range(60)])
+    one, two, other = (same_label(pairs, seed=seed, resamples=200) for seed in (1, 1, 2))
+    assert one == two
+    assert one != other
