@@ -43,6 +43,14 @@ def test_linked_files_exist() -> None:
         assert (ROOT / target).exists(), target
 
 
+def test_the_map_names_every_file() -> None:
+    """Whoever looks for a module of the package finds it on the map."""
+    package = ROOT / "autoanalyze"
+    told = (package / "README.md").read_text(encoding="utf-8")
+    modules = {path.stem for path in package.rglob("*.py") if not path.stem.startswith("__")}
+    assert [name for name in sorted(modules) if f"`{name}`" not in told] == []
+
+
 @pytest.fixture
 def sessions_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """chats.csv as the README's reader might have it, in the folder where commands run."""
