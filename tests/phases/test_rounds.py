@@ -199,6 +199,16 @@ def test_an_answer_between_failures_keeps_the_endpoint_alive() -> None:
     assert health.after_round([bad, good], answers([bad, good], [bad]), number=3) == []
 
 
+def test_answers_beside_a_first_failure_count_as_well() -> None:
+    """Somebody was answered in the round in which a session failed first: it is given up after two more in
+    which it was alone, and the endpoint is not held to be gone."""
+    bad, good = make_sessions(2)
+    health = EndpointHealth(8)
+    assert health.after_round([bad, good], answers([bad, good], [bad]), number=1) == [bad]
+    assert health.after_round([bad], answers([bad], [bad]), number=2) == [bad]
+    assert health.after_round([bad], answers([bad], [bad]), number=3) == []
+
+
 def test_half_of_a_round_halves_the_streams_and_less_does_not() -> None:
     """Two of five failing change nothing, three of six do; an odd number is rounded down."""
     health = EndpointHealth(5)
