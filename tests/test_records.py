@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.records import (
@@ -41,6 +41,7 @@ def pairs(snapshot: VocabularySnapshot) -> list[tuple[str, str]]:
     return [(name, label) for addition in snapshot.additions for name, ls in addition.items() for label in ls]
 
 
+@settings(deadline=None, max_examples=40)
 @given(additions)
 def test_labels_arrive_once_and_in_order(found: list[dict[str, list[str]]]) -> None:
     """Per field each label once, in order of first arrival; no version is empty, and what is known already
@@ -55,6 +56,7 @@ def test_labels_arrive_once_and_in_order(found: list[dict[str, list[str]]]) -> N
     assert snapshot.labels("unheard_of") == ()
 
 
+@settings(deadline=None, max_examples=40)
 @given(additions, additions)
 def test_older_snapshot_is_a_prefix_and_stays_as_it_was(
     found: list[dict[str, list[str]]], more: list[dict[str, list[str]]]
@@ -71,6 +73,7 @@ def test_older_snapshot_is_a_prefix_and_stays_as_it_was(
         older.additions = ()  # type: ignore[misc]  # that it cannot be done is the test
 
 
+@settings(deadline=None, max_examples=40)
 @given(additions, st.sets(st.tuples(st.sampled_from(FIELDS), letters)))
 def test_withdrawn_labels_are_known_and_not_shown(
     found: list[dict[str, list[str]]], withdrawn: set[tuple[str, str]]
@@ -86,6 +89,7 @@ def test_withdrawn_labels_are_known_and_not_shown(
     assert pairs(more.shown()) == [*pairs(snapshot.shown()), ("intent", "Z")]
 
 
+@settings(deadline=None, max_examples=40)
 @given(additions)
 def test_content_can_be_hashed_and_tells_order(found: list[dict[str, list[str]]]) -> None:
     """Equal content is equal vocabulary in the same order, also of the fields."""
@@ -98,6 +102,7 @@ def test_content_can_be_hashed_and_tells_order(found: list[dict[str, list[str]]]
     assert (turned.content == snapshot.content) == all(len(a) < 2 for a in snapshot.additions)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(usages, max_size=5), st.permutations(range(5)))
 def test_usages_add_up_in_any_order(parts: list[Usage], order: list[int]) -> None:
     """The sum is that of each figure, whoever comes first, and nothing changes it by nothing."""
@@ -109,6 +114,7 @@ def test_usages_add_up_in_any_order(parts: list[Usage], order: list[int]) -> Non
     assert total + Usage() == total
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.one_of(st.integers(), st.text(), st.booleans()), max_size=4))
 def test_seeds_depend_on_their_parts_alone(parts: list[object]) -> None:
     """The same parts give the same seed of 31 bits; other parts, or another division of them, another."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from autoanalyze.analysis.build import (
@@ -18,10 +19,13 @@ from autoanalyze.analysis.build import (
     transcripts,
 )
 from autoanalyze.analysis.configuration import compose, sequential
+from autoanalyze.analysis.sessions import open_population
 from autoanalyze.config import Config
 from autoanalyze.data.store import Store
 from autoanalyze.errors import ConfigurationError, ImportDataError
 from autoanalyze.llm import tokens
+from autoanalyze.llm.connection import analysis_prompt
+from autoanalyze.records import SessionText, VocabularySnapshot, transcript
 from autoanalyze.study.runs import Run
 
 
@@ -87,16 +91,28 @@ def test_plans_contact_nothing_and_leave_nothing(config: Config, monkeypatch: py
 
 
 def test_served_endpoint_knows_all_sessions(config: Config, virtually: Callable[[Any], Any]) -> None:
-    """Whoever analyses the same data finds every session there, sampled here or not."""
-    import httpx2
+    """Every session of the data is labelled there, sampled by this configuration or not; what is none of
+    them is not."""
+    served, population = build_endpoint(config), open_population(config, tokens.Estimate())
+    ids = population.store.sessions(config.data.bot_id)["session_id"].to_list()
+    assert len(ids) == 30
+    texts = [transcript(said) for said in population.store.read(config.data.bot_id, ids).values()]
 
-    served = build_endpoint(config)
+    async def labelled(text: str) -> bool:
+        messages = analysis_prompt(config).messages([SessionText("a", text, 10)], VocabularySnapshot())
+        request = {"model": config.model.name, "messages": messages, "seed": 1}
+        key = {"Authorization": "Bearer any"}
+        async with httpx2.AsyncClient(
+            transport=served.transport(), base_url="http://simulated", headers=key
+        ) as client:
+            answer = await client.post("/v1/chat/completions", json=request)
+        return '"f1":"' in answer.json()["choices"][0]["message"]["content"]
 
-    async def models() -> Any:
-        async with httpx2.AsyncClient(transport=served.transport(), base_url="http://simulated") as client:
-            return (await client.get("/v1/models")).json()
+    async def everybody() -> list[bool]:
+        return [await labelled(text) for text in texts]
 
-    assert [model["id"] for model in virtually(models())["data"]] == [config.model.name]
+    assert sum(virtually(everybody())) >= len(texts) - 2, "the model leaves one out now and then"
+    assert not virtually(labelled("user: nobody ever said this"))
 
 
 def lines(sessions: int, messages: int) -> str:

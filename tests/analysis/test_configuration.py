@@ -138,7 +138,7 @@ def test_a_record_gives_the_configuration_back(config: Config, record: dict[str,
 gone = st.dictionaries(st.sampled_from(["gone", "old_name", "sequel"]), st.none() | st.integers() | st.text())
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(gone, gone, st.sets(st.sampled_from(["parallel", "noise", "retry", "seed", "probe_share"])))
 def test_older_records_are_read_with_what_there_still_is(
     config: Config, record: dict[str, Any], above: dict[str, Any], within: dict[str, Any], missing: set[str]
@@ -225,6 +225,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.dictionaries(st.text(max_size=4), values, max_size=5))
 def test_digest_knows_content_and_not_order(content: dict[str, Any]) -> None:
     """The same whatever order keys stand in; what stands around a run does not count, all else does."""
@@ -237,6 +238,7 @@ def test_digest_knows_content_and_not_order(content: dict[str, Any]) -> None:
     assert configuration_digest({**content, "one more": 1}) != configuration_digest(content)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.text(max_size=60), max_size=6), st.integers())
 def test_names_of_points_are_names_of_folders(overrides: list[str], seed: int) -> None:
     """Whatever was set, in any language: one part of a path, short enough, and another for what differs."""

@@ -92,7 +92,7 @@ def test_fewer_sessions_than_wanted_are_planned_as_they_are(config: Config) -> N
     assert (few.sessions, few.discovery_calls + few.parallel_calls) == (1, 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     st.integers(0, 300),
     st.integers(1, 32),

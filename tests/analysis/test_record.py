@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fakes import MODEL, SCHEMA, make_phases
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.analysis import record as records
@@ -49,6 +49,7 @@ def completed(phases: PhaseResults) -> Completed:
     return Completed(phases, ACCOUNT, 0.5, 12.3456789)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(["Claim", "Claims", "Refund", None]), max_size=12))
 def test_totals_count_every_session_and_label_once(labels: list[str | None]) -> None:
     """Labelled and unresolved make the sample; labels are counted before and after merging; known ones

@@ -33,7 +33,7 @@ MERGED = {"Claims": "Claim", "Refunds": "Refund"}
 intents = st.lists(st.sampled_from(["Claim", "Claims", "Refund", "Refunds", "Card", None]), max_size=15)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(intents)
 def test_tables_add_up(labels: list[str | None]) -> None:
     """A row per session in its order; labels count their sessions before and after merging; an alias has
@@ -57,6 +57,7 @@ def test_tables_add_up(labels: list[str | None]) -> None:
     }
 
 
+@settings(deadline=None, max_examples=15)
 @given(intents)
 def test_a_run_without_anything_has_the_same_columns(labels: list[str | None]) -> None:
     """Who reads a folder need not ask whether a run got anywhere."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from fakes import make_sessions
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.errors import EndpointGoneError, StoppedRunError
@@ -79,6 +79,7 @@ class Played:
 cases = st.tuples(st.integers(1, 40), st.integers(1, 9), st.integers(1, 4), st.integers(0, 9999))
 
 
+@settings(deadline=None, max_examples=40)
 @given(cases, st.floats(0, 1), st.sets(st.integers(0, 39), max_size=4))
 def test_no_session_is_lost_or_doubled(
     case: tuple[int, int, int, int], rate: float, poisonous: set[int]
@@ -101,6 +102,7 @@ def test_no_session_is_lost_or_doubled(
         assert never <= set(played.given_up)
 
 
+@settings(deadline=None, max_examples=40)
 @given(cases, st.floats(0, 1))
 def test_streams_only_fall_and_never_below_one(case: tuple[int, int, int, int], rate: float) -> None:
     """The number of streams is halved and never raised; each time the record says from what, to what and
@@ -121,6 +123,7 @@ def test_streams_only_fall_and_never_below_one(case: tuple[int, int, int, int], 
     assert rounds == sorted(set(rounds))
 
 
+@settings(deadline=None, max_examples=40)
 @given(cases, st.floats(0, 1))
 def test_same_draws_give_the_same_rounds(case: tuple[int, int, int, int], rate: float) -> None:
     """Health depends on what was dealt and answered, and on nothing else."""
@@ -134,6 +137,7 @@ def test_same_draws_give_the_same_rounds(case: tuple[int, int, int, int], rate: 
     assert play() == play()
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 4), st.integers(0, 6))
 def test_endpoint_is_gone_when_nobody_is_answered_any_more(
     count: int, streams: int, share: int, healthy: int
@@ -146,6 +150,7 @@ def test_endpoint_is_gone_when_nobody_is_answered_any_more(
     assert len(played.answered) == min(count, healthy * streams * share)
 
 
+@settings(deadline=None, max_examples=40)
 @given(cases, st.lists(st.sampled_from([0.0, 0.3, 0.9, 1.0]), min_size=1, max_size=8))
 def test_endpoint_is_gone_exactly_when_nobody_is_answered(
     case: tuple[int, int, int, int], spells: list[float]
@@ -194,6 +199,16 @@ def test_an_answer_between_failures_keeps_the_endpoint_alive() -> None:
     assert health.after_round([bad, good], answers([bad, good], [bad]), number=3) == []
 
 
+def test_answers_beside_a_first_failure_count_as_well() -> None:
+    """Somebody was answered in the round in which a session failed first: it is given up after two more in
+    which it was alone, and the endpoint is not held to be gone."""
+    bad, good = make_sessions(2)
+    health = EndpointHealth(8)
+    assert health.after_round([bad, good], answers([bad, good], [bad]), number=1) == [bad]
+    assert health.after_round([bad], answers([bad], [bad]), number=2) == [bad]
+    assert health.after_round([bad], answers([bad], [bad]), number=3) == []
+
+
 def test_half_of_a_round_halves_the_streams_and_less_does_not() -> None:
     """Two of five failing change nothing, three of six do; an odd number is rounded down."""
     health = EndpointHealth(5)
@@ -208,6 +223,7 @@ def record(number: int, start: float, end: float, busy: float) -> RoundRecord:
     return RoundRecord(number, 1, 1, 0, 0, start, end, busy, 0.0)
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.integers(1, 8),
     st.lists(st.floats(0.01, 50), min_size=1, max_size=30),

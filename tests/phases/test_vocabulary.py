@@ -54,6 +54,7 @@ def in_order(snapshot: VocabularySnapshot) -> list[tuple[str, str]]:
     ]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.lists(letters, max_size=5), max_size=5), st.lists(letters, max_size=3))
 def test_synchronising_keeps_order_of_streams_and_loses_nothing(
     found: list[list[str]], known: list[str]
@@ -70,6 +71,7 @@ def test_synchronising_keeps_order_of_streams_and_loses_nothing(
     assert after.version - before.version == (1 if new else 0)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(found | redirects, max_size=8))
 def test_snapshots_only_grow_and_old_ones_never_change(
     events: list[dict[str, list[str]] | dict[str, dict[str, str]]],
@@ -98,6 +100,7 @@ def test_snapshots_only_grow_and_old_ones_never_change(
     assert len(set(final)) == len(final)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(found, max_size=6))
 def test_older_prompt_is_the_beginning_of_a_newer_one(arrivals: list[dict[str, list[str]]]) -> None:
     """While nothing is withdrawn, a prompt's lines of known labels begin with those of any earlier prompt,
@@ -110,6 +113,7 @@ def test_older_prompt_is_the_beginning_of_a_newer_one(arrivals: list[dict[str, l
         assert all(shown[-1][: len(lines)] == lines for lines in shown)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(found, max_size=5), st.lists(redirects, max_size=3))
 def test_only_the_newest_aliases_are_withheld(
     arrivals: list[dict[str, list[str]]], merges: list[dict[str, dict[str, str]]]
@@ -142,6 +146,7 @@ def labelled(*given: Facts | None) -> list[SessionResult]:
     return [SessionResult(f"a{i}", fact, "parallel", 1, 1, 1) for i, fact in enumerate(given)]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.none() | letters, st.none() | letters), max_size=12))
 def test_labels_are_found_once_in_order_of_first_use(pairs: list[tuple[str | None, str | None]]) -> None:
     """Per field each label once, as it first came; a null is no label."""
@@ -151,6 +156,7 @@ def test_labels_are_found_once_in_order_of_first_use(pairs: list[tuple[str | Non
         assert everything[name] == list(dict.fromkeys(given))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.none() | st.tuples(letters, st.none() | letters), max_size=12), found)
 def test_use_counts_every_label_that_is_known_or_given(
     pairs: list[tuple[str, str | None] | None], known: dict[str, list[str]]
@@ -173,6 +179,7 @@ def test_use_counts_every_label_that_is_known_or_given(
             assert notes == [f"note {i}" for other, i in given if other == label][:MOST_NOTES]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(letters, unique=True, min_size=1), st.lists(letters, unique=True))
 def test_labels_of_a_start_are_not_new(start: list[str], more: list[str]) -> None:
     """What an earlier run or the user brought is known: only what comes on top is counted as new."""

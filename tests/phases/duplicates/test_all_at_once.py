@@ -65,6 +65,7 @@ opinion = st.dictionaries(names, st.sampled_from("EF"), max_size=5).map(
 )
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(opinion, min_size=1, max_size=5), st.permutations(list("ABCDEF")))
 def test_merged_labels_agree_with_their_canonical(opinions: list[dict[str, str]], labels: list[str]) -> None:
     """No chaining: an alias agrees with its canonical itself, which stands before it."""
@@ -93,6 +94,7 @@ def test_many_labels_get_a_third_look_only_if_two_differ(virtually: Virtually) -
     assert len(few.judged) == 3
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(opinion, min_size=1, max_size=5), st.permutations(list("ABCDEF")), st.integers(0, 6))
 def test_standing_labels_are_never_redirected(
     opinions: list[dict[str, str]], labels: list[str], standing: int
@@ -108,6 +110,7 @@ def test_standing_labels_are_never_redirected(
     assert agreed(labels, opinions[:1], 1) == agreed(labels, opinions[:1] * 3, 3)
 
 
+@settings(deadline=None, max_examples=40)
 @given(opinion, st.permutations(list("ABCDEF")))
 def test_grouping_forgets_what_is_canonical(redirects: dict[str, str], labels: list[str]) -> None:
     """Two looks say the same if they put the same together, under whatever name and in whatever order."""

@@ -55,6 +55,7 @@ def test_answers_are_checked(groups: Sequence[Sequence[str]], problem: str | Non
     assert problem is None or problem in str(found)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.lists(names, min_size=1, max_size=4), max_size=6))
 def test_usable_answers_redirect_to_labels_that_stay(groups: list[list[str]]) -> None:
     """Whatever the judge says: if it is used, no alias is an alias's canonical or redirected to itself."""
@@ -78,6 +79,7 @@ def test_unusable_answers_are_asked_again_and_reported(virtually: Virtually) -> 
     assert result.errors == ()
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.lists(names, max_size=4), max_size=6))
 def test_usable_answers_name_each_shown_label_once(groups: list[list[str]]) -> None:
     """An answer is usable exactly if its groups do not overlap and hold only labels that were shown."""
@@ -86,6 +88,7 @@ def test_usable_answers_name_each_shown_label_once(groups: list[list[str]]) -> N
     assert (flaw(shown, groups) is None) == (set(named) <= set(shown) and len(set(named)) == len(named))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(names, unique=True), st.integers(0, 99), st.integers(1, 9))
 def test_looks_have_orders_of_their_own(labels: list[str], seed: int, look: int) -> None:
     """The first look sees the labels as they are; each other one in an order that only seed and look
@@ -115,7 +118,7 @@ questions = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 2), questions), max_size=45), st.integers(0, 99))
 def test_every_question_is_asked_once_and_answered(asked: list[tuple[int, Question]], seed: int) -> None:
     """Whichever call ends first: each question has its own answer, in the order given within its look;

@@ -82,7 +82,7 @@ def is_sound(ledger: FieldLedger, carried: Carried) -> None:
     assert set(map(frozenset, ledger.opinions.pairs())) <= set(pairs), "a verdict is in no entry"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(steps, st.lists(labels, unique=True, max_size=2), st.lists(labels, unique=True, max_size=2))
 def test_no_chains_and_what_stands_stays(said: list[Step], fixed: list[str], known: list[str]) -> None:
     """In any steps, whatever a judge says: no alias leads to an alias, fixed and earlier labels stand in
@@ -104,7 +104,7 @@ def test_no_chains_and_what_stands_stays(said: list[Step], fixed: list[str], kno
         before = after
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(steps, st.lists(labels, unique=True, max_size=2), steps)
 def test_carried_run_is_taken_up_where_it_ended(
     said: list[Step], fixed: list[str], later: list[Step]
@@ -160,6 +160,7 @@ def test_most_used_then_earliest_becomes_canonical() -> None:
     assert ledger.unsettled({"A": 1, "B": 5, "C": 1, "D": 9, "E": 5}) == ["B", "E", "A", "C"]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(labels, unique=True), st.lists(labels, unique=True, max_size=3))
 def test_a_spelling_leads_to_the_first_of_its_form(fresh: list[str], fixed: list[str]) -> None:
     """Of labels with one normal form only the first is left to be judged; the others spell it, or what

@@ -72,7 +72,7 @@ def alike(first: str, second: str, seed: int, space: str = "first") -> float:
 labels = st.lists(st.sampled_from([f"L{i}" for i in range(NEIGHBOURS)]), unique=True, min_size=1)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(labels, st.integers(0, 999), st.none() | st.floats(-1, 1), st.integers(0, 3))
 def test_candidates_are_those_above_the_threshold_and_the_nearest(
     names: list[str], seed: int, threshold: float | None, nearest: int
@@ -99,7 +99,7 @@ def test_candidates_are_those_above_the_threshold_and_the_nearest(
     assert (near.likely, near.usage) == (LIKELY, Usage(embedded=len(names)))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(labels, st.integers(0, 999), st.lists(st.integers(0, 30), max_size=3), st.booleans())
 def test_steps_find_what_one_step_finds(names: list[str], seed: int, cuts: list[int], moved: bool) -> None:
     """Labels that arrive in steps are embedded once each and meet all others, also when vectors come from
@@ -175,7 +175,7 @@ def test_warnings_of_the_embedder_are_passed_on(virtually: Virtually) -> None:
     assert took.errors == ["offline ones stand in"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(labels, min_size=1, max_size=3),
     st.integers(0, 999),
