@@ -153,19 +153,18 @@ class _Record:
 
     def __init__(self, lines: Iterator[str], skipped: int) -> None:
         self._lines = lines
-        self.number = skipped
         self.start = skipped + 1
         self.taken: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
+        taken = self.taken
         for line in self._lines:
-            self.number += 1
-            self.taken.append(line)
+            taken.append(line)
             yield line
 
     def next(self) -> None:
         """Begin another row."""
-        self.start = self.number + 1
+        self.start += len(self.taken)
         self.taken.clear()
 
     def finish(self) -> None:
@@ -174,7 +173,6 @@ class _Record:
             line = next(self._lines, None)
             if line is None:
                 return
-            self.number += 1
             self.taken.append(line)
 
     def cells(self, delimiter: str) -> tuple[str, ...]:
@@ -187,7 +185,7 @@ def _body(lines: Lines, dialect: _Dialect, skipped: int, header: list[str]) -> I
     record = _Record(islice(iter(lines), skipped, None), skipped)
     reader = dialect.reader(iter(record))
     within: set[str] = set()
-    broken = 0
+    broken, width = 0, len(header)
     while True:
         record.next()
         try:
@@ -200,13 +198,13 @@ def _body(lines: Lines, dialect: _Dialect, skipped: int, header: list[str]) -> I
         if fields is None:
             break
         if len(record.taken) > 1:
-            within.update(_rows_within(record.taken, dialect.delimiter, len(header)))
+            within.update(_rows_within(record.taken, dialect.delimiter, width))
         if not any(fields) or fields == header:
             continue
-        if len(fields) > len(header) and not any(fields[len(header) :]):
-            fields = fields[: len(header)]
-        if len(fields) == len(header):
-            yield RawRow(record.start, dict(zip(header, fields, strict=True)))
+        if len(fields) > width and not any(fields[width:]):
+            fields = fields[:width]
+        if len(fields) == width:
+            yield RawRow(record.start, dict(zip(header, fields)))  # noqa: B905 - they are as many
         else:
             broken = broken or record.start
             problem = (

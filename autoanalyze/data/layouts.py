@@ -175,13 +175,12 @@ class Layout:
         said = [text for place in places if (text := _text(message, place))]
         if len(said) > 1 and places == TEXT:
             raise ValueError("text: two columns could be the text; say which with --map its_name=text")
-        text = said[0] if said else ""
         theirs = self._who(message, row)
-        if not text or text.isspace():
+        if not said or said[0].isspace():
             if (
-                not said
+                message is row
                 and read.missing(theirs)
-                and sum(not read.missing(cell) for cell in message.values()) <= 1
+                and sum(map(read.missing, row.values())) >= len(row) - 1
             ):
                 raise ValueError("role and text are missing: all but one cell of this row are empty")
             self.left_out["without text"] += 1
@@ -191,7 +190,7 @@ class Layout:
             self.left_out[f"of {theirs}"] += 1
             return None
         time = _field("timestamp", message, shape.message.get("timestamp", ()), self.dates.moment)
-        return role, text, time
+        return role, said[0], time
 
     def _role(self, theirs: object) -> Role | Literal["skip"]:
         name = str(theirs)
