@@ -25,7 +25,7 @@ from autoanalyze.errors import CancelledRunError, RunFolderError, StoppedRunErro
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.connection import Connection, analysis_prompt, connected, rate_limits
 from autoanalyze.phases.pipeline import PhaseResults, Pipeline
-from autoanalyze.records import Session
+from autoanalyze.records import Session, Usage
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.study.metrics import speedup
 from autoanalyze.study.runs import Run, load_run
@@ -206,9 +206,14 @@ class Job:
             return self._completed(phases, connection, clock.time() - start), stopped
 
     def _completed(self, phases: PhaseResults, connection: Connection, seconds: float) -> Completed:
-        cost_of, account = connection.tokens.calculate_cost_estimate, connection.journal.account()
-        probes = cost_of(phases.probes.usage) if phases.probes else 0.0
-        return Completed(phases, account, cost_of(account.usage), seconds, probes)
+        tokens, account = connection.tokens, connection.journal.account()
+        cost_of, probes = tokens.calculate_cost_estimate, phases.probes
+        cost = cost_of(account.usage)
+        if self.config.model.price_tiers:  # then it matters how long each prompt was
+            calls = Run(self.folder, {}).calls.select("prompt", "cached", "completion", "embedded")
+            cost = tokens.cost_of_calls(Usage(**call) for call in calls.iter_rows(named=True))
+        probes_cost = cost_of(probes.usage, probes.calls) if probes else 0.0
+        return Completed(phases, account, cost, seconds, probes_cost)
 
     async def _watched(
         self, pipeline: Pipeline, sessions: Sequence[Session]

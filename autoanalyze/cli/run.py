@@ -24,9 +24,9 @@ from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, RunFolderEr
 
 def through_hydra(given: Sequence[str]) -> None:
     """Let Hydra compose a configuration, or many, and call `job` with each."""
-    from autoanalyze.analysis.configuration import configuration_folder, explained, spelled
+    from autoanalyze.analysis.configuration import configuration_folder, explained, offered
 
-    arguments = [spelled(argument) for argument in given if argument != "--yes"]
+    arguments = offered([argument for argument in given if argument != "--yes"])
     if len(arguments) < len(given):
         arguments.append("confirm_above_usd=inf")
 

@@ -67,6 +67,8 @@ def totals_table(run: Run) -> Table:
     prompt = f"{tokens['prompt']:,} (cached {tokens['cached']:,})"
     table.add_row("tokens: prompt / completion", f"{prompt} / {tokens['completion']:,}")
     table.add_row("cost", f"{record['cost_usd']:.4f} USD")
+    if record["config"]["model"].get("source"):
+        table.add_row("prices of", record["config"]["model"]["source"].partition(",")[0])
     paid = record["paid"]
     if paid["calls"] != record["calls"] or paid["uncertain_usd"]:
         maybe = f" (and perhaps {paid['uncertain_usd']:.4f})" if paid["uncertain_usd"] else ""
@@ -176,9 +178,9 @@ def plan_table(plan: Plan) -> Table:
     table.add_row("time", f"about {duration(plan.seconds)}")
     if plan.limit_seconds is not None:
         table.add_row("of which the rate limits alone need", duration(plan.limit_seconds))
-    if plan.source:
-        table.caption = f"prices and limits: {plan.source}"
-        table.caption_justify = "left"
+    notes = {"prices and limits": plan.source, "latency": plan.latency, "warning": plan.warning}
+    table.caption = "\n".join(f"{name}: {text}" for name, text in notes.items() if text)
+    table.caption_justify = "left"
     return table
 
 
