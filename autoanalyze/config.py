@@ -151,6 +151,7 @@ class RetryConfig:
     attempts: int = 3
     call_attempts: int = 8
     call_seconds: float = 600.0
+    unresolved: int = 0
 
 
 @dataclass

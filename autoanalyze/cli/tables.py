@@ -5,20 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import polars as pl
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from autoanalyze.analysis.folder import as_typed
 from autoanalyze.analysis.planning import Plan
+from autoanalyze.analysis.reasons import most_frequent
 from autoanalyze.laboratory.replay import Replayed
 from autoanalyze.study.intervals import Estimate, shown
 from autoanalyze.study.runs import Run
 
+SHOWN_REASONS = 5
+
 
 def summary(run: Run) -> Group:
     """What a run ends with: a table of its label fields, a table of the whole, and where it lies."""
-    return Group(fields_table(run), totals_table(run), f"\nrun folder: {as_typed(run.path)}")
+    where = as_typed(run.path)
+    return Group(fields_table(run), totals_table(run), *unresolved(run), f"\nrun folder: {where}")
+
+
+def unresolved(run: Run) -> list[Text]:
+    """Why sessions have no label, the most frequent reasons first, and how to ask for them again."""
+    reasons = most_frequent(run.sessions.filter(pl.col("status") == "unresolved")["error"])
+    if not reasons:
+        return []
+    lines = [f"  {count:,} x {reason}" for reason, count in reasons[:SHOWN_REASONS]]
+    if len(reasons) > SHOWN_REASONS:
+        lines.append(f"  ... and {len(reasons) - SHOWN_REASONS:,} other reasons")
+    again = f"  `autoanalyze resume {as_typed(run.path)} --unresolved` asks for them again"
+    return [Text("\n".join(("\nunresolved sessions:", *lines, again)))]
 
 
 def fields_table(run: Run) -> Table:

@@ -77,6 +77,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "vocabulary.allowance_tokens": ("5", ()),
     "vocabulary.withdraw_aliases": ("false", MANY_NAMES),
     "retry.attempts": ("0", FAULTY),
+    "retry.unresolved": ("1", ("faults.rate=1", "faults.kinds=[missing_key]", "retry.attempts=0")),
     "retry.call_attempts": ("1", FAULTY),
     "retry.call_seconds": ("0.0", FAULTY),
     "limits.tier": ("tier1", ("model.tiers.tier1.requests_per_minute=5",)),
