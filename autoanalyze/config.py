@@ -37,19 +37,31 @@ class RateLimit:
 
 
 @dataclass
+class PriceTier:
+    """Prices of a call whose prompt has more than `above` tokens, in USD per million tokens."""
+
+    above: int = MISSING
+    prompt: float = MISSING
+    cached: float = MISSING
+    completion: float = MISSING
+
+
+@dataclass
 class ModelConfig:
-    """One entry of the model catalogue. Prices are USD per million tokens."""
+    """One model. Prices are USD per million tokens. What is missing here comes from the catalogues."""
 
     name: str = MISSING
     encoding: str = "o200k_base"
     context_window: int = MISSING
     output_limit: int = MISSING
-    item_cap: int = MISSING
+    item_cap: int = 20
     price_prompt: float | None = None
     price_cached: float | None = None
     price_completion: float | None = None
+    price_tiers: list[PriceTier] = field(default_factory=list)
     tiers: dict[str, RateLimit] = field(default_factory=dict)
     source: str = ""
+    shutdown: str | None = None
     reply_format: str = "json_schema"
     temperature: float | None = 0.0
     output_parameter: str = "max_tokens"
@@ -115,7 +127,7 @@ class EmbeddingsConfig:
     source: str = "endpoint"
     model: str = "text-embedding-3-small"
     dimensions: int | None = 512
-    price: float | None = 0.02
+    price: float | None = None
     field: bool = False
     notes: int = 0
     threshold: float | None = None
@@ -139,6 +151,7 @@ class RetryConfig:
     attempts: int = 3
     call_attempts: int = 8
     call_seconds: float = 600.0
+    unresolved: int = 0
 
 
 @dataclass

@@ -3,6 +3,7 @@
 AutoAnalyzeError
 ├── InputError            the user's data or command cannot be used as it is      (exit code 2)
 │   ├── ConfigurationError    a setting is missing, misspelt or out of range
+│   │   └── UnreachableEndpointError  nobody answers at the address, before a run began
 │   ├── ImportDataError       a file of sessions cannot be read
 │   └── RunFolderError        a run folder is missing, foreign or cannot be written
 ├── EndpointError         the endpoint did not answer a request
@@ -10,6 +11,8 @@ AutoAnalyzeError
 │   ├── RequestTooLongError       the request does not fit into the model's context
 │   ├── RequestRefusedError       a content filter refused what the request says
 │   └── FatalEndpointError        no retry can help: bad key, unknown model
+├── NothingLabelledError  a run ended, and not one of its sessions has a label
+├── NoVerdictError        a run is done, but no judge could decide on the labels of a field
 ├── ReplyError            the endpoint answered something that is not a reply
 ├── JournalError          a journal is damaged, or lacks a call that a replay needs
 ├── SweepError            points of a sweep failed; the others are done
@@ -40,6 +43,10 @@ class InputError(AutoAnalyzeError, ValueError):
 
 class ConfigurationError(InputError):
     """A setting is missing, misspelt or out of range; the message names the key."""
+
+
+class UnreachableEndpointError(ConfigurationError):
+    """Nobody answers at the address of the endpoint; said before a run begins."""
 
 
 class ImportDataError(InputError):
@@ -79,6 +86,14 @@ class FatalEndpointError(EndpointError):
 
 class ReplyError(AutoAnalyzeError, ValueError):
     """The endpoint's answer is not the JSON that was asked for."""
+
+
+class NothingLabelledError(AutoAnalyzeError):
+    """A run ended without a label for any of its sessions; the message has the most frequent reasons."""
+
+
+class NoVerdictError(AutoAnalyzeError):
+    """A run is done, but the labels of a field are as they were first given: no judge could be used."""
 
 
 class JournalError(AutoAnalyzeError):

@@ -13,6 +13,7 @@ from autoanalyze.analysis.configuration import restored, sequential
 from autoanalyze.analysis.earlier_run import carried_over
 from autoanalyze.analysis.endpoints import counter_of, is_simulated, network, simulated
 from autoanalyze.analysis.planning import Plan, plan_run
+from autoanalyze.analysis.preflight import check_connection
 from autoanalyze.analysis.progress import Progress
 from autoanalyze.analysis.service import ParallelAutoAnalyze
 from autoanalyze.analysis.sessions import open_population
@@ -20,7 +21,7 @@ from autoanalyze.config import Config
 from autoanalyze.data.importers import import_files
 from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.store import Store
-from autoanalyze.llm.tokens import Estimate, count_with, load_counter
+from autoanalyze.llm.tokens import Estimate, count_with, known_prices, load_counter
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.study.runs import Run
 
@@ -40,16 +41,21 @@ def build_analysis(
     is false. Raises ConfigurationError when the configuration lacks something that the run needs.
     """
     effective = sequential(config) if config.sync == "sequential" else config
-    check(effective)
-    return ParallelAutoAnalyze(effective, executor, listener=listener, progress=progress)
+    analysis = ParallelAutoAnalyze(effective, executor, listener=listener, progress=progress)
+    analysis.warnings = check(effective)
+    return analysis
 
 
-def check(config: Config) -> None:
-    """Say now, before a run folder is made, what a run would miss: a key, a store, an earlier run."""
-    if not is_simulated(config):
-        network(config)
+def check(config: Config) -> list[str]:
+    """Say now, before a run folder is made, what a run would miss: a price, a key, a store, an endpoint that
+    answers. Returns what to know of an endpoint that does."""
+    known_prices(config.model)
     carried_over(config)
+    endpoint = None if is_simulated(config) else network(config)
     open_population(config, counter_of(config))
+    if endpoint is None or config.journal.mode == "replay":
+        return []
+    return check_connection(config, endpoint)
 
 
 def build_plan(config: Config) -> Plan:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from autoanalyze.analysis.catalogue import completed, entry, unknown_model
 from autoanalyze.analysis.ranges import checked
 from autoanalyze.config import (
     AROUND,
@@ -45,6 +47,7 @@ def folder_of_point(*, _root_: DictConfig) -> str:
 
 
 OmegaConf.register_new_resolver("point_folder", folder_of_point, replace=True)
+OmegaConf.register_new_resolver("design_calls", lambda name: 50 if name == "gpt-4.1" else 20, replace=True)
 
 
 def configuration_folder() -> Path:
@@ -61,20 +64,35 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     key and environment variable for a bad value.
     """
     GlobalHydra.instance().clear()
+    overrides = offered(overrides)
     try:
         with initialize_config_dir(str(configuration_folder()), version_base="1.3"):
-            composed = hydra_compose("config", [spelled(override) for override in overrides])
+            composed = hydra_compose("config", overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigurationError(explained(error)) from None
     return from_hydra(composed)
 
 
+def offered(given: Sequence[str]) -> list[str]:
+    """Overrides as Hydra wants them, which also knows the models then that they name without a file."""
+    overrides = [spelled(override) for override in given]
+    for override in overrides:
+        key, _, names = override.lstrip("+").partition("=")
+        for name in names.split(",") if key == "model" else ():
+            known = (configuration_folder() / "model" / f"{name}.yaml").exists()
+            if not known and (node := entry(name)) is not None:
+                group, _, leaf = f"model/{name}".rpartition("/")
+                ConfigStore.instance().store(name=leaf, group=group, package="model", node=node)
+    return overrides
+
+
 def spelled(override: str) -> str:
     """An override as Hydra wants it.
 
-    `vocabulary.from` cannot be the name of a field in Python, and `vocabulary.fixed.FIELD` is not there
-    before somebody sets it.
+    `vocabulary.from` cannot be the name of a field in Python, `vocabulary.fixed.FIELD` is not there
+    before somebody sets it, and `service_tier` stands among what is sent with a request.
     """
+    override = re.sub(r"^(\+*)service_tier=", r"\1request.service_tier=", override)
     override = re.sub(r"^(\+*)vocabulary\.from=", r"\1vocabulary.from_run=", override)
     return re.sub(r"^\+*vocabulary\.fixed\.", "++vocabulary.fixed.", override)
 
@@ -116,7 +134,7 @@ def from_hydra(composed: DictConfig) -> Config:
     if unknown:
         raise ConfigurationError(f"there is no setting {unknown[0]!r}{suggestion(unknown[0], known_keys())}")
     try:
-        config = OmegaConf.to_object(composed)
+        config = OmegaConf.to_object(completed(composed))
     except OmegaConfBaseException as error:
         raise ConfigurationError(explained(error)) from None
     assert isinstance(config, Config), "the defaults list of config.yaml must begin with schema_check"
@@ -133,8 +151,10 @@ def explained(error: Exception) -> str:
         return f"there is no setting {missing[1]!r}{suggestion(missing[1], known_keys())}"
     absent = re.search(r"Could not find '([^']+)'", text)
     if absent:
-        group, _, _ = absent[1].rpartition("/")
+        group, _, option = absent[1].partition("/")
         options = sorted(path.stem for path in (configuration_folder() / group).glob("*.yaml"))
+        if group == "model" and option:
+            return unknown_model(option, options)
         return f"there is no {absent[1]!r}; {group or 'the configuration'} has: {', '.join(options)}"
     key = re.search(r"full_key: (\S+)", text)
     if key and "mandatory" in text:
@@ -238,7 +258,7 @@ def point_folder(config: Mapping[str, Any], overrides: Sequence[str]) -> str:
     Configuration, code, and what the configuration only names (session store, earlier runs, the address of
     the endpoint), as it is now: if any of them changes, the point is another one and gets another folder.
     """
-    known = digest([configuration_digest(config), code_digest(), *outside(config)])
+    known = digest([configuration_digest(config), code_digest(), version("genai-prices"), *outside(config)])
     telling = (o.replace("'", "") for o in overrides if not o.startswith(UNTOLD))
     told = re.sub(r"[^\w.=+,-]+", "_", ",".join(telling)).strip("_.,-")
     told = told.encode()[:LONGEST_NAME].decode(errors="ignore")

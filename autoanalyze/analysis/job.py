@@ -16,6 +16,7 @@ from autoanalyze.analysis.earlier_run import carried_over
 from autoanalyze.analysis.endpoints import counter_of, in_process, is_simulated, network, simulated
 from autoanalyze.analysis.folder import RunFolder, as_typed
 from autoanalyze.analysis.progress import Progress, ProgressTracker
+from autoanalyze.analysis.reasons import check_unresolved, nothing_labelled
 from autoanalyze.analysis.record import Completed
 from autoanalyze.analysis.scoring import measured, repeats_agreement
 from autoanalyze.analysis.sessions import Population, open_population, sampled, truth_table
@@ -25,7 +26,7 @@ from autoanalyze.errors import CancelledRunError, RunFolderError, StoppedRunErro
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.connection import Connection, analysis_prompt, connected, rate_limits
 from autoanalyze.phases.pipeline import PhaseResults, Pipeline
-from autoanalyze.records import Session
+from autoanalyze.records import Session, Usage
 from autoanalyze.simulation.clock import VirtualClockLoop
 from autoanalyze.study.metrics import speedup
 from autoanalyze.study.runs import Run, load_run
@@ -58,12 +59,16 @@ class Job:
     def resume(cls, config: Config, folder: Path | str) -> Job:
         """What is left of a run that stopped, was cancelled, failed or was interrupted.
 
-        Raises RunFolderError if the run is done, or if a process is working on it.
+        One that is done is only resumed with a higher `retry.unresolved`. Raises RunFolderError for any other
+        that is done, and for one that a process is working on.
         """
         run_folder = RunFolder(folder)
         earlier = run_folder.read_json("run.json")
         status = run_folder.status()
-        if status == "done":
+        more = config.retry.unresolved > earlier.get("config", {}).get("retry", {}).get("unresolved", 0)
+        if status == "done" and more:
+            check_unresolved(run_folder, earlier)
+        elif status == "done":
             raise RunFolderError(f"the run in {folder} is done: there is nothing to resume")
         if status in ("created", "running"):
             raise RunFolderError(f"the run in {folder} is going on: see `autoanalyze status {folder}`")
@@ -156,6 +161,8 @@ class Job:
         )
         if stopped is not None:
             raise stopped
+        if sessions and not outcome.phases.final:
+            raise nothing_labelled(folder, [result.error for result in outcome.phases.results])
         record |= self._measured(outcome, tracker, population)
 
     def _provenance(
@@ -206,9 +213,13 @@ class Job:
             return self._completed(phases, connection, clock.time() - start), stopped
 
     def _completed(self, phases: PhaseResults, connection: Connection, seconds: float) -> Completed:
-        cost_of, account = connection.tokens.calculate_cost_estimate, connection.journal.account()
-        probes = cost_of(phases.probes.usage) if phases.probes else 0.0
-        return Completed(phases, account, cost_of(account.usage), seconds, probes)
+        tokens, account, probes = connection.tokens, connection.journal.account(), phases.probes
+        cost = tokens.calculate_cost_estimate(account.usage)
+        if self.config.model.price_tiers:  # then it matters how long each prompt was
+            calls = Run(self.folder, {}).calls.select("prompt", "cached", "completion", "embedded")
+            cost = tokens.cost_of_calls(Usage(**call) for call in calls.iter_rows(named=True))
+        probes_cost = tokens.calculate_cost_estimate(probes.usage, probes.calls) if probes else 0.0
+        return Completed(phases, account, cost, seconds, probes_cost)
 
     async def _watched(
         self, pipeline: Pipeline, sessions: Sequence[Session]

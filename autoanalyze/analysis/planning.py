@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import typer
 
+from autoanalyze.analysis.catalogue import ending
 from autoanalyze.analysis.configuration import sequential
 from autoanalyze.analysis.sessions import sampled
 from autoanalyze.config import Config
@@ -59,6 +60,10 @@ class Plan:
     limit_seconds: float | None
     source: str
     """Where prices and limits come from."""
+    latency: str
+    """Whose latency the time rests on."""
+    warning: str | None
+    """What to know of the model before paying for it: the day on which it ends."""
 
     @property
     def calls(self) -> int:
@@ -103,7 +108,7 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     )
     limit = sum(tokens.completion_limit(len(batch)) for batch in labelling) + judged * JUDGE_LABELS * 10
     upper = Usage(round(prompt * UPPER_PROMPT), 0, limit)
-    times = effective.repeat
+    times, calls = effective.repeat, len(labelling) + judged
     return Plan(
         effective.model.name,
         len(sessions),
@@ -112,16 +117,28 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
         judged * times,
         prompt * times,
         completion * times,
-        tokens.calculate_cost_estimate(Usage(prompt, 0, completion)) * times,
-        tokens.calculate_cost_estimate(upper) * UPPER_RETRIES * times,
+        tokens.calculate_cost_estimate(Usage(prompt, 0, completion), calls) * times,
+        tokens.calculate_cost_estimate(upper, calls) * UPPER_RETRIES * times,
         working_seconds(effective, discovery, parallel) * times,
         rate_limit_seconds(
             (prompt + completion) * times,
-            (len(labelling) + judged) * times,
+            calls * times,
             tokens_per_minute=limits.tokens_per_minute,
             requests_per_minute=limits.requests_per_minute,
         ),
         effective.model.source,
+        latency_told(effective),
+        ending(effective.model),
+    )
+
+
+def latency_told(config: Config) -> str:
+    """Whose latency a plan assumes."""
+    noise = config.noise
+    return (
+        f"that of the simulated model ({noise.first_token_seconds:g} s to the first token, then "
+        f"{noise.tokens_per_second:g} tokens/s, as published for small models), not measured with "
+        f"{config.model.name}; `autoanalyze calibrate RUN` fits it to a live run"
     )
 
 

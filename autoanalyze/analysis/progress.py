@@ -27,6 +27,7 @@ FINAL: frozenset[str] = frozenset({"done", "failed", "stopped", "cancelled"})
 PHASES = {
     "discovery": "Discovery",
     "parallel": "Parallel streams",
+    "again": "Unresolved again",
     "probes": "Probe sessions",
     "resolution": "Conflict resolution",
     "repeats": "Repetitions",
@@ -225,6 +226,50 @@ def live_progress() -> LiveProgress | None:
     # IPython in a terminal has no kernel, and nothing that could be updated in place.
     in_kernel = getattr(get_ipython(), "kernel", None) is not None
     return LiveProgress(display) if in_kernel else None
+
+
+LINE_EVERY_SECONDS = 30.0
+"""Wall time after which a line tells how far a run is, where no terminal shows bars."""
+
+
+class ProgressLines:
+    """Prints a line for each phase as it begins, and how far the run is every half minute, come what may."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._now = Progress()
+        self._ended = threading.Event()
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of a moment of a run."""
+        entered = progress.phase != self._now.phase
+        self._now = progress
+        if entered:
+            self._print()
+
+    def _print(self) -> None:
+        now = self._now
+        name = PHASES.get(now.phase, now.phase)
+        steps = f" {now.step:,} of {now.steps:,}" if now.steps else ""
+        line = f"{name}{steps}: {now.figures()}"
+        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+    def _go_on(self) -> None:
+        while not self._ended.wait(LINE_EVERY_SECONDS):
+            self._print()
+
+    @classmethod
+    @contextmanager
+    def shown(cls, console: Console) -> Iterator[ProgressLines]:
+        """Lines on a console for as long as the context lasts."""
+        lines = cls(console)
+        thread = threading.Thread(target=lines._go_on, daemon=True)
+        thread.start()
+        try:
+            yield lines
+        finally:
+            lines._ended.set()
+            thread.join()
 
 
 class ProgressBars:

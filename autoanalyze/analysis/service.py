@@ -24,6 +24,10 @@ WAKE_SECONDS = 0.25
 """How long an interrupt of an awaited run may go unnoticed, in wall time."""
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that stop a run as a cancel does, so that it can be resumed."""
+
+
 class ParallelAutoAnalyze:
     """Analyses the sessions of one bot in one store.
 
@@ -46,6 +50,8 @@ class ParallelAutoAnalyze:
         self._executor = executor or ThreadPoolExecutor(thread_name_prefix="autoanalyze")
         self._listener = listener
         self._progress = progress
+        self.warnings: list[str] = []
+        """What to know before the run: the day on which a live model ends."""
         self._jobs: dict[str, tuple[RunFolder, ProgressTracker, Future[Path]]] = {}
 
     def start_analysis(self, folder: Path | str | None = None) -> str:
@@ -176,21 +182,22 @@ class ParallelAutoAnalyze:
 
 @contextmanager
 def interrupts_calling(act: Callable[[], None]) -> Iterator[None]:
-    """Let interrupts call `act` instead of raising KeyboardInterrupt between any two instructions.
+    """Let interrupts, and the wish of a system to end this process, call `act` instead of raising
+    KeyboardInterrupt, or ending everything, between any two instructions.
 
-    Only the main thread gets interrupts. In a Jupyter cell that awaits something else they would not
+    Only the main thread gets signals. In a Jupyter cell that awaits something else they would not
     even be raised, but wait for the event loop.
     """
     # Who ignores interrupts goes on ignoring them; a handler that is none of Python's could not be put back.
-    untouchable = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)
-    if untouchable or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: act())
+    touchable = [n for n in STOPPING if signal.getsignal(n) not in (signal.SIG_IGN, None)]
+    if threading.current_thread() is not threading.main_thread():
+        touchable = []
+    before = {number: signal.signal(number, lambda _number, _frame: act()) for number in touchable}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def cancelled_wait(message: str) -> asyncio.CancelledError:

@@ -96,11 +96,19 @@ def cancel_command(
 def resume_command(
     context: typer.Context,
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    unresolved: Annotated[
+        bool,
+        typer.Option(
+            "--unresolved", help="Ask once more for sessions without a label, also of a run that is done."
+        ),
+    ] = False,
 ) -> None:
     """Go on with a run that stopped: `autoanalyze resume RUN [budget_usd=...] [limits.*=...]`.
 
     No answer in its journal is asked for again.
     """
+    from dataclasses import replace
+
     from autoanalyze.analysis.configuration import restored
     from autoanalyze.analysis.folder import RunFolder
     from autoanalyze.cli.run import work
@@ -108,7 +116,10 @@ def resume_command(
     record = RunFolder(run_folder).read_json("run.json")
     if "config" not in record:
         raise RunFolderError(f"the run in {run_folder} failed before it began; start it again instead")
-    work(restored(record["config"], context.args), run_folder, resume=True)
+    config = restored(record["config"], context.args)
+    if unresolved:
+        config = replace(config, retry=replace(config.retry, unresolved=config.retry.unresolved + 1))
+    work(config, run_folder, resume=True)
 
 
 @app.command("serve", context_settings=FREE)

@@ -19,14 +19,21 @@ from rich.console import Console
 
 from autoanalyze.analysis.planning import ask_before_spending
 from autoanalyze.config import Config
-from autoanalyze.errors import AutoAnalyzeError, ConfigurationError, RunFolderError
+from autoanalyze.errors import (
+    AutoAnalyzeError,
+    ConfigurationError,
+    EndpointGoneError,
+    NoVerdictError,
+    RunFolderError,
+    UnreachableEndpointError,
+)
 
 
 def through_hydra(given: Sequence[str]) -> None:
     """Let Hydra compose a configuration, or many, and call `job` with each."""
-    from autoanalyze.analysis.configuration import configuration_folder, explained, spelled
+    from autoanalyze.analysis.configuration import configuration_folder, explained, offered
 
-    arguments = [spelled(argument) for argument in given if argument != "--yes"]
+    arguments = offered([argument for argument in given if argument != "--yes"])
     if len(arguments) < len(given):
         arguments.append("confirm_above_usd=inf")
 
@@ -82,15 +89,33 @@ def job(composed: DictConfig) -> object:
 
 
 def work(config: Config, folder: Path, *, resume: bool) -> None:
-    """Run, with a bar per phase, and show what came out."""
+    """Run, with a bar per phase or, off a terminal, a line now and then, and show what came out.
+
+    Raises NoVerdictError if labels of a field are as first given because no judge could be used.
+    """
     from autoanalyze.analysis.build import build_analysis
-    from autoanalyze.analysis.progress import ProgressBars
+    from autoanalyze.analysis.progress import ProgressBars, ProgressLines
+    from autoanalyze.analysis.reasons import undecided_fields
     from autoanalyze.cli.tables import summary
 
     console = Console()
-    with ProgressBars.shown(console) as bars:
-        finished = build_analysis(config, listener=bars).run_sync(folder, resume=resume)
+    display = ProgressBars if console.is_terminal else ProgressLines
+    with display.shown(console) as listener:
+        try:
+            analysis = build_analysis(config, listener=listener)
+        except UnreachableEndpointError as error:
+            if resume:  # the run is as resumable as it was
+                raise EndpointGoneError(str(error)) from None
+            raise
+        for warning in analysis.warnings:
+            Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", markup=False, highlight=False)
+        finished = analysis.run_sync(folder, resume=resume)
     console.print(summary(finished), soft_wrap=True)
+    for field, reason in undecided_fields(finished).items():
+        raise NoVerdictError(
+            f"no verdict could be had on the labels of {field}, which stay as first given: {reason}; another "
+            "model, or resolution=embeddings, may do"
+        )
 
 
 def confirm(config: Config) -> None:

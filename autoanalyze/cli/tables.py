@@ -5,20 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import polars as pl
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from autoanalyze.analysis.folder import as_typed
 from autoanalyze.analysis.planning import Plan
+from autoanalyze.analysis.reasons import most_frequent
 from autoanalyze.laboratory.replay import Replayed
 from autoanalyze.study.intervals import Estimate, shown
 from autoanalyze.study.runs import Run
 
+SHOWN_REASONS = 5
+
 
 def summary(run: Run) -> Group:
     """What a run ends with: a table of its label fields, a table of the whole, and where it lies."""
-    return Group(fields_table(run), totals_table(run), f"\nrun folder: {as_typed(run.path)}")
+    where = as_typed(run.path)
+    return Group(fields_table(run), totals_table(run), *unresolved(run), f"\nrun folder: {where}")
+
+
+def unresolved(run: Run) -> list[Text]:
+    """Why sessions have no label, the most frequent reasons first, and how to ask for them again."""
+    reasons = most_frequent(run.sessions.filter(pl.col("status") == "unresolved")["error"])
+    if not reasons:
+        return []
+    lines = [f"  {count:,} x {reason}" for reason, count in reasons[:SHOWN_REASONS]]
+    if len(reasons) > SHOWN_REASONS:
+        lines.append(f"  ... and {len(reasons) - SHOWN_REASONS:,} other reasons")
+    again = f"  `autoanalyze resume {as_typed(run.path)} --unresolved` asks for them again"
+    return [Text("\n".join(("\nunresolved sessions:", *lines, again)))]
 
 
 def fields_table(run: Run) -> Table:
@@ -67,6 +84,8 @@ def totals_table(run: Run) -> Table:
     prompt = f"{tokens['prompt']:,} (cached {tokens['cached']:,})"
     table.add_row("tokens: prompt / completion", f"{prompt} / {tokens['completion']:,}")
     table.add_row("cost", f"{record['cost_usd']:.4f} USD")
+    if record["config"]["model"].get("source"):
+        table.add_row("prices of", record["config"]["model"]["source"].partition(",")[0])
     paid = record["paid"]
     if paid["calls"] != record["calls"] or paid["uncertain_usd"]:
         maybe = f" (and perhaps {paid['uncertain_usd']:.4f})" if paid["uncertain_usd"] else ""
@@ -176,9 +195,9 @@ def plan_table(plan: Plan) -> Table:
     table.add_row("time", f"about {duration(plan.seconds)}")
     if plan.limit_seconds is not None:
         table.add_row("of which the rate limits alone need", duration(plan.limit_seconds))
-    if plan.source:
-        table.caption = f"prices and limits: {plan.source}"
-        table.caption_justify = "left"
+    notes = {"prices and limits": plan.source, "latency": plan.latency, "warning": plan.warning}
+    table.caption = "\n".join(f"{name}: {text}" for name, text in notes.items() if text)
+    table.caption_justify = "left"
     return table
 
 

@@ -217,7 +217,7 @@ async def detected(
         result.pairs_judged,
         journal.calls,
         journal.usage,
-        connection.tokens.calculate_cost_estimate(journal.usage),
+        connection.tokens.calculate_cost_estimate(journal.usage, journal.calls),
         seconds,
         took,
         result.errors,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -232,15 +232,29 @@ class TokenManagement:
         size = self.calculate_max_sessions_per_call(
             transcripts / max(1, len(sessions)), vocabulary_tokens=vocabulary_tokens
         )
-        cost = self.calculate_cost_estimate(usage)
+        cost = self.calculate_cost_estimate(usage, calls=len(batches))
         return TokenEstimate(usage.prompt, usage.completion, size, len(batches) > 1, cost)
 
-    def calculate_cost_estimate(self, usage: Usage) -> float:
-        """USD of a usage at the model's prices; cached prompt tokens and embeddings at their own price."""
+    def calculate_cost_estimate(self, usage: Usage, calls: int = 1) -> float:
+        """USD of a usage at the model's prices; cached prompt tokens and embeddings at their own price.
+
+        Some models are dearer for calls with long prompts: of several `calls` together, the mean counts.
+        """
         prompt, cached, completion = self.prices
+        for tier in self.model.price_tiers:
+            if usage.prompt > tier.above * calls:
+                prompt, cached, completion = tier.prompt, tier.cached, tier.completion
         fresh = usage.prompt - usage.cached
         labelling = fresh * prompt + usage.cached * cached + usage.completion * completion
         return (labelling + usage.embedded * self._embedding_price) / 1_000_000
+
+    def cost_of_calls(self, usages: Iterable[Usage]) -> float:
+        """USD of calls, each at the price for prompts of its length."""
+        starts = [tier.above for tier in self.model.price_tiers]
+        groups: dict[int, list[Usage]] = {}
+        for usage in usages:
+            groups.setdefault(sum(usage.prompt > start for start in starts), []).append(usage)
+        return sum(self.calculate_cost_estimate(sum(group, Usage()), len(group)) for group in groups.values())
 
 
 def known_prices(model: ModelConfig) -> tuple[float, float, float]:

@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from autoanalyze.config import Config
 from autoanalyze.llm.connection import Connection
+from autoanalyze.phases.again import AGAIN, AskingAgain
 from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution, ResolutionResult
 from autoanalyze.phases.discovery import DiscoveryResult, Ramp, StrategicDiscovery
 from autoanalyze.phases.duplicates.ledger import Carried
@@ -100,16 +102,18 @@ class Pipeline:
         # A repetition draws everything anew that a model draws, on the same sessions.
         again = config.repetition > 1
         seed = derived_seed(config.seed, "repetition", config.repetition) if again else config.seed
-        self._streams = StreamProcessing(
+        self._streaming = partial(
+            StreamProcessing,
             connection.model,
             reader,
             connection.prompt,
             connection.tokens,
             retry=config.retry,
-            seed=seed,
             vocabulary_allowance=config.vocabulary.allowance_tokens,
             on_batch=self._batch_done,
         )
+        self._seed = seed
+        self._streams = self._streaming(seed=seed)
         self._conflicts = ConflictResolution(
             connection.model,
             connection.embedder,
@@ -141,6 +145,8 @@ class Pipeline:
                 unique_labels=self._ramp.unique_labels(),
                 ramp_sessions=self._ramp.sessions,
             )
+        for number in range(1, self._config.retry.unresolved + 1):
+            parallel = await self._ask_again(sessions, discovery, parallel, number)
         by_id = {result.session_id: result for result in (*discovery.processed, *parallel.sessions)}
         results = tuple(by_id[session.session_id] for session in sessions)
         shared = self._config.sync != "none"
@@ -189,6 +195,16 @@ class Pipeline:
         self._watcher.update(phase="parallel", step=0, steps=len(remaining), streams_active=streams)
         return await self._orchestrator(len(remaining)).process_in_parallel(remaining, discovery.vocabulary)
 
+    async def _ask_again(
+        self, sessions: Sequence[Session], discovery: DiscoveryResult, parallel: ParallelResult, number: int
+    ) -> ParallelResult:
+        """What is known with answers for sessions that have none yet."""
+        by_id = {result.session_id: result for result in (*discovery.processed, *parallel.sessions)}
+        missing = [session for session in sessions if by_id[session.session_id].facts is None]
+        self._watcher.update(phase=AGAIN, step=0, steps=len(missing))
+        streams = self._streaming(seed=derived_seed(self._seed, AGAIN, number))
+        return await AskingAgain(streams, self._config.parallel.streams).run(missing, parallel, number)
+
     def _orchestrator(self, sessions: int) -> ParallelProcessingOrchestrator:
         """The configured way to let streams work side by side."""
         config = self._config
@@ -235,7 +251,9 @@ class Pipeline:
         return resolution, final
 
     def _batch_done(self, outcome: BatchOutcome, context: CallContext) -> None:
-        if context.probe:
+        if context.phase == AGAIN:
+            self._finished |= {result.session_id: result for result in outcome.results}
+        if context.probe or context.phase == AGAIN:
             self._watcher.advance(len(outcome.results))
             return
         if self._config.parallel.debug:

@@ -21,6 +21,7 @@ from autoanalyze.analysis.build import (
 from autoanalyze.analysis.configuration import compose, sequential
 from autoanalyze.analysis.sessions import open_population
 from autoanalyze.config import Config
+from autoanalyze.data.reports import ImportOptions
 from autoanalyze.data.store import Store
 from autoanalyze.errors import ConfigurationError, ImportDataError
 from autoanalyze.llm import tokens
@@ -139,9 +140,7 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     report = import_sessions(
         tmp_path / "mine.csv",
         tmp_path / "mine.duckdb",
-        bot_id="mine",
-        mapping={},
-        strict=False,
+        ImportOptions("mine"),
         progress=lambda done, total: shown.append((done, total)),
     )
     assert (report.added, report.messages, report.rejected) == (4, 12, ())
@@ -151,7 +150,7 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_importing_twice_adds_nothing(imported: Path) -> None:
     """Sessions that are there already are counted, and kept as they are."""
-    report = import_sessions(imported.with_suffix(".csv"), imported, bot_id="mine", mapping={}, strict=False)
+    report = import_sessions(imported.with_suffix(".csv"), imported, ImportOptions("mine"))
     assert (report.added, report.already_there) == (0, 4)
     with Store.open(imported, read_only=True) as store:
         assert len(store.sessions("mine")) == 4

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from autoanalyze.analysis import folder as folders
-from autoanalyze.analysis.folder import RunFolder, new_path, shown
+from autoanalyze.analysis.folder import RunFolder, as_typed, new_path
 from autoanalyze.errors import RunFolderError
 
 
@@ -235,8 +235,8 @@ def test_wish_to_stop_is_seen_by_everybody_until_withdrawn(folder: RunFolder) ->
 
 def test_paths_are_shown_as_they_would_be_typed(tmp_path: Path) -> None:
     """Relative to the working folder if they lie there, else whole; a new one lies below outputs/."""
-    assert shown(Path.cwd() / "outputs" / "a") == Path("outputs/a")
-    assert shown(tmp_path / "a") == tmp_path / "a"
+    assert as_typed(Path.cwd() / "outputs" / "a") == Path("outputs/a")
+    assert as_typed(tmp_path / "a") == tmp_path / "a"
     assert new_path().parts[0] == "outputs"
     assert len(new_path().parts) == 3
 

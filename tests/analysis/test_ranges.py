@@ -32,6 +32,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "model.price_prompt": ("7.0", ()),
     "model.price_cached": ("7.0", ("data.count=300", "data.population=300", f"context={'long ' * 280}end")),
     "model.price_completion": ("7.0", ()),
+    "model.price_tiers": ("[{above:10,prompt:7.0,cached:7.0,completion:7.0}]", ()),
     "model.tiers": ("{tier1:{requests_per_minute:5}}", ("limits.tier=tier1",)),
     "model.reply_format": ("text", ()),
     "model.temperature": ("0.7", ()),
@@ -76,6 +77,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "vocabulary.allowance_tokens": ("5", ()),
     "vocabulary.withdraw_aliases": ("false", MANY_NAMES),
     "retry.attempts": ("0", FAULTY),
+    "retry.unresolved": ("1", ("faults.rate=1", "faults.kinds=[missing_key]", "retry.attempts=0")),
     "retry.call_attempts": ("1", FAULTY),
     "retry.call_seconds": ("0.0", FAULTY),
     "limits.tier": ("tier1", ("model.tiers.tier1.requests_per_minute=5",)),
@@ -121,7 +123,16 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 #: What stands around a run and changes nothing of it (config.AROUND) has its tests in laboratory/.
 #: Parameters that no run folder shows, with the tests below that do.
-ELSEWHERE = {"case", "seeds", "quick", "confirm_above_usd", "token_counter", "parallel.debug", "model.source"}
+ELSEWHERE = {
+    "case",
+    "seeds",
+    "quick",
+    "confirm_above_usd",
+    "token_counter",
+    "parallel.debug",
+    "model.source",
+    "model.shutdown",
+}
 #: Those that these small runs give no occasion to matter, with the tests that do in test_earlier_run and
 #: phases/duplicates/test_pairwise.
 ELSEWHERE |= {"vocabulary.fixed", "resolution.guards"}
@@ -191,6 +202,14 @@ def test_token_counter_is_the_one_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
 def test_plan_says_where_prices_come_from() -> None:
     """`model.source` is shown beside what it vouches for."""
     assert build_plan(compose([*BASE, "model.source=a price list"])).source == "a price list"
+
+
+@pytest.mark.parametrize(("day", "verb"), [("2020-01-31", "was"), ("2999-01-31", "will be")])
+def test_plan_warns_of_the_end_of_a_model(day: str, verb: str) -> None:
+    """`model.shutdown` is told with the name, whether the day is past or to come."""
+    warning = build_plan(compose([*BASE, f"model.shutdown='{day}'"])).warning
+    assert warning is not None
+    assert f"gpt-4o-mini {verb} shut down by its maker on {day}" in warning
 
 
 def test_debug_logs_every_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoanalyze.analysis.configuration import compose
+from autoanalyze.config import PriceTier
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.tokens import Estimate, TokenManagement, load_counter
 from autoanalyze.records import Session, Usage
@@ -21,9 +22,23 @@ def sessions_of(lengths: list[int]) -> list[Session]:
 
 @pytest.mark.parametrize(("model", "size"), [("gpt-4o-mini", 20), ("gpt-4.1", 50)])
 def test_design_batch_sizes(model: str, size: int) -> None:
-    """Without a minute limit, calls of 1,500-token sessions hold 20 for gpt-4o-mini and 50 for gpt-4.1."""
-    tokens = TokenManagement(compose([f"model={model}"]).model, Estimate(), overhead_tokens=500)
-    assert tokens.calculate_max_sessions_per_call(1500) == size
+    """Without a minute limit, calls of 1,500-token sessions hold 20, and the design's 50 for gpt-4.1."""
+    for overrides, sessions in (([], 20), (["preset=design"], size)):
+        tokens = TokenManagement(
+            compose([f"model={model}", *overrides]).model, Estimate(), overhead_tokens=500
+        )
+        assert tokens.calculate_max_sessions_per_call(1500) == sessions
+
+
+def test_long_prompts_have_a_price_of_their_own() -> None:
+    """Of several calls each is priced by its own length, and of a sum of calls their mean length counts."""
+    long = PriceTier(above=100_000, prompt=10.0, cached=5.0, completion=20.0)
+    tokens = TokenManagement(replace(MODEL, price_tiers=[long]), Estimate(), overhead_tokens=0)
+    short, dear = Usage(100_000, 0, 1_000), Usage(100_001, 0, 1_000)
+    assert tokens.calculate_cost_estimate(short) == pytest.approx(0.102)
+    assert tokens.calculate_cost_estimate(dear) == pytest.approx(1.02001)
+    assert tokens.cost_of_calls([short, dear, short]) == pytest.approx(2 * 0.102 + 1.02001)
+    assert tokens.calculate_cost_estimate(short + short, calls=2) == pytest.approx(0.204)
 
 
 @given(
