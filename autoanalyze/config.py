@@ -199,7 +199,7 @@ class ReportConfig:
     """What a sweep is to answer, and what its table and its figure show.
 
     Settings are dotted keys of the configuration, or `case`; measures are those of
-    `autoanalyze/laboratory/measures.py`.
+    `autoanalyze/study/measures.py`.
     """
 
     question: str = ""

@@ -166,6 +166,6 @@ def test_scripts_must_say_yes_beforehand(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_plan_adds_up() -> None:
     """Calls of all phases, and the longer of two times."""
-    plan = Plan("m", 10, 1, 2, 3, 100, 10, 0.1, 0.2, 5.0, 7.0, "list")
+    plan = Plan("m", 10, 1, 2, 3, 100, 10, 0.1, 0.2, 5.0, 7.0, "list", "published medians", None)
     assert (plan.calls, plan.seconds) == (6, 7.0)
     assert replace(plan, limit_seconds=None).seconds == 5.0
