@@ -54,7 +54,7 @@ def record(config: Config) -> dict[str, Any]:
         (["parallel.stream=3"], "no setting 'parallel.stream'; did you mean parallel.streams"),
         (["strems=3"], "did you mean parallel.streams"),
         (["+seeed=3"], "no setting 'seeed'; did you mean seed"),
-        (["model=gpt-4o-mni"], "no 'model/gpt-4o-mni'; model has: .*gpt-4o-mini"),
+        (["model=gpt-4o-mni"], "no catalogue knows the model 'gpt-4o-mni'; did you mean gpt-4o-mini"),
         (["parallel.streams=many"], r"parallel.streams \(environment: PARALLEL_STREAM_COUNT\): Value 'many'"),
         (["model=generic"], "model.name is not set: give model.name=..."),
         (["context=it's"], "cannot be read: put a value with signs in it in quotes"),
