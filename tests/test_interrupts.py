@@ -68,6 +68,20 @@ def test_interrupt_cancels_and_is_told_from_a_cancel_elsewhere(tmp_path: Path, c
     assert not isinstance(stopped.value.__context__, KeyboardInterrupt)
 
 
+def test_wish_of_the_system_to_end_leaves_a_run_that_can_be_resumed(tmp_path: Path, calm: Run) -> None:
+    """SIGTERM, as a cluster or a container sends it before it kills, cancels the run."""
+    folder = tmp_path / "run"
+    asked = RunFolder(folder)
+
+    def terminate() -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    with pytest.raises(CancelledRunError):
+        interrupted(terminate, until=lambda: asked.cancel_requested).run_sync(folder)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    resumable(folder, calm, lambda: build_analysis(small_config(**SETTINGS)).run_sync(folder, resume=True))
+
+
 def test_impatient_interrupts_still_wait_for_the_end(tmp_path: Path, calm: Run) -> None:
     """Pressed again and again until the very end, the run ends as cancelled and its folder is free."""
     folder = tmp_path / "run"

@@ -52,7 +52,8 @@ def fields_table(run: Run) -> Table:
         else:
             planted = f"{labels} ({metrics['concept_count']['value']:.0f})"
             scores = (shown(Estimate(**metrics["consistency"])), shown(Estimate(**metrics["precision"])))
-            table.add_row(field, planted, *scores, f"{metrics['precision_macro']['value']:.3f}")
+            macro = metrics["precision_macro"]["value"]  # null where no concept has two sessions
+            table.add_row(field, planted, *scores, "-" if macro is None else f"{macro:.3f}")
     return table
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,11 +20,13 @@ from fakes import small_config
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 from nbclient import NotebookClient
+from rich.console import Console
 
+from autoanalyze.analysis import progress
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.configuration import compose
 from autoanalyze.analysis.folder import RunFolder
-from autoanalyze.analysis.progress import LiveProgress, Progress, live_progress, phases_table
+from autoanalyze.analysis.progress import LiveProgress, Progress, ProgressLines, live_progress, phases_table
 from autoanalyze.study.runs import Run
 
 PATIENCE_SECONDS = 240
@@ -240,3 +244,22 @@ def test_executing_a_notebook_twice_gives_the_same_outputs(
     for (shown,) in outputs[0][:3]:
         assert "done</th>" in shown["data"]["text/html"]
         assert "<progress" not in shown["data"]["text/html"]
+
+
+def test_lines_tell_how_far_a_run_is_when_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off a terminal a line comes with each phase, and now and then while a call takes its time."""
+    told, several = io.StringIO(), threading.Event()
+
+    class Listening(Console):
+        def print(self, *objects: Any, **named: Any) -> None:
+            super().print(*objects, **named)
+            if told.getvalue().count("4 of 60") >= 4:
+                several.set()
+
+    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.01)
+    with ProgressLines.shown(Listening(file=told)) as lines:
+        lines(Progress(status="running", phase="parallel", step=4, steps=60, sessions_total=60))
+        assert several.wait(10)
+    printed = told.getvalue().splitlines()
+    assert printed[0].startswith("Parallel streams 4 of 60: ")
+    assert len(printed) >= 4
