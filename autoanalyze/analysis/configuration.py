@@ -72,11 +72,11 @@ def compose(overrides: Sequence[str] = ()) -> Config:
 def spelled(override: str) -> str:
     """An override as Hydra wants it.
 
-    `vocabulary.from` cannot be the name of a field in Python, and `vocabulary.fixed.FIELD` is not there
-    before somebody sets it.
+    `vocabulary.from` cannot be the name of a field in Python, and `vocabulary.fixed.FIELD` or
+    `request.headers.NAME` is not there before somebody sets it.
     """
     override = re.sub(r"^(\+*)vocabulary\.from=", r"\1vocabulary.from_run=", override)
-    return re.sub(r"^\+*vocabulary\.fixed\.", "++vocabulary.fixed.", override)
+    return re.sub(r"^\+*(vocabulary\.fixed|request\.(?:headers|query|body))\.", r"++\1.", override)
 
 
 def restored(recorded: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
