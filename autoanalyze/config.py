@@ -9,6 +9,7 @@ it in `configs/`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -65,6 +66,20 @@ class ModelConfig:
     reply_format: str = "json_schema"
     temperature: float | None = 0.0
     output_parameter: str = "max_tokens"
+
+
+@dataclass
+class RequestConfig:
+    """What is sent with every labelling and judging request besides the question; null leaves it out."""
+
+    seed: bool = True
+    effort: str | None = None
+    service_tier: str | None = None
+    repeat_temperature: float | None = 0.7
+    output_per_session: int = 80
+    headers: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -127,6 +142,7 @@ class EmbeddingsConfig:
     source: str = "endpoint"
     model: str = "text-embedding-3-small"
     dimensions: int | None = 512
+    endpoint: str | None = None
     price: float | None = None
     field: bool = False
     notes: int = 0
@@ -150,7 +166,9 @@ class RetryConfig:
 
     attempts: int = 3
     call_attempts: int = 8
-    call_seconds: float = 600.0
+    call_seconds: float = 1800.0
+    first_wait_seconds: float = 1.0
+    longest_wait_seconds: float = 30.0
     unresolved: int = 0
 
 
@@ -161,7 +179,7 @@ class LimitsConfig:
     tier: str | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
-    timeout_seconds: float = 120.0
+    timeout_seconds: float = 600.0
 
 
 @dataclass
@@ -284,6 +302,7 @@ class Config:
     """The whole configuration of one run."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
+    request: RequestConfig = field(default_factory=RequestConfig)
     data: DataConfig = field(default_factory=DataConfig)
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)

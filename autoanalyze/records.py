@@ -210,7 +210,7 @@ class VocabularySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """Where in the run a call belongs. Only `seed` can change the answer; the rest is bookkeeping."""
+    """Where in the run a call belongs. Only `seed` and `problem` can change the answer, the rest tells."""
 
     phase: str
     round: int = 0
@@ -219,6 +219,8 @@ class CallContext:
     seed: int = 0
     probe: int = 0
     """0 for a session's own labelling, 1, 2, ... for those that only measure agreement."""
+    problem: str = ""
+    """What was wrong with an earlier answer to this question; the model is told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,12 +89,13 @@ def offered(given: Sequence[str]) -> list[str]:
 def spelled(override: str) -> str:
     """An override as Hydra wants it.
 
-    `vocabulary.from` cannot be the name of a field in Python, `vocabulary.fixed.FIELD` is not there
-    before somebody sets it, and `service_tier` stands among what is sent with a request.
+    `vocabulary.from` cannot be the name of a field in Python, `vocabulary.fixed.FIELD` or
+    `request.headers.NAME` is not there before somebody sets it, and `service_tier` stands among what is
+    sent with a request.
     """
     override = re.sub(r"^(\+*)service_tier=", r"\1request.service_tier=", override)
     override = re.sub(r"^(\+*)vocabulary\.from=", r"\1vocabulary.from_run=", override)
-    return re.sub(r"^\+*vocabulary\.fixed\.", "++vocabulary.fixed.", override)
+    return re.sub(r"^\+*(vocabulary\.fixed|request\.(?:headers|query|body))\.", r"++\1.", override)
 
 
 def restored(recorded: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from autoanalyze.config import ModelConfig
+from autoanalyze.config import ModelConfig, RequestConfig
 from autoanalyze.errors import ConfigurationError, ReplyError
 from autoanalyze.llm.calls import Call, Completion
 from autoanalyze.llm.journal import request_hash
@@ -18,7 +19,8 @@ from autoanalyze.llm.judging import (
     parse_judge_reply,
     parse_pairs_reply,
 )
-from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.llm.prompts import AnalysisPrompt, asked_again
+from autoanalyze.llm.replies import CUT_OFF, REFUSED
 from autoanalyze.llm.sending import Sender
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.protocols import Answers, Judgement, Question
@@ -30,11 +32,34 @@ ANSWER_TOKENS, ANSWER_TOKENS_AT_MOST = 30, 120
 REPLY_FORMATS = ("json_schema", "json_object", "text")
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A question to the model: its words, and what the answer is to look like.
+
+    `bounded` is `schema` with bounds that this question sets. `limit` is the output limit that is planned.
+    """
+
+    kind: str
+    messages: list[dict[str, str]]
+    schema: dict[str, Any]
+    bounded: dict[str, Any]
+    limit: int
+    expected: int
+    session_ids: tuple[str, ...] = ()
+    vocabulary_version: int = 0
+
+
 class OpenAIAnalysis:
     """Asks an endpoint for facts and judgements: words every request and reads every answer."""
 
     def __init__(
-        self, sender: Sender, *, model: ModelConfig, prompt: AnalysisPrompt, tokens: TokenManagement
+        self,
+        sender: Sender,
+        *,
+        model: ModelConfig,
+        prompt: AnalysisPrompt,
+        tokens: TokenManagement,
+        request: RequestConfig | None = None,
     ) -> None:
         if model.reply_format not in REPLY_FORMATS:
             raise ConfigurationError(
@@ -44,7 +69,7 @@ class OpenAIAnalysis:
         self._model = model
         self._prompt = prompt
         self._tokens = tokens
-        self._reply_format = model.reply_format
+        self._settings = request or RequestConfig()
 
     @property
     def name(self) -> str:
@@ -55,21 +80,21 @@ class OpenAIAnalysis:
         self, sessions: Sequence[SessionText], vocabulary: VocabularySnapshot, context: CallContext
     ) -> Reply:
         """Label `sessions`; see `records.Model`."""
-        session_ids = tuple(session.session_id for session in sessions)
-        completion = await self._complete(
+        wanted = Wanted(
+            "analyze",
             self._prompt.messages(sessions, vocabulary),
-            kind="analyze",
-            reply_schema=self._prompt.reply_schema(),
-            completion_limit=self._tokens.completion_limit(len(sessions)),
-            expected_completion=self._tokens.expected_completion(len(sessions)),
-            context=context,
-            session_ids=session_ids,
-            vocabulary_version=vocabulary.version,
+            self._prompt.reply_schema(),
+            self._prompt.reply_schema(len(sessions)),
+            self._tokens.completion_limit(len(sessions)),
+            self._tokens.expected_completion(len(sessions)),
+            tuple(session.session_id for session in sessions),
+            vocabulary.version,
         )
+        completion = await self._complete(wanted, context)
         try:
             rows, error = self._prompt.parse_reply(completion.text, vocabulary), None
         except ReplyError as reply_error:
-            rows, error = (), str(reply_error)
+            rows, error = (), explained(reply_error, completion)
         return Reply(rows, completion.usage, completion.finish_reason, completion.seconds, error)
 
     async def judge_duplicates(
@@ -77,20 +102,20 @@ class OpenAIAnalysis:
     ) -> Judgement:
         """Group `labels` that mean the same; see `records.Model`."""
         limit = max(200, JUDGE_COMPLETION_TOKENS_PER_LABEL * len(labels))
-        completion = await self._complete(
+        schema = judge_reply_schema()
+        wanted = Wanted(
+            "judge",
             judge_messages(label_field, labels),
-            kind="judge",
-            reply_schema=judge_reply_schema(),
-            completion_limit=min(self._model.output_limit, limit),
-            expected_completion=limit // 4,
-            context=context,
-            session_ids=(),
-            vocabulary_version=0,
+            schema,
+            schema,
+            min(self._model.output_limit, limit),
+            limit // 4,
         )
+        completion = await self._complete(wanted, context)
         try:
             groups, error = parse_judge_reply(completion.text, labels), None
         except ReplyError as reply_error:
-            groups, error = (), str(reply_error)
+            groups, error = (), explained(reply_error, completion)
         return Judgement(groups, completion.usage, completion.seconds, error)
 
     async def judge_pairs(
@@ -101,70 +126,95 @@ class OpenAIAnalysis:
         context: CallContext,
     ) -> Answers:
         """Say which candidates mean the same as the label of each question; see `protocols.Model`."""
-        completion = await self._complete(
+        wanted = Wanted(
+            "judge",
             pairs_messages(label_field, questions, notes),
-            kind="judge",
-            reply_schema=pairs_reply_schema(),
-            completion_limit=min(self._model.output_limit, 200 + ANSWER_TOKENS_AT_MOST * len(questions)),
-            expected_completion=ANSWER_TOKENS * len(questions),
-            context=context,
-            session_ids=(),
-            vocabulary_version=0,
+            pairs_reply_schema(),
+            pairs_reply_schema(questions),
+            min(self._model.output_limit, 200 + ANSWER_TOKENS_AT_MOST * len(questions)),
+            ANSWER_TOKENS * len(questions),
         )
+        completion = await self._complete(wanted, context)
         try:
             answers, error = parse_pairs_reply(completion.text, questions), None
         except ReplyError as reply_error:
-            answers, error = (), str(reply_error)
+            answers, error = (), explained(reply_error, completion)
         return Answers(answers, completion.usage, completion.seconds, error)
 
-    async def _complete(
-        self,
-        messages: list[dict[str, str]],
-        *,
-        kind: str,
-        reply_schema: dict[str, Any],
-        completion_limit: int,
-        expected_completion: int,
-        context: CallContext,
-        session_ids: tuple[str, ...],
-        vocabulary_version: int,
-    ) -> Completion:
-        """One call, in the strictest reply format that the endpoint is known to take."""
+    async def _complete(self, wanted: Wanted, context: CallContext) -> Completion:
+        """One call, and what its length teaches."""
         began = asyncio.get_running_loop().time()
+        messages = asked_again(wanted.messages, context.problem)
         prompt_tokens = sum(self._tokens.counter.count(message["content"]) for message in messages)
-        calls = {}
-        for reply_format in REPLY_FORMATS[REPLY_FORMATS.index(self._reply_format) :]:
-            request = self._request(
-                messages, kind, reply_schema, completion_limit, context.seed, reply_format
-            )
-            calls[reply_format] = Call(
-                kind, self._model.name, request, request_hash(request, self._sender.endpoint.identity),
-                context, session_ids, vocabulary_version, prompt_tokens, completion_limit,
-                expected_completion, began,
-            )  # fmt: skip
-        self._reply_format, completion = await self._sender.send(calls)
+        # What an answer is known by is the question itself: bounds, a learnt output limit, a looser form or
+        # a parameter that an endpoint does not take leave it the same, in journals of earlier versions too.
+        question = self._request(messages, context, wanted.limit)
+        forms = self._forms(wanted.kind, wanted.schema)
+        asked = {"query": dict(self._settings.query)} if self._settings.query else {}
+        room = self._tokens.room(wanted.limit)
+        sent = {**question, self._model.output_parameter: room}
+        if not self._settings.seed:
+            del sent["seed"]
+        if self._settings.service_tier is not None:
+            sent["service_tier"] = self._settings.service_tier
+        call = Call(
+            kind=wanted.kind,
+            model=self._model.name,
+            request=sent,
+            forms=(*self._forms(wanted.kind, wanted.bounded)[:-2], *forms),
+            digest=request_hash({**question, **forms[0], **asked}, self._sender.endpoint.identity),
+            context=context,
+            session_ids=wanted.session_ids,
+            vocabulary_version=wanted.vocabulary_version,
+            prompt_tokens=prompt_tokens,
+            completion_limit=room,
+            expected_completion=wanted.expected,
+            began=began,
+        )
+        completion = await self._sender.send(call)
+        cut_off = completion.finish_reason == CUT_OFF
+        self._tokens.learn(wanted.limit, room, completion.usage.completion, cut_off=cut_off)
         return completion
 
     def _request(
-        self,
-        messages: list[dict[str, str]],
-        kind: str,
-        reply_schema: dict[str, Any],
-        completion_limit: int,
-        seed: int,
-        reply_format: str,
+        self, messages: list[dict[str, str]], context: CallContext, completion_limit: int
     ) -> dict[str, Any]:
+        """What can change the answer, but for the form that is asked for."""
+        settings, temperature = self._settings, self._model.temperature
         request: dict[str, Any] = {
+            **settings.body,
             "model": self._model.name,
             "messages": messages,
-            "seed": seed,
+            "seed": context.seed,
             self._model.output_parameter: completion_limit,
         }
-        if self._model.temperature is not None:
-            request["temperature"] = self._model.temperature
-        if reply_format == "json_schema":
-            form = {"name": f"{kind}_reply", "strict": True, "schema": reply_schema}
-            request["response_format"] = {"type": "json_schema", "json_schema": form}
-        elif reply_format == "json_object":
-            request["response_format"] = {"type": "json_object"}
+        if temperature is not None and context.problem and settings.repeat_temperature is not None:
+            temperature = max(temperature, settings.repeat_temperature)
+        if temperature is not None:
+            request["temperature"] = temperature
+        if settings.effort is not None:
+            request["reasoning_effort"] = settings.effort
         return request
+
+    def _forms(self, kind: str, schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The ways to ask for the form of the reply, the strictest of the configured ones first."""
+        form = {"name": f"{kind}_reply", "strict": True, "schema": schema}
+        forms: list[dict[str, Any]] = [
+            {"response_format": {"type": "json_schema", "json_schema": form}},
+            {"response_format": {"type": "json_object"}},
+            {},
+        ]
+        return forms[REPLY_FORMATS.index(self._model.reply_format) :]
+
+
+def explained(error: ReplyError, completion: Completion) -> str:
+    """What was wrong with an answer, and what to do about it."""
+    if completion.finish_reason == CUT_OFF:
+        began = "was cut off" if completion.text else "was cut off before it began, by reasoning it seems,"
+        return (
+            f"the reply {began} at the output limit, after {completion.usage.completion:,} tokens: give more "
+            "by model.output_limit or request.output_per_session, or less reasoning by request.effort=none"
+        )
+    if completion.finish_reason == REFUSED:
+        return f"a content filter refused the answer ({REFUSED})"
+    return f"{error} (finish_reason {completion.finish_reason})"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from autoanalyze.config import Config, RateLimit
+from autoanalyze.config import Config, RateLimit, RequestConfig
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.client import OpenAIAnalysis
@@ -18,6 +20,10 @@ from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.sending import Sender
 from autoanalyze.llm.tokens import TokenCounter, TokenManagement
 from autoanalyze.protocols import Embedder, Model
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal"})
 
 FEWEST_CALLS_IN_FLIGHT = 16
 """The judge's questions on all fields may be more than there are streams."""
@@ -32,6 +38,12 @@ class Connection:
     model: Model
     embedder: Embedder
     journal: Journal
+    senders: tuple[Sender, ...] = ()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of how the endpoint was asked, and of what it does not tell."""
+        return tuple(dict.fromkeys(notice for sender in self.senders for notice in sender.notices))
 
 
 @asynccontextmanager
@@ -54,31 +66,74 @@ async def connected(
     reuse = [Path(folder) / "calls.jsonl" for folder in config.journal.reuse]
     with Journal(journal_path, reuse=reuse, follow=replay) as journal:
         limits = rate_limits(config)
-        sender = Sender(
-            endpoint,
-            tokens=tokens,
-            journal=journal,
-            limiter=RateLimiter(
-                requests_per_minute=limits.requests_per_minute,
-                tokens_per_minute=limits.tokens_per_minute,
-                concurrency=max(config.parallel.streams, FEWEST_CALLS_IN_FLIGHT),
-            ),
-            budget=Budget(config.budget_usd, journal.spent_usd + journal.uncertain_usd),
-            retry=config.retry,
-            timeout_seconds=config.limits.timeout_seconds,
-            replay=replay,
-        )
+        budget = Budget(config.budget_usd, journal.spent_usd + journal.uncertain_usd)
+
+        def sender_to(place: Endpoint, request: RequestConfig) -> Sender:
+            return Sender(
+                place,
+                tokens=tokens,
+                journal=journal,
+                limiter=RateLimiter(
+                    requests_per_minute=limits.requests_per_minute,
+                    tokens_per_minute=limits.tokens_per_minute,
+                    concurrency=max(config.parallel.streams, FEWEST_CALLS_IN_FLIGHT),
+                ),
+                budget=budget,
+                retry=config.retry,
+                timeout_seconds=config.limits.timeout_seconds,
+                request=request,
+            )
+
+        sender = sender_to(endpoint, config.request)
+        elsewhere = embedding_endpoint(config, endpoint)
+        embedding = sender if elsewhere is endpoint else sender_to(elsewhere, RequestConfig())
+        senders = tuple(dict.fromkeys((sender, embedding)))
         prompt = analysis_prompt(config)
         try:
             yield Connection(
                 prompt,
                 tokens,
-                OpenAIAnalysis(sender, model=config.model, prompt=prompt, tokens=tokens),
-                load_embedder(config.embeddings, sender, counter),
+                OpenAIAnalysis(
+                    sender, model=config.model, prompt=prompt, tokens=tokens, request=config.request
+                ),
+                load_embedder(config.embeddings, embedding, counter),
                 journal,
+                senders,
             )
         finally:
-            await sender.close()
+            for each in senders:
+                await each.close()
+
+
+def embedding_endpoint(config: Config, endpoint: Endpoint) -> Endpoint:
+    """Where embeddings are made: at an endpoint of their own, or where labelling goes.
+
+    The key of the run is shown to its own host only. Raises ConfigurationError for a simulated run with
+    embeddings from the network, whose time is not that of the simulation.
+    """
+    url = config.embeddings.endpoint
+    url = OPENAI_URL if url == "openai" else url
+    if url is None or url == endpoint.base_url:
+        return endpoint
+    if endpoint.transport is not None:
+        raise ConfigurationError(
+            "embeddings.endpoint needs a run whose endpoint is not simulated: leave it null, or take "
+            "embeddings=offline"
+        )
+    same_host = urlsplit(url).netloc == urlsplit(endpoint.base_url or "").netloc
+    key = endpoint.api_key if same_host else os.environ.get("EMBEDDINGS_API_KEY", "none")
+    return replace(endpoint, identity=url, base_url=url, api_key=key)
+
+
+def is_local(url: str) -> bool:
+    """Whether an endpoint is on this machine."""
+    return (urlsplit(url).hostname or "") in (
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "0.0.0.0",
+        "host.docker.internal",
+    )
 
 
 def rate_limits(config: Config) -> RateLimit:
@@ -106,16 +161,19 @@ def token_management(config: Config, counter: TokenCounter, tokens_per_minute: i
         tokens_per_minute=tokens_per_minute,
         batch_size=config.batch_size,
         embedding_price=embedding_price(config),
+        output_per_session=config.request.output_per_session,
     )
 
 
 def embedding_price(config: Config) -> float:
-    """USD per million tokens that embeddings cost in this run; nothing where no endpoint is asked.
+    """USD per million tokens that embeddings cost in this run; a local endpoint's cost nothing.
 
     Raises ConfigurationError when it is not set: an unknown price is not a price of nothing.
     """
     embeddings = config.embeddings
     if embeddings.source != "endpoint" or config.resolution.mode not in ("judged", "embeddings"):
+        return 0.0
+    if is_local(embeddings.endpoint or config.endpoint):
         return 0.0
     if embeddings.price is None:
         raise ConfigurationError(

@@ -59,7 +59,7 @@ class EndpointEmbedder:
         self._config = config
         self._sender = sender
         self._counter = counter
-        self._dimensions = config.dimensions
+        self._dimensions: int | None = None
 
     async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
         """Vectors of `texts`; see `protocols.Embedder`."""
@@ -69,7 +69,7 @@ class EndpointEmbedder:
         dimensions = {vectors.shape[1] for vectors, _ in answers} | {self._dimensions} - {None}
         if len(dimensions) != 1:
             raise ReplyError(f"embeddings of one run have {sorted(map(str, dimensions))} dimensions")
-        # Where none were asked for, later ones must be as the first.
+        # Later ones must be as the first.
         (self._dimensions,) = dimensions
         usage = sum((used for _, used in answers), Usage())
         threshold, likely = similarities_of(self._config, "endpoint")
@@ -90,6 +90,7 @@ class EndpointEmbedder:
             kind="embed",
             model=config.model,
             request=request,
+            forms=({},),
             digest=request_hash(request, self._sender.endpoint.identity),
             context=context,
             session_ids=(),
@@ -99,23 +100,22 @@ class EndpointEmbedder:
             expected_completion=0,
             began=asyncio.get_running_loop().time(),
         )
-        _, completion = await self._sender.send({"base64": call})
-        return parsed(completion.text, len(texts), config.dimensions), completion.usage
+        completion = await self._sender.send(call)
+        return parsed(completion.text, len(texts)), completion.usage
 
 
-def parsed(text: str, count: int, dimensions: int | None) -> Vectors:
+def parsed(text: str, count: int) -> Vectors:
     """The vectors of an answer, each of length 1.
 
-    Raises ReplyError for fewer or more than `count`, other `dimensions` than asked for, and numbers
-    that are none.
+    Raises ReplyError for fewer or more than `count`, for vectors of several lengths, and for numbers that
+    are none. How many dimensions they have is the endpoint's to say.
     """
     rows = [decoded(vector) for vector in json.loads(text)]
     if len(rows) != count:
         raise ReplyError(f"{len(rows)} embeddings came back for {count} texts")
     found = {len(row) for row in rows}
-    if len(found) != 1 or (dimensions is not None and found != {dimensions}):
-        asked = "one number of" if dimensions is None else str(dimensions)
-        raise ReplyError(f"embeddings of {sorted(found)} dimensions came back, not {asked} dimensions")
+    if len(found) != 1 or not max(found):
+        raise ReplyError(f"embeddings of {sorted(found)} dimensions came back, not one number of dimensions")
     vectors = np.vstack(rows)
     if not np.isfinite(vectors).all():
         raise ReplyError("an embedding holds something that is no number")

@@ -6,7 +6,8 @@ carries a hash over itself and all lines before it. Times are those of the run's
 journal of a simulated run is the same to the byte each time.
 
 An answer that is in a journal is never asked for again: that is resume (this run's own journal),
-reuse (journals of other runs) and replay (journals only). Failures are never reused.
+reuse (journals of other runs) and replay (journals only). Failures are never reused, nor is an answer that
+says nothing usable (empty, prose, an error); only a replay takes it as it was, since it contacts nobody.
 
 Where no barrier makes the order of answers meaningless, a `finished` line tells which piece of work
 came next, so that a resumed or replayed run takes them in the same order, however fast each is now.
@@ -23,8 +24,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from autoanalyze.llm.answers import is_usable
 from autoanalyze.llm.audit import audited, chained, read_lines, usage_of, was_paid, written
 from autoanalyze.llm.calls import Call
+from autoanalyze.llm.replies import REFUSED
 from autoanalyze.records import Usage
 
 HASH_TAG = "autoanalyze-request-1"
@@ -85,6 +88,7 @@ class Journal:
         self._failures: dict[str, dict[float, Try]] = {}
         self._order: list[int] = []
         self._position = 0
+        self.replayed = follow
         for number, other in enumerate(reuse):
             others = read_lines(other)[0]
             self._remember(others, own=False)
@@ -251,7 +255,7 @@ class Journal:
                 # By start: a call that a crash cut short fails again at the same moment when it is resumed.
                 tries = self._failures.setdefault(line["request"], {})
                 tries[line["start"]] = Try(line["start"], line["end"], line["busy"])
-            if line["event"] == "answered":
+            if line["event"] == "answered" and (self.replayed or may_stand(line)):
                 failures = self._failures.get(line["request"], {}) if own else {}
                 earlier = (tried for start, tried in sorted(failures.items()) if start < line["start"])
                 self._answers[line["request"]] = RecordedAnswer(
@@ -269,6 +273,11 @@ class Journal:
         # As the line is with its chain as the last value, without spelling it a second time.
         self._file.write(f'{text[:-1]},"chain":"{self._chain}"}}\n')
         self._file.flush()
+
+
+def may_stand(line: Mapping[str, Any]) -> bool:
+    """Whether an answered line holds an answer; that a filter refused is one."""
+    return line["finish_reason"] == REFUSED or is_usable(line["kind"], line["reply"])
 
 
 def order_of(lines: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from autoanalyze.errors import ReplyError
-from autoanalyze.llm.prompts import JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, encode, listed, strict_object
+from autoanalyze.llm.answers import listed
+from autoanalyze.llm.prompts import JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, encode, strict_object
 from autoanalyze.protocols import Answer, Question
 from autoanalyze.records import LabelField
 
@@ -85,11 +86,23 @@ def pairs_messages(
     ]
 
 
-def pairs_reply_schema() -> dict[str, Any]:
-    """Strict JSON schema of the answer to `pairs_messages`."""
-    numbers = {"type": "array", "items": {"type": "integer"}}
-    answer = strict_object({"q": {"type": "integer"}, "same": numbers, "reason": {"type": "string"}})
-    return strict_object({"answers": {"type": "array", "items": answer}})
+def pairs_reply_schema(questions: Sequence[Question] | None = None) -> dict[str, Any]:
+    """Strict JSON schema of the answer to `pairs_messages`; given the questions, it is bounded by them."""
+    number, numbers, reason, answers = ({"type": t} for t in ("integer", "array", "string", "array"))
+    bounds: dict[str, Any] = {"q": {}, "same": {}, "reason": {}, "answers": {}}
+    if questions is not None:
+        bounds["q"]["enum"] = list(range(1, len(questions) + 1))
+        bounds["same"]["maxItems"] = max(len(question.candidates) for question in questions)
+        bounds["reason"]["maxLength"] = LONGEST_REASON
+        bounds["answers"] = {"minItems": len(questions), "maxItems": len(questions)}
+    answer = strict_object(
+        {
+            "q": {**number, **bounds["q"]},
+            "same": {**numbers, "items": number, **bounds["same"]},
+            "reason": {**reason, **bounds["reason"]},
+        }
+    )
+    return strict_object({"answers": {**answers, "items": answer, **bounds["answers"]}})
 
 
 def parse_pairs_reply(text: str, questions: Sequence[Question]) -> tuple[Answer, ...]:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from autoanalyze.errors import ConfigurationError, ReplyError
+from autoanalyze.errors import ConfigurationError
+from autoanalyze.llm.answers import listed
 from autoanalyze.records import LabelField, LabelSchema, ReplyRow, SessionText, VocabularySnapshot
 
 KNOWN_LABELS = "KNOWN LABELS (JSON, in order of arrival)"
@@ -25,6 +26,10 @@ SESSIONS = "SESSIONS (JSON, one per line)"
 JUDGE_FIELD = "FIELD (JSON)"
 JUDGE_LABELS = "LABELS (JSON, one per line)"
 JUDGE_QUESTIONS = "QUESTIONS (JSON, one per line)"
+ASKED_AGAIN = "ASKED AGAIN, BECAUSE OF AN EARLIER ANSWER (JSON)"
+
+LONGEST_LABEL, LONGEST_NOTES, LONGEST_PROBLEM = 60, 500, 600
+"""Characters. A longer label is a sentence, not a name."""
 
 #: Format and private-use characters (direction marks, zero-width joiners ...) can make text
 #: look like something it is not; inside JSON they are as well said by their escapes.
@@ -49,18 +54,14 @@ def strict_object(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def listed(text: str, name: str) -> list[Any]:
-    """The list called `name` in a JSON answer; a code fence around it is forgiven."""
-    bare = re.sub(r"^\s*```(?:json)?\s*|\s*```\s*$", "", text)
-    try:
-        value = json.loads(bare)
-    except (ValueError, RecursionError) as error:
-        raise ReplyError(f"the reply is not JSON: {error}") from None
-    if isinstance(value, dict):
-        value = value.get(name)
-    if not isinstance(value, list):
-        raise ReplyError(f"the reply holds no list of {name}")
-    return value
+def asked_again(messages: Sequence[Mapping[str, str]], problem: str) -> list[dict[str, str]]:
+    """A question with what was wrong with an earlier answer to it, or as it is if nothing was. That stands
+    before the last section, behind what a prefix cache may know."""
+    first, last = map(dict, messages)
+    if problem:
+        before, gap, section = last["content"].rpartition("\n\n")
+        last["content"] = f"{before}{gap}{ASKED_AGAIN}\n{encode(problem)}\n\n{section}"
+    return [first, last]
 
 
 CONTEXT_LIMIT = 1_500
@@ -140,20 +141,26 @@ class AnalysisPrompt:
         names = tuple((name, self.reply_names[name]) for name in self.schema.names)
         return list(compact_lines(vocabulary.content, names, self.reply))
 
-    def reply_schema(self) -> dict[str, Any]:
-        """Strict JSON schema of the answer."""
+    def reply_schema(self, sessions: int | None = None) -> dict[str, Any]:
+        """Strict JSON schema of the answer. Given the number of sessions, it is bounded: so many rows, their
+        keys, short names. A small model that is held to it comes to an end, and to all sessions."""
         label = ["string", "null"] if self.reply == "labels" else ["integer", "string", "null"]
+        bounds: dict[str, dict[str, Any]] = {"key": {}, "label": {}, "notes": {}, "rows": {}}
+        if sessions is not None:
+            bounds["key"]["enum"] = [f"s{number}" for number in range(1, sessions + 1)]
+            bounds["label"]["maxLength"], bounds["notes"]["maxLength"] = LONGEST_LABEL, LONGEST_NOTES
+            bounds["rows"] = {"minItems": sessions, "maxItems": sessions}
         types: dict[str, Any] = {
-            "key": {"type": "string"},
-            **{name: {"type": label} for name in self.schema.names},
-            "notes": {"type": ["string", "null"]},
+            "key": {"type": "string", **bounds["key"]},
+            **{name: {"type": label, **bounds["label"]} for name in self.schema.names},
+            "notes": {"type": ["string", "null"], **bounds["notes"]},
         }
         rows = []
         for outcome in OUTCOMES:
             said = {"type": "string", "enum": [self.outcome_names[outcome]]}
             forms = {**types, "session_outcome": said}
             rows.append(strict_object({name: forms[part] for part, name in self.asked(outcome).items()}))
-        return strict_object({"sessions": {"type": "array", "items": {"anyOf": rows}}})
+        return strict_object({"sessions": {"type": "array", "items": {"anyOf": rows}, **bounds["rows"]}})
 
     def asked(self, outcome: str) -> dict[str, str]:
         """The parts of a row of a session that ended so, and how each is called in a reply.
@@ -224,7 +231,10 @@ def compact_lines(
 def with_outcome(values: Mapping[str, object], full: Mapping[str, str]) -> dict[str, object]:
     """The values of a row with the full name of its outcome."""
     outcome = values.get("session_outcome")
-    return {**values, "session_outcome": full.get(outcome, outcome) if isinstance(outcome, str) else outcome}
+    if isinstance(outcome, str):
+        said = outcome.strip().capitalize()
+        outcome = full.get(said, said if said in OUTCOMES else outcome)
+    return {**values, "session_outcome": outcome}
 
 
 def spelled_out(values: Mapping[str, object], known: Mapping[str, Sequence[str]]) -> dict[str, object]:
@@ -250,5 +260,11 @@ def parse_batch_reply(text: str, names: Mapping[str, str]) -> tuple[ReplyRow, ..
         if isinstance(row, dict):
             values = {meaning: row.get(name, row.get(meaning)) for meaning, name in names.items()}
             key = values.pop("key")
-            rows.append(ReplyRow(key if isinstance(key, str) else "", values))
+            rows.append(ReplyRow(as_key(key), values))
     return tuple(rows)
+
+
+def as_key(key: object) -> str:
+    """A key as it was given, however it comes back: " S1", "1" and 1 are s1."""
+    text = str(key).strip().lower() if isinstance(key, str | int) and not isinstance(key, bool) else ""
+    return f"s{text}" if text.isdecimal() and len(text) < 10 else text

@@ -9,23 +9,15 @@ from typing import Any
 
 import httpx2
 import openai
-from openai.types import CreateEmbeddingResponse
-from openai.types.chat import ChatCompletion
 
-from autoanalyze.config import RetryConfig
-from autoanalyze.errors import JournalError
-from autoanalyze.llm.calls import (
-    REFUSED,
-    Call,
-    Completion,
-    Endpoint,
-    FormatRefusedError,
-    describe,
-    patient,
-    translated,
-)
+from autoanalyze.config import RequestConfig, RetryConfig
+from autoanalyze.errors import AutoAnalyzeError, JournalError, TransientEndpointError
+from autoanalyze.llm.calls import Call, Completion, Endpoint, patient
+from autoanalyze.llm.dialect import DOUBTS, AskOtherwiseError, Dialect, DoubtfulFormError
 from autoanalyze.llm.journal import Journal, RecordedAnswer
 from autoanalyze.llm.limits import Budget, RateLimiter
+from autoanalyze.llm.refusals import LONGEST_WORDS, refusal_of, translated
+from autoanalyze.llm.replies import RefusedError, answer_in, count_in, counted, vectors_in
 from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.records import Usage
 
@@ -33,11 +25,14 @@ RESERVE_FACTOR, RESERVE_TOKENS = 1.25, 300
 """A call reserves for more prompt tokens than we count: message frames and the reply schema are billed
 too, and the estimate may fall short of a real encoding."""
 
+KEY = "{key}"
+"""What stands for the key in a header of the configuration."""
+
 
 class Sender:
     """Sends calls to an endpoint, and journals every one.
 
-    A call whose answer is in the journal is not made again; with `replay` no other is made at
+    A call whose answer is in the journal is not made again; in a replay no other is made at
     all. The openai client's own retries are off: an attempt that the journal does not know of
     would escape the record and the budget. Embeddings are not counted against the limits of the
     labelling model, since providers have limits per model.
@@ -52,17 +47,23 @@ class Sender:
         limiter: RateLimiter,
         budget: Budget,
         retry: RetryConfig,
-        timeout_seconds: float = 120.0,
-        replay: bool = False,
+        timeout_seconds: float = 600.0,
+        request: RequestConfig | None = None,
     ) -> None:
         http = None if endpoint.transport is None else httpx2.AsyncClient(transport=endpoint.transport)
+        request = request or RequestConfig()
         self._client = openai.AsyncOpenAI(
             api_key=endpoint.api_key,
             base_url=endpoint.base_url,
             max_retries=0,
             timeout=timeout_seconds,
             http_client=http,
+            # The key is put in here, so that no configuration and no record of a run has to hold it.
+            default_headers={n: v.replace(KEY, endpoint.api_key) for n, v in request.headers.items()},
+            default_query=dict(request.query),
         )
+        self._dialects = {"embed": Dialect()}
+        self.dialect = Dialect()
         self.endpoint = endpoint
         self._tokens = tokens
         self._journal = journal
@@ -73,39 +74,49 @@ class Sender:
         self._budget = budget
         self._retry = retry
         self._timeout = timeout_seconds
-        self._replay = replay
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def send(self, calls: Mapping[str, Call]) -> tuple[str, Completion]:
-        """The answer to a call, and the form in which it was asked for.
+    async def send(self, call: Call) -> Completion:
+        """The answer to a call.
 
-        `calls` are the same call in all forms that are acceptable, by name and the strictest first.
-        One whose answer is known is not made; else it is made, and tried again as long as that may help.
+        One that is known is not asked for; else the call is made, and made again as long as that may help,
+        in other ways where the endpoint refuses how it was asked.
         """
-        for form, call in calls.items():
-            recorded = self._journal.recorded(call.digest)
-            if recorded is not None:
-                return form, await self._reuse(call, recorded)
-        if self._replay:
-            call = next(iter(calls.values()))
+        recorded = self._journal.recorded(call.digest)
+        if recorded is not None:
+            return await self._reuse(call, recorded)
+        if self._journal.replayed:
             context = call.context
             where = f"{call.kind}, {context.phase} round {context.round}, stream {context.stream}"
             raise JournalError(
                 f"a replay needs a call that no journal holds ({where}): use the configuration and data of "
                 "the recorded run"
             )
-        for form, call in calls.items():
+        last, form, doubts = len(call.forms) - 1, 0, 0
+        while True:
+            form = min(max(form, self._dialect_of(call).form), last)
             try:
                 async for attempt in patient(self._retry, call.digest):
                     with attempt:
-                        return form, await self._attempt(call)
-            except FormatRefusedError:
-                if form == list(calls)[-1]:
-                    raise
-        raise AssertionError("the last form returns or raises")
+                        try:
+                            return await self._attempt(call, form)
+                        except DoubtfulFormError:
+                            doubts += 1
+                            form = min(form + (doubts % DOUBTS == 0), last)
+                            raise
+            except AskOtherwiseError as other:
+                form = other.form
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know of how the endpoint was asked and what it does not tell."""
+        return [*self.dialect.notices, *self._dialects["embed"].notices]
+
+    def _dialect_of(self, call: Call) -> Dialect:
+        return self._dialects.get(call.kind, self.dialect)
 
     def _limiter_of(self, call: Call) -> RateLimiter:
         return self._limiters.get(call.kind, self._limiter)
@@ -134,46 +145,63 @@ class Sender:
         used = usage.prompt + usage.completion + usage.embedded
         self._limiter_of(call).answered(call.planned_tokens, used, {})
 
-    async def _attempt(self, call: Call) -> Completion:
+    async def _attempt(self, call: Call, form: int) -> Completion:
         """One request, from the wait for its turn to its line in the journal."""
         clock = asyncio.get_running_loop()
         reserved = self._upper_bound_usd(call)
+        dialect = self._dialect_of(call)
+        sent = {**dialect.worded(call.request), **call.forms[form]}
         async with self._limiter_of(call).slot(call.planned_tokens):
             self._budget.reserve(reserved)
             started = clock.time()
             entry = self._journal.sent(call, reserved_usd=reserved, start=started)
             try:
-                raw: Any
                 async with asyncio.timeout(self._timeout):
-                    if call.kind == "embed":
-                        raw = await self._client.embeddings.with_raw_response.create(**call.request)
-                    else:
-                        # `extra_body` takes precedence and is sent as it is; given as arguments, the client
-                        # would compare every message with every form a message can have.
-                        raw = await self._client.chat.completions.with_raw_response.create(
-                            model=call.model, messages=[], extra_body=dict(sorted(call.request.items()))
-                        )
-                text, usage, finish_reason = self._read(call, raw.parse())
+                    raw = await self._raw(call, sent)
+                text, usage, finish_reason = self._read(call, raw)
             except asyncio.CancelledError:
                 self._fail(entry, "cancelled", reserved, reserved, busy=False)
                 raise
-            except (openai.OpenAIError, TimeoutError, ValueError) as raised:
-                error = plain(raised)
+            except (openai.OpenAIError, RefusedError, TimeoutError, ValueError) as raised:
+                problem = failure(raised)
                 # What was refused costs nothing; of a time-out nobody knows whether it will be billed.
-                uncertain = 0.0 if isinstance(error, openai.APIStatusError) else reserved
-                busy = getattr(error, "status_code", None) == 429
-                self._fail(entry, describe(error), reserved, uncertain, busy=busy)
+                free = isinstance(problem, RefusedError) and not problem.billed
+                uncertain = 0.0 if free else reserved
+                busy = isinstance(problem, RefusedError) and problem.refusal.status == 429
+                self._fail(entry, described(problem), reserved, uncertain, busy=busy)
                 if busy:
                     self._limiter_of(call).refused(call.planned_tokens, started)
-                raise translated(error, self.endpoint.identity, call.model) from None
+                doubtful = isinstance(problem, RefusedError) and dialect.refused(
+                    problem.refusal, sent, form, len(call.forms)
+                )
+                error = self._translated(problem, call)
+                raise (DoubtfulFormError(str(error)) if doubtful else error) from None
             cost = self._tokens.calculate_cost_estimate(usage)
             self._journal.answered(
                 entry, end=clock.time(), usage=usage, cost_usd=cost, finish_reason=finish_reason, reply=text
             )
+            dialect.worked(form)
             self._budget.settle(reserved, cost)
             used = usage.prompt + usage.completion + usage.embedded
             self._limiter_of(call).answered(call.planned_tokens, used, raw.headers)
         return Completion(text, usage, finish_reason, clock.time() - call.began)
+
+    async def _raw(self, call: Call, sent: Mapping[str, Any]) -> httpx2.Response:
+        """What the server says. The client's own reading would trust it to have a shape."""
+        # `extra_body` takes precedence and is sent as it is; given as arguments, the client would compare
+        # every message with every form a message can have.
+        body = dict(sorted(sent.items()))
+        raw: Any
+        if call.kind == "embed":
+            raw = await self._client.embeddings.with_raw_response.create(
+                model=call.model, input=[], encoding_format="base64", extra_body=body
+            )
+        else:
+            raw = await self._client.chat.completions.with_raw_response.create(
+                model=call.model, messages=[], extra_body=body
+            )
+        response: httpx2.Response = raw.http_response
+        return response
 
     def _upper_bound_usd(self, call: Call) -> float:
         """The most that a call may cost."""
@@ -188,45 +216,51 @@ class Sender:
         self._journal.failed(entry, end=now, error=error, uncertain_usd=uncertain, busy=busy)
         self._budget.settle(reserved, uncertain)
 
-    def _read(self, call: Call, answer: object) -> tuple[str, Usage, str]:
-        """Text, usage, finish reason. Raises ValueError for a proxy's page or half an answer."""
+    def _read(self, call: Call, raw: httpx2.Response) -> tuple[str, Usage, str]:
+        """Text, usage and finish reason. Raises UnreadableError for what is no answer, RefusedError for an
+        error that comes as one."""
         if call.kind == "embed":
-            if not isinstance(answer, CreateEmbeddingResponse) or not isinstance(answer.data, list):
-                raise ValueError(f"these are no embeddings: {json.dumps(str(answer)[:80])}")
-            vectors = [part.embedding for part in sorted(answer.data, key=lambda part: part.index)]
-            billed = answer.usage.prompt_tokens if answer.usage else call.prompt_tokens
-            return json.dumps(vectors, separators=(",", ":")), Usage(embedded=billed), "stop"
-        if not isinstance(answer, ChatCompletion) or not isinstance(answer.choices, list):
-            raise ValueError(f"this is no chat completion: {json.dumps(str(answer)[:80])}")
-        text, finish_reason = said(answer)
-        return text, self._counted(answer, call, text), finish_reason
+            vectors, counts = vectors_in(raw.text, raw.headers)
+            billed = count_in(counts, "prompt_tokens", "total_tokens")
+            usage = Usage(embedded=call.prompt_tokens if billed is None else billed)
+            return json.dumps(vectors, separators=(",", ":")), usage, "stop"
+        said = answer_in(raw.text, raw.headers)
+        usage, told = counted(said, call.prompt_tokens, self._tokens.counter.count(said.text))
+        if not told:
+            self.dialect.say("the endpoint does not tell all tokens it used: they are counted here, roughly")
+        return said.text, usage, said.finish_reason
 
-    def _counted(self, answer: ChatCompletion, call: Call, text: str) -> Usage:
-        """The usage of an answer; for an endpoint that reports none, what we count ourselves."""
-        usage = answer.usage
-        if usage is None:
-            return Usage(call.prompt_tokens, 0, self._tokens.counter.count(text))
-        details = usage.prompt_tokens_details
-        cached = (details.cached_tokens if details else 0) or 0
-        return Usage(usage.prompt_tokens, min(cached, usage.prompt_tokens), usage.completion_tokens)
+    def _translated(self, problem: Exception, call: Call) -> AutoAnalyzeError:
+        """A failure as the phases know it, with its remedy."""
+        where = self.endpoint.identity
+        if isinstance(problem, RefusedError):
+            return translated(problem.refusal, where, call.model)
+        if isinstance(problem, TimeoutError):
+            remedy = "no answer in time; see limits.timeout_seconds"
+        elif isinstance(problem, ConnectionError):
+            remedy = "is the endpoint running and reachable?"
+        else:
+            remedy = "the answer could not be read"
+        return TransientEndpointError(f"{where}: {described(problem)} ({remedy})")
 
 
-def plain(error: Exception) -> Exception:
-    """The client's error as the standard library calls it, unless it is an answer with an error status."""
+def failure(error: Exception) -> Exception:
+    """The client's error as this package or the standard library calls it."""
+    if isinstance(error, openai.APIStatusError):
+        response = error.response
+        try:
+            body: object = json.loads(response.text)
+        except (ValueError, RecursionError):
+            body = response.text
+        return RefusedError(refusal_of(response.status_code, body, response.headers))
     if isinstance(error, openai.APITimeoutError):
         return TimeoutError(str(error))
     if isinstance(error, openai.APIConnectionError):
         return ConnectionError(f"{error} {error.__cause__ or ''}".strip())
-    if isinstance(error, openai.APIResponseValidationError):
-        return ValueError(str(error))
-    return error
+    return ValueError(str(error)) if isinstance(error, openai.OpenAIError) else error
 
 
-def said(answer: ChatCompletion) -> tuple[str, str]:
-    """Text and finish reason of an answer; `content_filter` also for a refusal, `empty` for no choice."""
-    if not answer.choices:
-        return "", "empty"
-    choice = answer.choices[0]
-    if choice.finish_reason == REFUSED or choice.message.refusal:
-        return "", REFUSED
-    return choice.message.content or "", choice.finish_reason or "stop"
+def described(problem: Exception) -> str:
+    """A failure in one line, for the journal."""
+    name = "" if isinstance(problem, RefusedError) else f"{type(problem).__name__}: "
+    return f"{name}{problem}"[: LONGEST_WORDS + 100]

@@ -141,6 +141,7 @@ class TokenManagement:
         tokens_per_minute: int | None = None,
         batch_size: int | None = None,
         embedding_price: float = 0.0,
+        output_per_session: int = COMPLETION_TOKENS_PER_SESSION,
     ) -> None:
         self.model = model
         self.counter = counter
@@ -149,6 +150,8 @@ class TokenManagement:
         self._batch_size = batch_size
         self.prices = known_prices(model)
         self._embedding_price = embedding_price
+        self._output_per_session = output_per_session
+        self._stretch = 1.0
 
     def item_cap(self, share: int | None = None) -> int:
         """Sessions per call as far as counting goes: the stream's share, the model's cap, or `batch_size`."""
@@ -157,13 +160,26 @@ class TokenManagement:
         return self.model.item_cap if share is None else min(share, self.model.item_cap)
 
     def completion_limit(self, sessions: int) -> int:
-        """The output limit to ask for in a call of so many sessions."""
-        allowance = COMPLETION_ALLOWANCE * COMPLETION_TOKENS_PER_SESSION * sessions
+        """The output limit that a call of so many sessions is planned with."""
+        allowance = COMPLETION_ALLOWANCE * self._output_per_session * sessions
         return min(allowance, self.model.output_limit)
+
+    def room(self, limit: int) -> int:
+        """The output limit to ask for where `limit` is planned: more, if replies turned out longer.
+
+        What was learnt changes no packing, so that a resumed run makes the same calls.
+        """
+        return min(math.ceil(limit * self._stretch), self.model.output_limit)
+
+    def learn(self, limit: int, room: int, completion: int, *, cut_off: bool) -> None:
+        """Learn from a reply to a call planned with `limit` and sent with `room`: one that was cut off needs
+        twice as much, and one that came near its limit half as much again as it took."""
+        needed = 2 * room if cut_off else 1.5 * completion
+        self._stretch = max(self._stretch, min(needed, self.model.output_limit) / max(1, limit))
 
     def expected_completion(self, sessions: int) -> int:
         """Completion tokens that a call of so many sessions will probably take."""
-        return COMPLETION_TOKENS_PER_SESSION * sessions
+        return self._output_per_session * sessions
 
     def prompt_allowance(self, sessions: int, vocabulary_tokens: int) -> int:
         """Tokens that the transcripts of a call may take: context and minute share less all the rest."""
@@ -176,7 +192,7 @@ class TokenManagement:
         self, tokens_per_session: float, *, vocabulary_tokens: int = 0, share: int | None = None
     ) -> int:
         """The largest call that all limits allow for sessions of this average length; at least 1."""
-        output = self.model.output_limit // COMPLETION_TOKENS_PER_SESSION
+        output = self.model.output_limit // self._output_per_session
         size = max(1, min(self.item_cap(share), output))
         while size > 1 and size * tokens_per_session > self.prompt_allowance(size, vocabulary_tokens):
             size -= 1
@@ -227,7 +243,7 @@ class TokenManagement:
         transcripts = sum(session.token_count for session in sessions)
         usage = Usage(
             prompt=transcripts + len(batches) * (self.overhead_tokens + vocabulary_tokens),
-            completion=len(sessions) * COMPLETION_TOKENS_PER_SESSION,
+            completion=len(sessions) * self._output_per_session,
         )
         size = self.calculate_max_sessions_per_call(
             transcripts / max(1, len(sessions)), vocabulary_tokens=vocabulary_tokens

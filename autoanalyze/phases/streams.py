@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from autoanalyze.config import RetryConfig
 from autoanalyze.errors import RequestRefusedError, RequestTooLongError, TransientEndpointError
-from autoanalyze.llm.calls import REFUSED, backoff
-from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.llm.calls import backoff
+from autoanalyze.llm.prompts import LONGEST_PROBLEM, AnalysisPrompt
+from autoanalyze.llm.replies import CUT_OFF, REFUSED
 from autoanalyze.llm.tokens import TokenManagement
-from autoanalyze.phases.validation import SessionValidation, ValidationResult
+from autoanalyze.phases.validation import LEFT_OUT, SessionValidation, ValidationResult
 from autoanalyze.phases.vocabulary import Shortlist, labels_found
 from autoanalyze.protocols import Model, TranscriptReader
 from autoanalyze.records import (
@@ -27,6 +28,9 @@ from autoanalyze.records import (
     derived_seed,
     transcript,
 )
+
+TOO_LONG = "long"
+"""Why calls get smaller, besides the finish reasons of replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ class StreamProcessing:
         texts = self._texts(batch, vocabulary)
         vocabulary = self._shortlist.choose(vocabulary.shown(), [text.text for text in texts])
         run = BatchRun()
-        state = await self._attempt(texts, vocabulary, context, run)
+        state = await self._attempt(texts, context, vocabulary, run)
         state = await self.retry_missing_sessions(texts, vocabulary, context, state, run)
         results = []
         for text in texts:
@@ -183,9 +187,9 @@ class StreamProcessing:
     ) -> ValidationResult:
         """Ask again for what is not valid yet, and only for that, until it is or the attempts are used up.
 
-        What was too long, or cut off, is asked for again in halves, and a single session shortened;
-        what a filter refused is asked for one by one, so that it harms nobody else. Sessions that
-        the endpoint failed in spite of the client's retries are left to a later round.
+        What was too long is asked for again in halves, and a single session shortened; a reply that was cut
+        off, in halves and with more room; what a filter refused, one by one, so that it harms nobody else.
+        Sessions that the endpoint failed in spite of the client's retries are left to a later round.
         """
         for attempt in range(1, self._retry.attempts + 1):
             missing = [
@@ -198,15 +202,32 @@ class StreamProcessing:
             await asyncio.sleep(self._backoff(attempt, missing))
             parts, run.smaller = self._parts(missing, run), ""
             for part in parts:
-                retried = await self._attempt(part, vocabulary, replace(context, attempt=attempt), run)
+                again = self._again(part, state, replace(context, attempt=attempt), run)
+                retried = await self._attempt(*again, vocabulary, run)
                 state = self._validation.merge_retry_results(state, retried)
         return state
+
+    def _again(
+        self, texts: Sequence[SessionText], state: ValidationResult, context: CallContext, run: BatchRun
+    ) -> tuple[Sequence[SessionText], CallContext]:
+        """A question that is asked again, so that it is another than before: what was wrong is told, and
+        its sessions come in another order. What was only left out is asked with fewer sessions as it is."""
+        ids = frozenset(text.session_id for text in texts)
+        errors = [state.errors[text.session_id] for text in texts]
+        if ids not in run.asked and all(error.startswith(LEFT_OUT) for error in errors):
+            return texts, context
+        order = list(texts)
+        random.Random(derived_seed(self._seed, "order", context.attempt, sorted(ids))).shuffle(order)
+        if len(order) > 1 and order == list(texts):
+            order.reverse()
+        problem = "; ".join(dict.fromkeys(errors))[:LONGEST_PROBLEM]
+        return order, replace(context, problem=problem)
 
     def _parts(self, missing: Sequence[SessionText], run: BatchRun) -> list[Sequence[SessionText]]:
         """The calls that ask again for what is missing, by what went wrong last."""
         if run.smaller == REFUSED:
             return [[text] for text in missing]
-        if run.smaller == "long" and len(missing) == 1:
+        if run.smaller == TOO_LONG and len(missing) == 1:
             text = missing[0]
             shorter = self.tokens.shorten_to(text.session_id, text.text, text.tokens // 2)
             run.shortened[text.session_id] = shorter
@@ -216,12 +237,13 @@ class StreamProcessing:
     async def _attempt(
         self,
         texts: Sequence[SessionText],
-        vocabulary: VocabularySnapshot,
         context: CallContext,
+        vocabulary: VocabularySnapshot,
         run: BatchRun,
     ) -> ValidationResult:
         session_ids = [text.session_id for text in texts]
         run.calls += 1
+        run.asked.add(frozenset(session_ids))
         for session_id in session_ids:
             run.attempts[session_id] = context.attempt + 1
         seed = derived_seed(self._seed, context.attempt, *([context.probe] if context.probe else []))
@@ -233,14 +255,16 @@ class StreamProcessing:
             if isinstance(error, TransientEndpointError):
                 run.endpoint_failed.update(session_ids)
             else:
-                run.smaller = "long" if isinstance(error, RequestTooLongError) else REFUSED
+                run.smaller = TOO_LONG if isinstance(error, RequestTooLongError) else REFUSED
             return ValidationResult({}, dict.fromkeys(session_ids, str(error)))
         finally:
             run.seconds += asyncio.get_running_loop().time() - start
         run.usage += reply.usage
-        result = self.validate_session_response(session_ids, reply)
-        if not result.all_processed and reply.finish_reason in ("length", REFUSED):
-            run.smaller = "long" if reply.finish_reason == "length" else REFUSED
+        result = self._validation.validate_batch_response(
+            session_ids, reply, {text.session_id: text.text for text in texts}, vocabulary
+        )
+        if not result.all_processed and reply.finish_reason in (CUT_OFF, REFUSED):
+            run.smaller = reply.finish_reason
         return result
 
     def _texts(self, batch: Sequence[Session], vocabulary: VocabularySnapshot) -> list[SessionText]:
@@ -254,7 +278,7 @@ class StreamProcessing:
     def _backoff(self, attempt: int, missing: Sequence[SessionText]) -> float:
         """Seconds to wait before an attempt; the jitter depends on what is retried."""
         seed = derived_seed(self._seed, attempt, [text.session_id for text in missing])
-        return backoff(attempt, random.Random(seed))
+        return backoff(self._retry, attempt, random.Random(seed))
 
 
 class BatchRun:
@@ -268,7 +292,8 @@ class BatchRun:
         self.shortened: dict[str, SessionText] = {}
         self.endpoint_failed: set[str] = set()
         self.smaller = ""
-        """Why the next calls must be smaller: "long", a filter's refusal, or not at all."""
+        """Why the next calls must be smaller: too long, cut off, refused by a filter; or not at all."""
+        self.asked: set[frozenset[str]] = set()
 
 
 def labelled(results: Sequence[SessionResult]) -> list[Facts]:

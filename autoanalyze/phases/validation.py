@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autoanalyze.records import Facts, LabelSchema, Reply, ReplyRow
-
-LONGEST_LABEL = 100
-"""Characters of a label; a longer one is a sentence, not a name."""
+from autoanalyze.llm.prompts import LONGEST_LABEL
+from autoanalyze.records import Facts, LabelSchema, Reply, ReplyRow, VocabularySnapshot
 
 LONGEST_NOTES = 2_000
+
+LEFT_OUT = "missing from the reply"
+"""How the error begins of a session that a reply says nothing of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,19 @@ class SessionValidation:
     def __init__(self, schema: LabelSchema) -> None:
         self._schema = schema
 
-    def validate_batch_response(self, session_ids: Sequence[str], reply: Reply) -> ValidationResult:
+    def validate_batch_response(
+        self,
+        session_ids: Sequence[str],
+        reply: Reply,
+        texts: Mapping[str, str] | None = None,
+        known: VocabularySnapshot | None = None,
+    ) -> ValidationResult:
         """Check the reply to a call that asked for `session_ids` under the keys `s1`, `s2`, ...
 
-        A key that comes twice counts for neither row, since nobody knows which is right.
+        A key that comes twice counts for neither row, since nobody knows which is right. `texts` are the
+        transcripts, of which no label is a copy; labels that are `known` need no further check.
         """
+        known = known or VocabularySnapshot()
         by_key = {f"s{number}": session_id for number, session_id in enumerate(session_ids, start=1)}
         occurrences = Counter(row.key for row in reply.rows)
         rows = {row.key: row for row in reply.rows}
@@ -51,11 +61,11 @@ class SessionValidation:
         errors: dict[str, str] = {}
         for key, session_id in by_key.items():
             if occurrences[key] == 0:
-                errors[session_id] = reply.error or f"missing from the reply ({reply.finish_reason})"
+                errors[session_id] = reply.error or f"{LEFT_OUT} ({reply.finish_reason})"
             elif occurrences[key] > 1:
                 errors[session_id] = f"{occurrences[key]} rows for one session"
             else:
-                facts = self._facts(rows[key])
+                facts = self._facts(rows[key], (texts or {}).get(session_id, ""), known)
                 if isinstance(facts, str):
                     errors[session_id] = facts
                 else:
@@ -79,26 +89,83 @@ class SessionValidation:
         }
         return ValidationResult(processed, errors, earlier.foreign_keys + retry.foreign_keys)
 
-    def _facts(self, row: ReplyRow) -> Facts | str:
+    def _facts(self, row: ReplyRow, text: str, known: VocabularySnapshot) -> Facts | str:
         """The facts of one row, or what is wrong with it."""
         outcome = row.values.get("session_outcome")
         if outcome != "Transfer" and outcome != "Contained":
             return f"unknown session_outcome {outcome!r}"[:200]
         labels: dict[str, str | None] = {}
         for label_field in self._schema.fields:
-            value = row.values.get(label_field.name)
-            label = None if value is None else clean_label(value)
-            if value is not None and label is None:
-                return f"{label_field.name} is not a label: {value!r}"[:200]
-            if label is not None and not label_field.applies(outcome):
-                return f"{label_field.name} given although the outcome is {outcome}"
-            labels[label_field.name] = label
+            name, value = label_field.name, row.values.get(label_field.name)
+            applies, known_labels = label_field.applies(outcome), known.labels(name)
+            if value not in known_labels and (is_null(value) or (not applies and value in ("", [], {}))):
+                labels[name] = None
+                continue
+            label = clean_label(value)
+            if label is None:
+                return f"{name} is not a label: {value!r}"[:200]
+            if not applies:
+                return f"{name} given although the outcome is {outcome}"
+            problem = None if label in known_labels else self._problem(label, text)
+            if problem:
+                return f"{name} is not a label but {problem}: {label!r}"[:200]
+            labels[name] = label
         notes = row.values.get("notes") if self._schema.notes else None
         return Facts(
             "Transfer" if outcome == "Transfer" else "Contained",
             labels,
-            notes[:LONGEST_NOTES] if isinstance(notes, str) else None,
+            notes[:LONGEST_NOTES] if isinstance(notes, str) and not is_null(notes) else None,
         )
+
+    def _problem(self, label: str, text: str) -> str | None:
+        """Why a new label cannot be the name of a matter, or null if it can."""
+        if len(label) > LONGEST_LABEL or len(label.split()) > MOST_WORDS:
+            return f"longer than {MOST_WORDS} words or {LONGEST_LABEL} characters"
+        if not any(character.isalpha() for character in label):
+            return "a number or signs"
+        if KEY.fullmatch(label) or label.casefold() in (*self._schema.names, "session_outcome", "notes"):
+            return "a key"
+        return "a line of the transcript" if is_copied(label, text) else None
+
+
+MOST_WORDS = 8
+"""Two to four are asked for."""
+
+KEY = re.compile(r"[sf]\d{1,6}|[ksfnt]", re.IGNORECASE)
+"""What keys and fields are called in requests and replies."""
+
+NULLS = frozenset(
+    [
+        *("null", "none", "nil", "na", "n/a", "nan", "unknown", "undefined", "not applicable"),
+        *("not available", "no label", "not known", "unclear", "not specified", "not stated"),
+        *("not mentioned", "-", "--", "?", ""),
+    ]
+)
+"""What models write for null."""
+
+
+def is_null(value: object) -> bool:
+    """Whether a value says null, in words too. Nothing at all where a label is due is not null."""
+    if not isinstance(value, str):
+        return value is None
+    bare = " ".join(value.casefold().replace("_", " ").split()).strip("\"'()[]<>{}. ")
+    return bool(value.strip()) and bare.replace("n.a", "na") in NULLS
+
+
+def is_copied(label: str, text: str) -> bool:
+    """Whether a label is a line of a transcript, or the beginning of one.
+
+    Names that people pick from menus are lines too: few words, each with a capital, may be such a name.
+    """
+    words = label.split()
+    spoken = label.casefold()
+    if re.match(r"(user|bot)\s*:", spoken):
+        return True
+    if len(words) < 3 or (len(words) <= 4 and all(not word[0].islower() for word in words)):
+        return False
+    lines = (" ".join(line.partition(":")[2].casefold().split()) for line in text.split("\n"))
+    bare = spoken.rstrip(".!?… ")
+    return any(line.startswith(bare) if len(words) > 4 else line.rstrip(".!?… ") == bare for line in lines)
 
 
 def clean_label(value: object) -> str | None:
@@ -109,6 +176,4 @@ def clean_label(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     label = " ".join(value.split())
-    if not label or len(label) > LONGEST_LABEL or not label.isprintable():
-        return None
-    return label
+    return label if label and label.isprintable() else None

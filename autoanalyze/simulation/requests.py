@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.prompts import (
+    ASKED_AGAIN,
     JUDGE_FIELD,
     JUDGE_LABELS,
     JUDGE_QUESTIONS,
@@ -80,7 +81,7 @@ def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | Judge
     """Read a request back, as the simulated endpoint does. Raises ReplyError for any other text."""
     parts: dict[str, list[str]] = {}
     for line in messages[-1]["content"].split("\n"):
-        if line in (KNOWN_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS):
+        if line in (KNOWN_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, ASKED_AGAIN):
             parts[line] = []
         elif line and parts:
             parts[next(reversed(parts))].append(line)

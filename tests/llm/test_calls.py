@@ -16,20 +16,14 @@ from autoanalyze.errors import (
     AutoAnalyzeError,
     FatalEndpointError,
     QuotaExceededError,
-    RequestRefusedError,
     RequestTooLongError,
     TransientEndpointError,
 )
 from autoanalyze.llm.calls import (
-    LONGEST_DESCRIPTION,
     Call,
     Endpoint,
-    FormatRefusedError,
-    describe,
     patient,
-    retry_after,
     together,
-    translated,
 )
 from autoanalyze.records import CallContext
 
@@ -117,77 +111,6 @@ class StatusError(Exception):
 
 
 CONTEXT_MESSAGE = "This model's maximum context length is 8192 tokens"
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "remedy"),
-    [
-        (StatusError(429, "rate_limit_exceeded"), TransientEndpointError, "429"),
-        (StatusError(408), TransientEndpointError, "408"),
-        (StatusError(409), TransientEndpointError, "409"),
-        (StatusError(500), TransientEndpointError, "500"),
-        (StatusError(599), TransientEndpointError, "599"),
-        (StatusError(429, "insufficient_quota"), QuotaExceededError, "no credit left"),
-        (StatusError(400, "context_length_exceeded"), RequestTooLongError, "400"),
-        (StatusError(400, None, CONTEXT_MESSAGE), RequestTooLongError, "400"),
-        (StatusError(400, "content_filter"), RequestRefusedError, "400"),
-        (StatusError(400, "content_policy_violation"), RequestRefusedError, "400"),
-        (StatusError(400, "x", "no response_format here"), FormatRefusedError, "model.reply_format=text"),
-        (StatusError(404, "x", "no response_format here"), FatalEndpointError, "serve the model gpt-none"),
-        (StatusError(401, "invalid_api_key"), FatalEndpointError, "check OPENAI_API_KEY"),
-        (StatusError(403), FatalEndpointError, "check OPENAI_API_KEY"),
-        (StatusError(404), FatalEndpointError, "serve the model gpt-none"),
-        (StatusError(400), FatalEndpointError, "400"),
-        (StatusError(422), FatalEndpointError, "422"),
-        (TimeoutError("late"), TransientEndpointError, "limits.timeout_seconds"),
-        (ConnectionError("no route"), TransientEndpointError, "running and reachable"),
-        (ValueError("<html>"), TransientEndpointError, "could not be read"),
-        (RuntimeError("what"), FatalEndpointError, "what"),
-    ],
-    ids=lambda value: describe(value) if isinstance(value, Exception) else None,
-)
-def test_refusals_are_told_apart(error: Exception, kind: type[AutoAnalyzeError], remedy: str) -> None:
-    """What may pass is transient, what cannot is fatal, each with its remedy and the endpoint's name."""
-    meant = translated(error, "https://somewhere", "gpt-none")
-    assert type(meant) is kind
-    assert remedy in str(meant)
-    assert str(meant).startswith("https://somewhere: ")
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "20"}, 20.0),
-        ({"retry-after": " 1.5 "}, 1.5),
-        ({"retry-after": "0"}, 0.0),
-        ({"retry-after-ms": "250"}, 0.25),
-        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
-        ({"retry-after-ms": "soon", "retry-after": "9"}, 9.0),
-        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
-        ({"retry-after": "-3"}, None),
-        ({"retry-after": "1e9"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": ""}, None),
-        ({}, None),
-    ],
-)
-def test_asked_waits_are_read(headers: dict[str, str], seconds: float | None) -> None:
-    """Milliseconds go before seconds, and what is no plain number asks for nothing."""
-    assert retry_after(headers) == seconds
-
-
-@pytest.mark.parametrize(("status", "asked"), [(429, 7.0), (503, 7.0), (400, None), (401, None)])
-def test_asked_waits_reach_whoever_tries_again(status: int, asked: float | None) -> None:
-    """A transient error carries the wait that its answer asked for; a fatal one has none to carry."""
-    meant = translated(StatusError(status, retry_after="7"), "e", "m")
-    assert getattr(meant, "retry_after", None) == asked
-
-
-def test_descriptions_name_the_error_and_stay_short() -> None:
-    """The journal gets class, status and message, and never a whole page."""
-    assert describe(StatusError(503, message="too busy")) == "StatusError 503: too busy"
-    assert "late" in describe(TimeoutError("late"))
-    assert len(describe(ValueError("x" * 10_000))) == LONGEST_DESCRIPTION
 
 
 # Trying again
