@@ -57,7 +57,9 @@ def call(request: str) -> Call:
 
 def say(journal: Journal, request: str, usage: Usage, usd: float) -> None:
     entry = send(journal, request, 9.0)
-    journal.answered(entry, end=2.0, usage=usage, cost_usd=usd, finish_reason="stop", reply='{"é": "\u2028"}')
+    journal.answered(
+        entry, end=2.0, usage=usage, cost_usd=usd, finish_reason="stop", reply='{"sessions": ["é\u2028"]}'
+    )
 
 
 @settings(deadline=None, max_examples=40)
