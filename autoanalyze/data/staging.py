@@ -24,7 +24,7 @@ from autoanalyze.records import Conversation, Message
 
 __all__ = ["RefusedSession", "RejectedRow", "Staging"]
 
-_BUCKETS = 64
+_BUCKETS = 128
 _HELD = 16_384
 
 
