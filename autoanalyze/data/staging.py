@@ -22,7 +22,7 @@ from autoanalyze.data.sources import Source
 from autoanalyze.data.values import identity
 from autoanalyze.records import Conversation, Message
 
-_BUCKETS = 64
+_BUCKETS = 128
 _HELD = 16_384
 
 

@@ -38,6 +38,8 @@ _MESSAGE_SCHEMA: Mapping[str, pl.DataType] = {
 _TRUTH_SCHEMA: Mapping[str, pl.DataType] = {**_KEY, "field": pl.String(), "concept": pl.String()}
 
 
+_FEWEST_BYTES = 64_000_000
+"""With so much, DuckDB can write any number of messages; a very long one needs more."""
 _THESE = "bot_id = $bot_id AND session_id IN (SELECT unnest($session_ids::VARCHAR[]))"
 
 
@@ -47,6 +49,9 @@ class Spool:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        paths = connection.execute("SELECT path FROM duckdb_databases() WHERE NOT internal").fetchall()
+        self._on_disk = paths[0][0] is not None
+        self._largest = 0
         self._schema = pl.DataFrame(schema=_MESSAGE_SCHEMA).to_arrow().schema
         self._begin()
 
@@ -58,7 +63,9 @@ class Spool:
     def add(self, rows: Sequence[tuple[object, ...]]) -> None:
         """Take rows of the table of messages."""
         if rows:
-            self._writer.write_table(_frame(rows, _MESSAGE_SCHEMA).to_arrow().cast(self._schema))
+            table = _frame(rows, _MESSAGE_SCHEMA).to_arrow().cast(self._schema)
+            self._largest = max(self._largest, table.nbytes)
+            self._writer.write_table(table)
             self._empty = False
 
     def flush(self) -> None:
@@ -67,7 +74,11 @@ class Spool:
         if not self._empty:
             self._file.seek(0)
             self._connection.register("incoming", pa.ipc.open_stream(self._file))
+            # Otherwise DuckDB keeps what it has written, as long as the machine has memory.
+            if self._on_disk:
+                self._connection.execute(f"SET memory_limit = '{max(_FEWEST_BYTES, 16 * self._largest)}B'")
             self._connection.execute("INSERT INTO messages BY NAME SELECT * FROM incoming")
+            self._connection.execute("RESET memory_limit")
             self._connection.unregister("incoming")
         self._file.close()
         self._begin()
