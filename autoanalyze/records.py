@@ -202,7 +202,8 @@ class VocabularySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """Where in the run a call belongs. Only `seed`, and `problem` can change the answer; the rest is bookkeeping."""
+    """Where in the run a call belongs. Only `seed` and `problem` can change the answer; the rest is
+    bookkeeping."""
 
     phase: str
     round: int = 0

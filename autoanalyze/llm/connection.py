@@ -126,7 +126,13 @@ def embedding_endpoint(config: Config, endpoint: Endpoint) -> Endpoint:
 
 def is_local(url: str) -> bool:
     """Whether an endpoint is on this machine."""
-    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal")
+    return (urlsplit(url).hostname or "") in (
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "0.0.0.0",
+        "host.docker.internal",
+    )
 
 
 def rate_limits(config: Config) -> RateLimit:

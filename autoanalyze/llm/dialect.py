@@ -56,7 +56,9 @@ class Dialect:
     def worked(self, form: int) -> None:
         """The endpoint took this form: it is the one to ask in, and no refusal is blamed on it any more."""
         if form > self.form:
-            self.say(f"the endpoint does not take the strictest reply format; it is asked in looser form {form}")
+            self.say(
+                f"the endpoint does not take the strictest reply format; it is asked in looser form {form}"
+            )
         self.form = max(self.form, form)
         self._worked.add(form)
 

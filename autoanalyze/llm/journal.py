@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autoanalyze.llm.audit import audited, chained, read_lines, usage_of, was_paid, written
 from autoanalyze.llm.answers import is_usable
+from autoanalyze.llm.audit import audited, chained, read_lines, usage_of, was_paid, written
 from autoanalyze.llm.calls import Call
 from autoanalyze.llm.replies import REFUSED
 from autoanalyze.records import Usage

@@ -29,7 +29,6 @@ from autoanalyze.records import (
     transcript,
 )
 
-
 TOO_LONG = "long"
 """Why calls get smaller, besides the finish reasons of replies."""
 

