@@ -80,12 +80,12 @@ def test_reopened_journal_knows_its_answers_and_its_costs(tmp_path: Path) -> Non
     """After a crash: answers are found, a call without an outcome counts as spent, numbers go on."""
     path = tmp_path / "calls.jsonl"
     with Journal(path) as journal:
-        answer(journal, "h1", "first")
+        answer(journal, "h1", '{"sessions": [1]}')
         send(journal, request="h2")
     with Journal(path) as journal:
         recorded = journal.recorded("h1")
         assert recorded is not None
-        assert (recorded.text, recorded.seconds, recorded.own) == ("first", 1.0, True)
+        assert (recorded.text, recorded.seconds, recorded.own) == ('{"sessions": [1]}', 1.0, True)
         assert recorded.tries == (Try(1.5, 2.0),)
         assert journal.recorded("h2") is None
         assert (journal.spent_usd, journal.uncertain_usd) == (0.1, 0.25)
@@ -100,7 +100,7 @@ def test_reopened_journal_knows_its_answers_and_its_costs(tmp_path: Path) -> Non
 def test_answers_of_other_runs_are_copied_and_cost_nothing(tmp_path: Path) -> None:
     """A reused answer makes the journal whole, and is counted as if made but not as paid."""
     with Journal(tmp_path / "other.jsonl") as journal:
-        answer(journal, "h1", "known")
+        answer(journal, "h1", "[]")
         journal.failed(send(journal, request="h3"), end=3.0, error="500", uncertain_usd=0.0)
     with Journal(tmp_path / "mine.jsonl", reuse=[tmp_path / "other.jsonl"]) as journal:
         recorded = journal.recorded("h1")
@@ -112,7 +112,7 @@ def test_answers_of_other_runs_are_copied_and_cost_nothing(tmp_path: Path) -> No
     with Journal(tmp_path / "mine.jsonl") as journal:
         again = journal.recorded("h1")
         assert again is not None
-        assert again.text == "known"
+        assert again.text == "[]"
         assert journal.account().paid_calls == 0
 
 
@@ -142,12 +142,28 @@ def test_failed_attempts_are_remembered_with_their_answer(tmp_path: Path) -> Non
             journal.failed(send(journal), end=1.7, error="429", uncertain_usd=0.0, busy=True)
     with Journal(path) as journal:
         journal.answered(
-            send(journal, start=3.0), end=4.0, usage=Usage(), cost_usd=0.0, finish_reason="stop", reply=""
+            send(journal, start=3.0), end=4.0, usage=Usage(), cost_usd=0.0, finish_reason="stop", reply="[]"
         )
     with Journal(path) as journal:
         recorded = journal.recorded("h")
     assert recorded is not None
     assert recorded.tries == (Try(1.5, 1.7, busy=True), Try(3.0, 4.0))
+
+
+@pytest.mark.parametrize(
+    "useless", ["", "sorry", '{"error": {"code": 429}}', '{"sessions": [{"k": "s1"', "null"]
+)
+def test_useless_answers_are_asked_again_but_replayed(tmp_path: Path, useless: str) -> None:
+    """Neither resume nor reuse takes nothing, prose or an error for an answer; a replay takes what there was."""
+    with Journal(tmp_path / "calls.jsonl") as journal:
+        answer(journal, "h1", useless)
+        assert journal.recorded("h1") is None
+    path = tmp_path / "calls.jsonl"
+    for again in (Journal(path), Journal(tmp_path / "other.jsonl", reuse=[path])):
+        with again:
+            assert again.recorded("h1") is None
+    with Journal(tmp_path / "replay.jsonl", reuse=[path], follow=True) as replay:
+        assert replay.recorded("h1") is not None
 
 
 def test_order_of_finishing_is_kept_and_followed(tmp_path: Path) -> None:

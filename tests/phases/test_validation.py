@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoanalyze.phases.validation import SessionValidation, ValidationResult
-from autoanalyze.records import Reply, ReplyRow, Usage
+from autoanalyze.records import Reply, ReplyRow, Usage, VocabularySnapshot
 
 VALIDATION = SessionValidation(SCHEMA)
 
@@ -32,7 +32,12 @@ def test_rows_are_matched_by_key_and_not_by_position() -> None:
         (row("s1", "   "), "not a label"),
         (row("s1", 7), "not a label"),
         (row("s1", ["A"]), "not a label"),
-        (row("s1", "x" * 101), "not a label"),
+        (row("s1", "x" * 61), "not a label"),
+        (row("s1", "one two three four five six seven eight nine"), "longer than 8 words"),
+        (row("s1", "12345"), "a number"),
+        (row("s1", "s2"), "a key"),
+        (row("s1", "general_intent"), "a key"),
+        (row("s1", "user: my card is lost"), "a line of the transcript"),
         (row("s1", "abc\u202edef"), "not a label"),
         (row("s1", "\ud800"), "not a label"),
         (row("s1", session_outcome="Unknown"), "unknown session_outcome"),
@@ -46,6 +51,36 @@ def test_malformed_row_is_asked_for_again_with_its_reason(bad: ReplyRow, reason:
     result = check(bad, row("s2"))
     assert reason in result.errors["a"]
     assert set(result.processed) == {"b"}
+
+
+TEXT = "user: Claim Status\nuser: where is my parcel now, it has been weeks\nbot: one moment please"
+
+
+@pytest.mark.parametrize(
+    "copied", ["one moment please", "Where Is My Parcel Now, It Has Been", "ONE moment please."]
+)
+def test_lines_of_the_transcript_are_no_labels(copied: str) -> None:
+    """What was said is not the name of a matter, however it is written or cut."""
+    result = VALIDATION.validate_batch_response(
+        ("a",), Reply((row("s1", copied),), Usage(), "stop", 1.0), {"a": TEXT}
+    )
+    assert "a line of the transcript" in result.errors["a"]
+
+
+def test_names_from_menus_and_known_labels_are_labels() -> None:
+    """A short name that a person picked may be the label; one that is known is never questioned."""
+    known = VocabularySnapshot(({"general_intent": ("one moment please", "Unknown")},))
+    for label in ("Claim Status", "one moment please", "Unknown"):
+        reply = Reply((row("s1", label),), Usage(), "stop", 1.0)
+        result = VALIDATION.validate_batch_response(("a",), reply, {"a": TEXT}, known)
+        assert result.processed["a"].labels["general_intent"] == label
+
+
+@pytest.mark.parametrize("word", ["null", "N/A", "None", " unknown ", "n.a.", "Not Applicable", "-", "NIL."])
+def test_null_in_words_is_null(word: str) -> None:
+    """Where a label is due it is no label; in a field that does not apply it is nothing."""
+    facts = check(row("s1", word, transfer_reason=word), row("s2")).processed["a"]
+    assert facts.labels == {"general_intent": None, "transfer_reason": None}
 
 
 def test_duplicated_and_foreign_keys_are_not_believed() -> None:

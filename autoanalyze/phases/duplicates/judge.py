@@ -93,17 +93,16 @@ class Judge:
                 for start in range(0, len(same_look), QUESTIONS_PER_CALL)
             ]
         # Notes are dear, and a first look at plain pairs does well without.
-        answers = await together(
-            self._answers(some, look, notes if look else {}, step) for look, some in calls
-        )
+        asked = await together(self._answers(some, look, notes if look else {}, step) for look, some in calls)
+        replies = [part for parts in asked for part in parts]
         return Answered(
             tuple(
                 (question, answer)
-                for (_, some), reply in zip(calls, answers, strict=True)
+                for some, reply in replies
                 for question, answer in zip(some, reply.answers or (None,) * len(some), strict=True)
             ),
-            sum((reply.usage for reply in answers), Usage()),
-            tuple(reply.error for reply in answers if reply.error is not None),
+            sum((reply.usage for _, reply in replies), Usage()),
+            tuple(reply.error for _, reply in replies if reply.error is not None),
         )
 
     async def looks(self, labels: Sequence[str], looks: Sequence[int], step: int) -> Looks:
@@ -120,18 +119,27 @@ class Judge:
         """Which of all these labels mean the same, asked in one go."""
 
         async def asked(context: CallContext) -> Judgement:
-            judgement = await self._model.judge_duplicates(self._field, labels, context)
+            order = shuffled(labels, self._seed, context.attempt) if context.problem else labels
+            judgement = await self._model.judge_duplicates(self._field, order, context)
             if judgement.error is not None:
                 return judgement
             return replace(judgement, error=flaw(labels, judgement.groups))
 
-        return await self._until_usable(asked, Judgement((), Usage(), 0.0), step)
+        try:
+            return await self._until_usable(asked, Judgement((), Usage(), 0.0), step)
+        except (RequestTooLongError, RequestRefusedError) as problem:
+            return Judgement((), Usage(), 0.0, self._unmerged(str(problem)))
 
     async def _answers(
         self, questions: Sequence[Question], look: int, notes: Mapping[str, Sequence[str]], step: int
-    ) -> Answers:
+    ) -> list[tuple[Sequence[Question], Answers]]:
+        """The answers to questions that are asked together, if they can be."""
+
         async def asked(context: CallContext) -> Answers:
-            answers = await self._model.judge_pairs(self._field, questions, notes, context)
+            # Asked again, the questions come the other way round, or an endpoint may only repeat itself.
+            turn = -1 if context.problem and context.attempt % 2 else 1
+            answers = await self._model.judge_pairs(self._field, questions[::turn], notes, context)
+            answers = replace(answers, answers=answers.answers[::turn])
             foreign = [
                 name
                 for question, answer in zip(questions, answers.answers, strict=False)
@@ -142,7 +150,15 @@ class Judge:
                 return replace(answers, error=f"{foreign[0]!r} is a label that nobody gave")
             return answers
 
-        return await self._until_usable(asked, Answers((), Usage(), 0.0), step, look)
+        try:
+            return [(questions, await self._until_usable(asked, Answers((), Usage(), 0.0), step, look))]
+        except (RequestTooLongError, RequestRefusedError) as problem:
+            if len(questions) == 1:
+                return [(questions, Answers((), Usage(), 0.0, self._unmerged(str(problem))))]
+        # Too long together, or a filter minds one of them: in halves, until that one is alone.
+        middle = (len(questions) + 1) // 2
+        first = await self._answers(questions[:middle], look, notes, step)
+        return first + await self._answers(questions[middle:], look, notes, step)
 
     async def _until_usable(
         self,
@@ -152,23 +168,24 @@ class Judge:
         *parts: object,
     ) -> Reply:
         """An answer, asked for again if it cannot be used; `nothing` with an error if it never can be."""
-        usage, error = Usage(), "never asked"
+        usage, error = Usage(), ""
         for attempt in range(self._retry.attempts + 1):
             try:
-                reply = await asked(self.context(step, *parts, attempt=attempt))
+                context = self.context(step, *parts, attempt=attempt)
+                reply = await asked(replace(context, problem=error))
             except TransientEndpointError as problem:
                 raise EndpointGoneError(
                     f"the judge of duplicates could not be reached, in spite of all retries: {problem}; "
                     "resume the run when the endpoint is back"
                 ) from None
-            except (RequestTooLongError, RequestRefusedError) as problem:
-                error = str(problem)
-                break
             usage += reply.usage
             if reply.error is None:
                 return replace(reply, usage=usage)
             error = reply.error
-        return replace(nothing, usage=usage, error=f"{self._field.name}: left unmerged: {error}")
+        return replace(nothing, usage=usage, error=self._unmerged(error))
+
+    def _unmerged(self, error: str) -> str:
+        return f"{self._field.name}: left unmerged: {error}"
 
 
 def flaw(labels: Sequence[str], groups: Sequence[Sequence[str]]) -> str | None:
