@@ -58,7 +58,7 @@ def completed(composed: DictConfig) -> DictConfig:
         prices = priced(composed, model.name)
         found |= {key: prices[key] for key in unpriced if key in prices}
         if len(unpriced) == len(PRICES) and prices:
-            found["price_tiers"] = prices["price_tiers"]
+            found["price_tiers"] = model.price_tiers or prices["price_tiers"]
             sources.insert(0, prices["source"])
     if not model.source:
         found["source"] = ", ".join(sources)
