@@ -45,10 +45,13 @@ def import_command(
         typer.Option("--role", help="Their word for who speaks: theirs=user, bot, agent or skip; again."),
     ] = None,
     dates: Annotated[str | None, typer.Option(help="What 05/06 means: day-first or month-first.")] = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Let in sessions that lack a rejected message, and mark them.")
-    ] = False,
-    strict: Annotated[bool, typer.Option(help="Import nothing if any row is bad.")] = False,
+    bad: Annotated[
+        bool | None,
+        typer.Option(
+            "--partial/--strict",
+            help="Sessions with bad rows: let in what is left of them, marked, or import nothing at all.",
+        ),
+    ] = None,
 ) -> None:
     """Import sessions into a store. Importing the same file again adds nothing; what grew is extended.
 
@@ -61,7 +64,7 @@ def import_command(
 
     options = ImportOptions(
         bot, pairs("--map", map_, "conversation=session_id"), pairs("--role", role, "Kundin=user"),
-        dates, partial, strict,
+        dates, bad is True, bad is False,
     )  # fmt: skip
     console = Console(soft_wrap=True)
     if look:

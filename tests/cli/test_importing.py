@@ -107,7 +107,6 @@ def test_an_import_that_brings_nothing_is_an_error(tmp_path: Path) -> None:
         (("--role", "=user"), InputError, "theirs=ours"),
         (("--role", "Kundin=customer"), ConfigurationError, "=agent"),
         (("--dates", "middle"), ConfigurationError, "day-first"),
-        (("--partial", "--strict"), ConfigurationError, "contradict"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(

@@ -106,7 +106,8 @@ def test_only_our_own_errors_and_nothing_lost(virtually: Virtually, thrown: list
         try:
             virtually(served.ask())
         except AutoAnalyzeError as error:
-            assert str(error)
+            told = str(error)
+            assert told
         events = served.events()
         sent = [event["call"] for event in events if event["event"] == "sent"]
         ended = [event["call"] for event in events if event["event"] in ("answered", "failed")]

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -154,7 +155,7 @@ def test_failed_attempts_are_remembered_with_their_answer(tmp_path: Path) -> Non
     "useless", ["", "sorry", '{"error": {"code": 429}}', '{"sessions": [{"k": "s1"', "null"]
 )
 def test_useless_answers_are_asked_again_but_replayed(tmp_path: Path, useless: str) -> None:
-    """Neither resume nor reuse takes nothing, prose or an error for an answer; a replay takes what there was."""
+    """Neither resume nor reuse takes prose or an error for an answer; a replay takes what there was."""
     with Journal(tmp_path / "calls.jsonl") as journal:
         answer(journal, "h1", useless)
         assert journal.recorded("h1") is None
