@@ -208,7 +208,7 @@ class Job:
     def _completed(self, phases: PhaseResults, connection: Connection, seconds: float) -> Completed:
         cost_of, account = connection.tokens.calculate_cost_estimate, connection.journal.account()
         probes = cost_of(phases.probes.usage) if phases.probes else 0.0
-        return Completed(phases, account, cost_of(account.usage), seconds, probes)
+        return Completed(phases, account, cost_of(account.usage), seconds, probes, connection.notices)
 
     async def _watched(
         self, pipeline: Pipeline, sessions: Sequence[Session]

@@ -212,8 +212,8 @@ def explained(error: ReplyError, completion: Completion) -> str:
     if completion.finish_reason == CUT_OFF:
         began = "was cut off" if completion.text else "was cut off before it began, by reasoning it seems,"
         return (
-            f"the reply {began} at the output limit, after {completion.usage.completion:,} tokens: give more by "
-            "model.output_limit or request.output_per_session, or less reasoning by request.effort=none or low"
+            f"the reply {began} at the output limit, after {completion.usage.completion:,} tokens: give more "
+            "by model.output_limit or request.output_per_session, or less reasoning by request.effort=none"
         )
     if completion.finish_reason == REFUSED:
         return f"a content filter refused the answer ({REFUSED})"

@@ -165,7 +165,7 @@ def token_management(config: Config, counter: TokenCounter, tokens_per_minute: i
 
 
 def embedding_price(config: Config) -> float:
-    """USD per million tokens that embeddings cost in this run; nothing where no endpoint is asked, or a local one.
+    """USD per million tokens that embeddings cost in this run; nothing where none is asked, or a local one.
 
     Raises ConfigurationError when it is not set: an unknown price is not a price of nothing.
     """

@@ -135,7 +135,28 @@ KEY = re.compile(r"[sf]\d{1,6}|[ksfnt]", re.IGNORECASE)
 """What keys and fields are called in requests and replies."""
 
 NULLS = frozenset(
-    ["null", "none", "nil", "na", "n/a", "nan", "unknown", "undefined", "not applicable", "not available", "no label", "not known", "unclear", "not specified", "not stated", "not mentioned", "-", "--", "?", ""]
+    [
+        "null",
+        "none",
+        "nil",
+        "na",
+        "n/a",
+        "nan",
+        "unknown",
+        "undefined",
+        "not applicable",
+        "not available",
+        "no label",
+        "not known",
+        "unclear",
+        "not specified",
+        "not stated",
+        "not mentioned",
+        "-",
+        "--",
+        "?",
+        "",
+    ]
 )
 """What models write for null."""
 

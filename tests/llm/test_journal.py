@@ -158,11 +158,12 @@ def test_failed_attempts_are_remembered_with_their_answer(tmp_path: Path) -> Non
     assert recorded.tries == (Try(1.5, 1.7, busy=True), Try(3.0, 4.0))
 
 
-@pytest.mark.parametrize(
-    "useless", ["", "sorry", '{"error": {"code": 429}}', '{"sessions": [{"k": "s1"', "null"]
-)
+USELESS = ["", "sorry", '{"error": {"code": 429}}', '{"sessions": [{"k": "s1"', "null"]
+
+
+@pytest.mark.parametrize("useless", USELESS)
 def test_useless_answers_are_asked_again_but_replayed(tmp_path: Path, useless: str) -> None:
-    """Neither resume nor reuse takes nothing, prose or an error for an answer; a replay takes what there was."""
+    """Neither resume nor reuse takes nothing, prose or an error for an answer; a replay takes it."""
     with Journal(tmp_path / "calls.jsonl") as journal:
         answer(journal, "h1", useless)
         assert journal.recorded("h1") is None
