@@ -219,7 +219,7 @@ class Job:
             calls = Run(self.folder, {}).calls.select("prompt", "cached", "completion", "embedded")
             cost = tokens.cost_of_calls(Usage(**call) for call in calls.iter_rows(named=True))
         probes_cost = tokens.calculate_cost_estimate(probes.usage, probes.calls) if probes else 0.0
-        return Completed(phases, account, cost, seconds, probes_cost)
+        return Completed(phases, account, cost, seconds, probes_cost, connection.notices)
 
     async def _watched(
         self, pipeline: Pipeline, sessions: Sequence[Session]

@@ -97,6 +97,8 @@ class Completed:
     model_seconds: float
     probes_cost_usd: float = 0.0
     """The part of `cost_usd` that probes took."""
+    notices: tuple[str, ...] = ()
+    """What the user should know of how the endpoint was asked, and of what it does not tell."""
 
 
 def totals(outcome: Completed) -> dict[str, Any]:
@@ -120,6 +122,7 @@ def totals(outcome: Completed) -> dict[str, Any]:
         },
         "calls": account.calls,
         "failed_calls": account.failures,
+        "notices": list(outcome.notices),
         "tokens": tokens_of(account.usage),
         "cost_usd": round(outcome.cost_usd, 6),
         "paid": {

@@ -93,7 +93,7 @@ def totals_table(run: Run) -> Table:
         table.add_row("really paid by this run", f"{paid['cost_usd']:.4f} USD{maybe}")
     if record["failed_calls"]:
         table.add_row("calls that failed and were tried again", f"{record['failed_calls']:,}")
-    for warning in (record["resolution"] or {}).get("errors", []):
+    for warning in [*record.get("notices", []), *(record["resolution"] or {}).get("errors", [])]:
         table.add_row(Text(f"warning: {warning}", style="bold red"), "")
     degradations = (record["parallel"] or {}).get("degradations", [])
     for d in degradations:

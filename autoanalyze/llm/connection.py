@@ -23,8 +23,6 @@ from autoanalyze.protocols import Embedder, Model
 
 OPENAI_URL = "https://api.openai.com/v1"
 
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal"})
-
 FEWEST_CALLS_IN_FLIGHT = 16
 """The judge's questions on all fields may be more than there are streams."""
 
@@ -166,7 +164,7 @@ def token_management(config: Config, counter: TokenCounter, tokens_per_minute: i
 
 
 def embedding_price(config: Config) -> float:
-    """USD per million tokens that embeddings cost in this run; a local endpoint's cost nothing.
+    """USD per million tokens that embeddings cost in this run; nothing where none is asked, or a local one.
 
     Raises ConfigurationError when it is not set: an unknown price is not a price of nothing.
     """

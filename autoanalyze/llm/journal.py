@@ -7,7 +7,7 @@ journal of a simulated run is the same to the byte each time.
 
 An answer that is in a journal is never asked for again: that is resume (this run's own journal),
 reuse (journals of other runs) and replay (journals only). Failures are never reused, nor is an answer that
-says nothing usable (empty, prose, an error); only a replay takes it as it was, since it contacts nobody.
+says nothing usable (empty, prose, an error): only a replay, which contacts nobody, takes it as it was.
 
 Where no barrier makes the order of answers meaningless, a `finished` line tells which piece of work
 came next, so that a resumed or replayed run takes them in the same order, however fast each is now.

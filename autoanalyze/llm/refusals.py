@@ -33,22 +33,19 @@ CODES = frozenset({"code", "type", "status", "param", "loc", "object", "error_co
 CREDIT = re.compile(
     r"insufficient (user |account |api )?(quota|credits?|balance|funds)|exceeded (your|the) (current )?quota"
     r"|(not enough|no|out of|used (up )?all|all) (more |remaining |available |prepaid )?"
-    r"(credits?|balance|funds)\b"
-    r"|(credits?|balance|funds)\b.{0,40}\b(too low|not enough|exhausted|used up|depleted|insufficient"
-    r"|exceeded"
-    r"|r[au]n out|empty|negative|overdue|gone)|payment required|arrears|arrearage|billing not active"
-    r"|billing hard limit|check your billing|spend(ing)? limit|budget.{0,20}exceeded|requires more credits"
+    r"(credits?|balance|funds)\b|(credits?|balance|funds)\b.{0,40}\b(too low|not enough|exhausted|used up"
+    r"|depleted|insufficient|exceeded|r[au]n out|empty|negative|overdue|gone)"
+    r"|payment required|arrears|arrearage|billing not active|billing hard limit|check your billing"
+    r"|spend(ing)? limit|budget.{0,20}exceeded|requires more credits"
 )
 LONG = re.compile(
-    r"context (length|size|window)|maximum context"
-    r"|max(imum)? (model|sequence|input|prompt) (len|length|size|tok)"
+    r"context (length|size|window)|maximum context|max(imum)? (model|sequence|input|prompt) (len|size|tok)"
     r"|too many (input |prompt |total )?tokens|(entity|payload|request|body) too large"
-    r"|string above max length"
+    r"|string above max length|reduce (the|your) (length|input|prompt)"
     r"|\b(prompt|input|request|messages?|conversation|text|sequence)\b[^.]{0,40} too (long|large|big)"
     r"|too (long|large|big).{0,30}\b(prompt|input|context|model)\b"
-    r"|reduce (the|your) (length|input|prompt|number)"
-    r"|(exceed|longer than|larger than|greater than|over).{0,80}\b(context|n ctx|token limit|max(imum)?"
-    r" ?(allowed |number of |input )*(tokens?|length)|input limit)|tokens?\b.{0,60}\bexceed|\bn ctx\b"
+    r"|(exceed|longer than|larger than|greater than|over).{0,80}\b(context|n ctx|token limit|input limit"
+    r"|max(imum)? ?(allowed |number of |input )*(tokens?|length))|tokens?\b.{0,60}\bexceed|\bn ctx\b"
 )
 TOO_LARGE_FOR_A_MINUTE = re.compile(r"request too large|context (length|size|window)")
 FILTER = re.compile(

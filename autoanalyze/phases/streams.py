@@ -31,6 +31,8 @@ from autoanalyze.records import (
 
 TOO_LONG = "long"
 """Why calls get smaller, besides the finish reasons of replies."""
+MOST_SIZES = 10
+"""Sizes that are tried of what is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,9 @@ class StreamProcessing:
         off, in halves and with more room; what a filter refused, one by one, so that it harms nobody else.
         Sessions that the endpoint failed in spite of the client's retries are left to a later round.
         """
-        for attempt in range(1, self._retry.attempts + 1):
+        attempt, left = 0, self._retry.attempts
+        while left > 0:
+            attempt += 1
             missing = [
                 run.shortened.get(text.session_id, text)
                 for text in texts
@@ -205,6 +209,8 @@ class StreamProcessing:
                 again = self._again(part, state, replace(context, attempt=attempt), run)
                 retried = await self._attempt(*again, vocabulary, run)
                 state = self._validation.merge_retry_results(state, retried)
+            # What is only too long was never answered: it gets smaller until it fits.
+            left -= run.smaller != TOO_LONG or attempt >= MOST_SIZES
         return state
 
     def _again(

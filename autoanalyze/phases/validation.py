@@ -136,9 +136,26 @@ KEY = re.compile(r"[sf]\d{1,6}|[ksfnt]", re.IGNORECASE)
 
 NULLS = frozenset(
     [
-        *("null", "none", "nil", "na", "n/a", "nan", "unknown", "undefined", "not applicable"),
-        *("not available", "no label", "not known", "unclear", "not specified", "not stated"),
-        *("not mentioned", "-", "--", "?", ""),
+        "null",
+        "none",
+        "nil",
+        "na",
+        "n/a",
+        "nan",
+        "unknown",
+        "undefined",
+        "not applicable",
+        "not available",
+        "no label",
+        "not known",
+        "unclear",
+        "not specified",
+        "not stated",
+        "not mentioned",
+        "-",
+        "--",
+        "?",
+        "",
     ]
 )
 """What models write for null."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoanalyze.errors import JournalError
 from autoanalyze.llm.audit import verify
 from autoanalyze.llm.calls import Call
 from autoanalyze.llm.journal import Journal, Try, request_hash
@@ -118,8 +119,8 @@ def test_answers_of_other_runs_are_copied_and_cost_nothing(tmp_path: Path) -> No
 
 
 @given(st.data())
-def test_torn_tail_is_forgotten(data: st.DataObject) -> None:
-    """Cut anywhere, a journal opens and goes on with its whole lines."""
+def test_torn_tail_is_forgotten_and_damage_is_not(data: st.DataObject) -> None:
+    """Cut anywhere, a journal opens and goes on with its whole lines; a changed byte is found."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "calls.jsonl"
         with Journal(path) as journal:
@@ -133,6 +134,12 @@ def test_torn_tail_is_forgotten(data: st.DataObject) -> None:
         with Journal(path) as journal:
             answer(journal, "new")
         assert verify(path).lines == whole + 2
+        position = data.draw(st.integers(0, len(content) - 2))
+        if content[position : position + 1] not in b"\n":
+            other = bytes([content[position] ^ 1])
+            path.write_bytes(content[:position] + other + content[position + 1 :])
+            with pytest.raises(JournalError):
+                verify(path)
 
 
 def test_failed_attempts_are_remembered_with_their_answer(tmp_path: Path) -> None:
@@ -151,11 +158,12 @@ def test_failed_attempts_are_remembered_with_their_answer(tmp_path: Path) -> Non
     assert recorded.tries == (Try(1.5, 1.7, busy=True), Try(3.0, 4.0))
 
 
-@pytest.mark.parametrize(
-    "useless", ["", "sorry", '{"error": {"code": 429}}', '{"sessions": [{"k": "s1"', "null"]
-)
+USELESS = ["", "sorry", '{"error": {"code": 429}}', '{"sessions": [{"k": "s1"', "null"]
+
+
+@pytest.mark.parametrize("useless", USELESS)
 def test_useless_answers_are_asked_again_but_replayed(tmp_path: Path, useless: str) -> None:
-    """Neither resume nor reuse takes prose or an error for an answer; a replay takes what there was."""
+    """Neither resume nor reuse takes nothing, prose or an error for an answer; a replay takes it."""
     with Journal(tmp_path / "calls.jsonl") as journal:
         answer(journal, "h1", useless)
         assert journal.recorded("h1") is None

@@ -54,7 +54,7 @@ BUSY = [
     (429, said("Too many tokens, please wait before trying again.")),
     (400, said("The engine is overloaded, try again later")),
 ]
-KINDS = {"credit": CREDIT, "long": LONG, "filtered": FILTERED, "busy": BUSY}
+KINDS: dict[str, list[tuple[int, Any]]] = {"credit": CREDIT, "long": LONG, "filtered": FILTERED, "busy": BUSY}
 
 
 @pytest.mark.parametrize(
