@@ -1,9 +1,8 @@
 """The schema of the configuration: every key and its type.
 
-Hydra composes `configs/`, these dataclasses refuse what they do not know, and
-`ranges.checked` refuses what makes no sense. They are not frozen, because Hydra cannot fill
-a frozen schema; nobody changes them after the door. What each key means stands above
-it in `configs/`.
+Hydra composes `configs/`, these dataclasses refuse what they do not know, and `ranges.checked` refuses what
+makes no sense. They are not frozen, because Hydra cannot fill a frozen schema; nobody changes them after the
+door. What each key means stands above it in `configs/`.
 """
 
 from __future__ import annotations
