@@ -1,9 +1,8 @@
 """The schema of the configuration: every key and its type.
 
-Hydra composes `configs/`, these dataclasses refuse what they do not know, and
-`ranges.checked` refuses what makes no sense. They are not frozen, because Hydra cannot fill
-a frozen schema; nobody changes them after the door. What each key means stands above
-it in `configs/`.
+Hydra composes `configs/`, these dataclasses refuse what they do not know, and `ranges.checked` refuses what
+makes no sense. They are not frozen, because Hydra cannot fill a frozen schema; nobody changes them after the
+door. What each key means stands above it in `configs/`.
 """
 
 from __future__ import annotations
@@ -216,8 +215,7 @@ class SchemaConfig:
 class ReportConfig:
     """What a sweep is to answer, and what its table and its figure show.
 
-    Settings are dotted keys of the configuration, or `case`; measures are those of
-    `autoanalyze/study/measures.py`.
+    Settings are dotted keys of the configuration, or `case`; measures those of `study/measures.py`.
     """
 
     question: str = ""

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from autoanalyze.config import RetryConfig
+from autoanalyze.config import RequestConfig, RetryConfig
 from autoanalyze.errors import (
     EndpointError,
 )
@@ -61,6 +61,7 @@ class Served:
 
         async def chat(request: Request) -> Response:
             self.bodies.append(await request.json())
+            self.headers.append(dict(request.headers))
             reply = answer(self.bodies[-1])
             return reply if isinstance(reply, Response) else await reply
 
@@ -71,10 +72,14 @@ class Served:
         self.budget = Budget(None)
         self.retry = RetryConfig(call_attempts=1)
         self.replay = False
+        self.request = RequestConfig()
+        self.context = CallContext("parallel", seed=5)
+        self.headers: list[dict[str, str]] = []
+        self.notices: list[str] = []
 
     async def ask(self, times: int = 1) -> Reply:
         """Ask so many times and give the last answer."""
-        context = CallContext("parallel", seed=5)
+        context = self.context
         with Journal(self.path, follow=self.replay) as journal:
             tokens = make_tokens()
             sender = Sender(
@@ -84,14 +89,22 @@ class Served:
                 limiter=RateLimiter(requests_per_minute=None, tokens_per_minute=None, concurrency=4),
                 budget=self.budget,
                 retry=self.retry,
+                request=self.request,
             )
-            client = OpenAIAnalysis(sender, model=self.model, prompt=AnalysisPrompt(SCHEMA), tokens=tokens)
+            client = OpenAIAnalysis(
+                sender,
+                model=self.model,
+                prompt=AnalysisPrompt(SCHEMA),
+                tokens=tokens,
+                request=self.request,
+            )
             try:
                 for _ in range(times - 1):
                     with suppress(EndpointError):
                         await client.analyze_batch(SESSIONS, VocabularySnapshot(), context)
                 return await client.analyze_batch(SESSIONS, VocabularySnapshot(), context)
             finally:
+                self.notices = sender.notices
                 await sender.close()
 
     def events(self) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ class Dialect:
         if forbidden:
             raise AskOtherwiseError(str(refusal), form)
         doubtful = looser and form not in self._worked and refusal.says_nothing
-        if doubtful and refusal.status < 500:
+        if doubtful and (refusal.status < 500 or refusal.status == 501):
             raise AskOtherwiseError(str(refusal), form + 1)
         return doubtful
 

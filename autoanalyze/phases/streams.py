@@ -19,7 +19,6 @@ from autoanalyze.protocols import Model, TranscriptReader
 from autoanalyze.records import (
     CallContext,
     Facts,
-    Reply,
     Session,
     SessionResult,
     SessionText,
@@ -143,10 +142,6 @@ class StreamProcessing:
         """Tokens that the known labels take in a prompt, at most their allowance."""
         taken, allowance = self.vocabulary_tokens(vocabulary), self._shortlist.allowance_tokens
         return taken if allowance is None else min(taken, allowance)
-
-    def validate_session_response(self, session_ids: Sequence[str], reply: Reply) -> ValidationResult:
-        """Check one reply; see `SessionValidation.validate_batch_response`."""
-        return self._validation.validate_batch_response(session_ids, reply)
 
     async def process_batch(
         self, batch: Sequence[Session], vocabulary: VocabularySnapshot, context: CallContext

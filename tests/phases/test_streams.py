@@ -161,6 +161,36 @@ def test_cut_off_reply_is_asked_again_in_halves(virtually: Virtually) -> None:
     assert all(r.facts for r in result.sessions)
 
 
+def test_a_single_reply_that_is_cut_off_is_never_shortened(virtually: Virtually) -> None:
+    """The transcript stays whole: the client gives more room."""
+    model = ScriptedModel(lambda *_: [], finish_reason="length")
+    (result,) = process(virtually, model, count=1).sessions
+    assert (result.shortened, len(model.calls)) == (False, 4)
+
+
+def test_the_same_sessions_are_asked_again_in_another_order_and_told_why(virtually: Virtually) -> None:
+    """A repeated question is another question; one with fewer sessions is another by itself."""
+
+    def script(n: int, ids: list[str], _v: object, _c: object) -> Sequence[ReplyRow]:
+        rows = [row(f"s{i}", 7) for i in range(1, len(ids) + 1)]
+        return [row("s1"), *rows[1:]] if n == 1 else rows
+
+    model = ScriptedModel(script)
+    process(virtually, model, count=3)
+    asked = [ids for ids, _, _ in model.calls]
+    assert [sorted(ids) for ids in asked[1:]] == [["a001", "a002"]] * 3
+    assert ["a002", "a001"] in asked
+    assert [context.problem for _, _, context in model.calls[1:]] == ["general_intent is not a label: 7"] * 3
+
+    omitting = ScriptedModel(lambda n, ids, _v, _c: [row("s1")])
+    process(virtually, omitting, count=3)
+    assert [(ids, context.problem) for ids, _, context in omitting.calls] == [
+        (["a000", "a001", "a002"], ""),
+        (["a001", "a002"], ""),
+        (["a002"], ""),
+    ]
+
+
 def test_same_seed_same_run_to_the_second(virtually: Virtually) -> None:
     """Waits are jittered from the seed, so a run repeats exactly, and another seed differs."""
     first, again = (process(virtually, ScriptedModel(lambda *_: []), seed=5).seconds for _ in range(2))
