@@ -240,26 +240,11 @@ class ReportConfig:
 
 
 FAULTS = frozenset(
-    {
-        "busy",
-        "busy_with_retry_after",
-        "server_error",
-        "unavailable",
-        "hang",
-        "reset",
-        "slow",
-        "not_json",
-        "cut_off",
-        "missing_key",
-        "duplicated_key",
-        "foreign_key",
-        "wrong_outcome",
-        "refusal",
-        "empty",
-        "embedding_not_a_number",
-        "embedding_dimensions",
-        "embedding_missing",
-    }
+    [
+        *("busy", "busy_with_retry_after", "server_error", "unavailable", "hang", "reset", "slow"),
+        *("not_json", "cut_off", "missing_key", "duplicated_key", "foreign_key", "wrong_outcome"),
+        *("refusal", "empty", "embedding_not_a_number", "embedding_dimensions", "embedding_missing"),
+    ]
 )
 """Kinds of trouble that the simulated endpoint can make."""
 
