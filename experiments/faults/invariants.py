@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from autoanalyze.llm.audit import verify
+from autoanalyze.llm.journal import may_stand
 
 FIELDS = ("general_intent", "transfer_reason", "drop_off_location")
 FINAL = ("done", "stopped", "cancelled")
@@ -59,13 +60,13 @@ def facts(sessions: pl.DataFrame) -> Iterator[str]:
 
 
 def calls(folder: Path) -> Iterator[str]:
-    """No journalled answer was asked for again."""
+    """No journalled answer was asked for again, but for those that are none."""
     answered: set[str] = set()
     for line in (folder / "calls.jsonl").read_text(encoding="utf-8").splitlines():
         event = json.loads(line)
         if event["event"] == "sent" and event["request"] in answered:
             yield f"call {event['call']} asked for what was answered before"
-        if event["event"] == "answered":
+        if event["event"] == "answered" and may_stand(event):
             answered.add(event["request"])
 
 

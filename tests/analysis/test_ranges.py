@@ -136,6 +136,12 @@ ELSEWHERE = {
 #: Those that these small runs give no occasion to matter, with the tests that do in test_earlier_run and
 #: phases/duplicates/test_pairwise.
 ELSEWHERE |= {"vocabulary.fixed", "resolution.guards"}
+#: How a live endpoint is asked, with the tests in llm/ (test_dialect, test_calls, test_embeddings).
+ELSEWHERE |= {
+    *("request.seed", "request.effort", "request.service_tier", "request.repeat_temperature"),
+    *("request.output_per_session", "request.headers", "request.query", "request.body"),
+    *("embeddings.endpoint", "retry.first_wait_seconds", "retry.longest_wait_seconds"),
+}
 
 
 @cache

@@ -65,7 +65,7 @@ def test_unresolved_sessions_of_a_finished_run_are_asked_for_again(tmp_path: Pat
     folder, config = tmp_path / "run", small_config(**FAULTY)
     before = build_analysis(config).run_sync(folder)
     unresolved = before.record["sessions"]["unresolved"]
-    assert unresolved > 5
+    assert unresolved >= 5
     named = before.sessions.filter(pl.col("status") == "labelled").select("session_id", f"{FIELD}_first")
     calls, mended = len(before.calls), once_more(config)
     after = build_analysis(mended).run_sync(folder, resume=True)
