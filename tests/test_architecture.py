@@ -15,14 +15,12 @@ FLOORS = [("",), ("data", "llm", "study"), ("phases", "simulation"), ("analysis"
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 #: How many modules of which rooms may import an outside package.
 DOORS = {"openai": {"llm": 1}, "tiktoken": {"llm": 1}, "hydra": {"analysis": 1, "cli": 1}}
-FACES = {"__init__", "__main__"}
-MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem not in FACES]
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if not path.stem.startswith("__")]
 
 
 def room(path: Path) -> str:
     """The folder that a module belongs to; none for the ground."""
-    parts = path.relative_to(PACKAGE).parts
-    return parts[0] if len(parts) > 1 else ""
+    return (*path.relative_to(PACKAGE).parts[:-1], "")[0]
 
 
 def imported(path: Path) -> set[str]:
@@ -35,20 +33,17 @@ def imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_rooms_know_only_what_lies_below(path: Path) -> None:
     """A module imports from its own room and from lower floors."""
-    for name in imported(path):
-        package, *inner = name.split(".")
-        other = inner[0] if inner and (PACKAGE / inner[0]).is_dir() else ""
+    for package, inner, *_ in (f"{name}..".split(".") for name in imported(path)):
+        other = inner if (PACKAGE / inner).is_dir() else ""
         if package == PACKAGE.name and other != room(path):
-            assert FLOOR_OF[other] < FLOOR_OF[room(path)], name
+            assert FLOOR_OF[other] < FLOOR_OF[room(path)], inner
 
 
 @pytest.mark.parametrize("package", DOORS)
 def test_outside_packages_have_few_doors(package: str) -> None:
     """What may be exchanged one day is known to one module of a room."""
-    assert (
-        Counter(room(p) for p in MODULES if package in {n.split(".")[0] for n in imported(p)})
-        == DOORS[package]
-    )
+    knowing = [path for path in MODULES if package in {name.split(".")[0] for name in imported(path)}]
+    assert Counter(map(room, knowing)) == DOORS[package]
 
 
 def test_imports_go_round_in_no_circle() -> None:
