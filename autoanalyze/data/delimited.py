@@ -204,7 +204,7 @@ def _body(lines: Lines, dialect: _Dialect, skipped: int, header: list[str]) -> I
         if len(fields) > width and not any(fields[width:]):
             fields = fields[:width]
         if len(fields) == width:
-            yield RawRow(record.start, dict(zip(header, fields)))  # noqa: B905 - they are as many
+            yield RawRow(record.start, dict(zip(header, fields, strict=True)))
         else:
             broken = broken or record.start
             problem = (

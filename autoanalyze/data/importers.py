@@ -13,7 +13,7 @@ right label of a field is known; `true_intent` is that of general_intent. Times 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -38,24 +38,6 @@ _PEEKED = 500
 _PROGRESS_EVERY = 500
 _SHOWN = 5
 _SAMPLES = 3
-
-
-def import_file(
-    path: Path | str,
-    store: Store,
-    *,
-    bot_id: str = "default",
-    mapping: Mapping[str, str] | None = None,
-    strict: bool = False,
-    count_tokens: Callable[[Sequence[str]], Sequence[int]],
-    token_encoding: str,
-    progress: Callable[[int, int], None] | None = None,
-) -> ImportReport:
-    """Import one file, as `import_files` does."""
-    options = ImportOptions(bot_id, mapping or {}, strict=strict)
-    return import_files(
-        [path], store, options, count_tokens=count_tokens, token_encoding=token_encoding, progress=progress
-    )
 
 
 def import_files(

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.data.importers import import_file, import_files
+from autoanalyze.data.importers import import_files
 from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.staging import RejectedRow
 from autoanalyze.data.store import Store
@@ -59,7 +59,9 @@ def count_words(texts: Sequence[str]) -> list[int]:
 
 def load(store: Store, path: Path, **options: Any) -> ImportReport:
     """Import a file with the plain arguments."""
-    return import_file(path, store, count_tokens=count_words, token_encoding="words", **options)
+    telling = {name: options.pop(name) for name in ("progress",) if name in options}
+    given = ImportOptions(**options)
+    return import_files([path], store, given, count_tokens=count_words, token_encoding="words", **telling)
 
 
 def load_files(store: Store, *sources: Path | str, **options: Any) -> ImportReport:
