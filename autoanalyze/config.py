@@ -14,7 +14,7 @@ from omegaconf import MISSING
 
 from autoanalyze.records import LabelField, LabelSchema
 
-AROUND = frozenset({"case", "quick", "report", "seeds", "confirm_above_usd"})
+AROUND = frozenset({"case", "quick", "report", "seeds", "confirm_above_usd", "page"})
 """Keys that stand around a run and change nothing of it: two runs that differ in these are identical."""
 
 ENVIRONMENT = {
@@ -309,6 +309,7 @@ class Config:
     budget_usd: float | None = None
     confirm_above_usd: float = 1.0
     baseline: str | None = None
+    page: bool = True
     context: str = ""
     token_counter: str = "auto"
     resamples: int = 1000

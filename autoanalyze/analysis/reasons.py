@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from autoanalyze.analysis.folder import RunFolder, as_typed
 from autoanalyze.errors import NothingLabelledError, RunFolderError
+from autoanalyze.study.answer import most_frequent_reasons
 from autoanalyze.study.runs import Run
 
-VOLATILE = re.compile(r"'[^']*'|\"[^\"]*\"|\b[\w-]*\d[\w-]{5,}\b|\b\d+(\.\d+)?\b")
-"""What differs from session to session of one reason: names, ids and numbers."""
-
-LONGEST_REASON, TOLD_REASONS = 200, 3
-
-
-def most_frequent(errors: Iterable[str | None]) -> list[tuple[str, int]]:
-    """Reasons, the most frequent first, each in the words of its first session, with its sessions.
-
-    Null stands for a session that has no error.
-    """
-    words: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for error in errors:
-        if error is not None:
-            kind = VOLATILE.sub("*", error)[:LONGEST_REASON]
-            words.setdefault(kind, " ".join(error.split())[:LONGEST_REASON])
-            counts[kind] += 1
-    return [(words[kind], count) for kind, count in counts.most_common()]
+TOLD_REASONS = 3
 
 
 def nothing_labelled(folder: RunFolder, errors: Sequence[str | None]) -> NothingLabelledError:
     """What a run ends with that has no label for any session."""
-    told = "; ".join(f"{count:,} x {reason}" for reason, count in most_frequent(errors)[:TOLD_REASONS])
+    told = "; ".join(
+        f"{count:,} x {reason}" for reason, count in most_frequent_reasons(errors)[:TOLD_REASONS]
+    )
     return NothingLabelledError(
         f"not one of {len(errors):,} sessions was labelled: {told}. Mend that, then go on with "
         f"`autoanalyze resume {as_typed(folder.path)} --unresolved`"

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from autoanalyze.analysis.folder import as_typed
 from autoanalyze.analysis.planning import Plan
-from autoanalyze.analysis.reasons import most_frequent
 from autoanalyze.laboratory.replay import Replayed
+from autoanalyze.study.answer import most_frequent_reasons
 from autoanalyze.study.intervals import Estimate, shown
 from autoanalyze.study.runs import Run
 
@@ -28,7 +28,7 @@ def summary(run: Run) -> Group:
 
 def unresolved(run: Run) -> list[Text]:
     """Why sessions have no label, the most frequent reasons first, and how to ask for them again."""
-    reasons = most_frequent(run.sessions.filter(pl.col("status") == "unresolved")["error"])
+    reasons = most_frequent_reasons(run.sessions.filter(pl.col("status") == "unresolved")["error"])
     if not reasons:
         return []
     lines = [f"  {count:,} x {reason}" for reason, count in reasons[:SHOWN_REASONS]]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import polars as pl
 
-Z = NormalDist().inv_cdf(0.975)
+from autoanalyze.study.intervals import wilson
 
 
 def containment_by(sessions: pl.DataFrame, field: str) -> pl.DataFrame:
@@ -16,13 +14,11 @@ def containment_by(sessions: pl.DataFrame, field: str) -> pl.DataFrame:
     Interval: Wilson 1927. Most sessions first.
     """
     known = sessions.filter(pl.col("session_outcome").is_not_null(), pl.col(field).is_not_null())
-    n, p = pl.col("sessions"), pl.col("contained")
-    middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    reach = Z / (1 + Z**2 / n) * (p * (1 - p) / n + Z**2 / (4 * n**2)).sqrt()
+    share, low, high = wilson(pl.col("contained"), pl.col("sessions"))
     return (
         known.group_by(pl.col(field).alias("label"))
-        .agg(pl.len().alias("sessions"), (pl.col("session_outcome") == "Contained").mean().alias("contained"))
-        .with_columns((middle - reach).alias("low"), (middle + reach).alias("high"))
+        .agg(pl.len().alias("sessions"), (pl.col("session_outcome") == "Contained").sum().alias("contained"))
+        .with_columns(share.alias("contained"), low.alias("low"), high.alias("high"))
         .sort(["sessions", "label"], descending=[True, False])
     )
 

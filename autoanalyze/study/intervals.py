@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
@@ -39,6 +40,19 @@ def shown_briefly(estimate: Estimate, digits: int = 3) -> str:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return shown(estimate, digits)
     return f"{estimate.value:.{digits}f} ±{(estimate.high - estimate.low) / 2:.{digits}f}"
+
+
+Z = NormalDist().inv_cdf(0.975)
+
+
+def wilson(part: pl.Expr, whole: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """A share with the ends of its 95 % interval (Wilson 1927), all from 0 to 1; null of nothing."""
+    n, p = pl.when(whole > 0).then(whole.cast(pl.Float64)), part / whole
+    middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    reach = Z / (1 + Z**2 / n) * (p * (1 - p) / n + Z**2 / (4 * n**2)).sqrt()
+    # At 0 and at 1 rounding would leave an end on the wrong side of the share.
+    low = pl.min_horizontal(p, (middle - reach).clip(0, 1))
+    return p, low, pl.max_horizontal(p, (middle + reach).clip(0, 1))
 
 
 def user_weights(users: pl.Series, *, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

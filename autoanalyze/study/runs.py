@@ -65,6 +65,8 @@ TABLES = ("sessions", "labels", "merges", "rounds")
 FILES = (*(f"{name}.parquet" for name in TABLES), "calls.jsonl")
 DETECTION_FILES = ("labels.parquet", "merges.parquet", "calls.jsonl")
 """What a run on a planted label set leaves: it has no sessions."""
+STOPPED = ("cancelled", "stopped", "failed")
+"""How a run can end before its end."""
 CALL_COLUMNS = {
     "call": pl.Int64,
     "kind": pl.String,
@@ -93,6 +95,16 @@ class Run:
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
         self.path = path
         self.record = record
+
+    @property
+    def caveats(self) -> Mapping[str, str]:
+        """What must be said wherever a figure of this run stands: a word, and a sentence that explains it."""
+        found = {}
+        if self.record["endpoint"].startswith("simulated"):
+            found["simulated"] = "a simulated model gave these labels from truth that was planted or known"
+        if self.record["status"] != "done":
+            found["partial"] = f"the run ended as {self.record['status']}, before all sessions had their turn"
+        return found
 
     @cached_property
     def sessions(self) -> pl.DataFrame:
@@ -232,8 +244,8 @@ def answered_call(call: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def load_run(path: Path | str) -> Run:
-    """The run in a folder.
+def load_run(path: Path | str, *, partial: bool = False) -> Run:
+    """The run in a folder; with `partial`, also one that stopped with some of its sessions labelled.
 
     Raises RunFolderError for a folder that holds no run, or one that has not finished.
     """
@@ -242,8 +254,9 @@ def load_run(path: Path | str) -> Run:
         record = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise RunFolderError(f"{path} holds no readable run.json: is it the folder of a run?") from None
-    if not isinstance(record, dict) or record.get("status") != "done":
-        status = record.get("status") if isinstance(record, dict) else "unknown"
+    status = record.get("status") if isinstance(record, dict) else "unknown"
+    stopped = partial and status in STOPPED and (path / "sessions.parquet").exists()
+    if status != "done" and not stopped:
         raise RunFolderError(f"the run in {path} has no results: its status is {status}")
     wanted = DETECTION_FILES if record.get("kind") == "detection" else FILES
     missing = [name for name in wanted if not (path / name).exists()]

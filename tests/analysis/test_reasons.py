@@ -13,7 +13,7 @@ from fakes import small_config
 from run_folders import FIELD, write_run
 
 from autoanalyze.analysis.build import build_analysis
-from autoanalyze.analysis.reasons import most_frequent, undecided_fields
+from autoanalyze.analysis.reasons import undecided_fields
 from autoanalyze.cli.commands import main
 from autoanalyze.config import Config
 from autoanalyze.errors import NothingLabelledError, RunFolderError
@@ -28,16 +28,6 @@ def once_more(config: Config) -> Config:
     """As `autoanalyze resume RUN --unresolved` makes it, at an endpoint that got well."""
     retry = replace(config.retry, unresolved=config.retry.unresolved + 1)
     return replace(config, retry=retry, faults=replace(config.faults, rate=0.0))
-
-
-def test_reasons_that_differ_in_names_are_one() -> None:
-    """Ids, numbers and names do not make another reason; null is none."""
-    errors = ["missing from 's12'", None, "busy", "missing from 's7'", "call req-8f3a9c21 failed", "busy"]
-    assert most_frequent([*errors, "busy"]) == [
-        ("busy", 3),
-        ("missing from 's12'", 2),
-        ("call req-8f3a9c21 failed", 1),
-    ]
 
 
 def test_run_without_a_label_fails_with_its_reasons(
