@@ -1,4 +1,4 @@
-"""What a run has to say: which labels, how often, and how sessions ended. Before any score, and without one."""
+"""What a run has to say: which labels, how often, and how sessions ended; no score is needed for it."""
 
 from __future__ import annotations
 
