@@ -16,7 +16,7 @@ from autoanalyze.study.runs import Run
 VOLATILE = re.compile(r"'[^']*'|\"[^\"]*\"|\b[\w-]*\d[\w-]{5,}\b|\b\d+(\.\d+)?\b")
 """What differs from session to session of one reason: names, ids and numbers."""
 
-LONGEST_REASON = 200
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
