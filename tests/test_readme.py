@@ -102,8 +102,13 @@ def test_sixty_tickets_become_a_page(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     bring, label, report = [line for line in COMMANDS if "tickets" in line and "localhost" not in line][:3]
     assert run(bring, monkeypatch) == 0
     with served(vllm()) as url:
-        there = label.replace("endpoint=openai", f"endpoint={url}").replace("model=gpt-6-luna", "model=generic")
-        assert run(there, monkeypatch, "model.name=qwen3-8b", "token_counter=estimate", "embeddings=offline") == 0
+        there = label.replace("endpoint=openai", f"endpoint={url}").replace(
+            "model=gpt-6-luna", "model=generic"
+        )
+        assert (
+            run(there, monkeypatch, "model.name=qwen3-8b", "token_counter=estimate", "embeddings=offline")
+            == 0
+        )
     page = tmp_path / "outputs" / "tickets" / "report.html"
     assert page.exists()
     page.unlink()
