@@ -124,8 +124,8 @@ def test_names_are_edited_as_the_readme_says(monkeypatch: pytest.MonkeyPatch, tm
         small = f"autoanalyze run data.count=200 baseline=none seed={seed} hydra.run.dir=outputs/{week}"
         assert run(small, monkeypatch) == 0
     for line in [line for line in COMMANDS if "week1" in line]:
-        small = ("data.count=40", "baseline=none") if "vocabulary.from" in line else ()
-        assert run(line, monkeypatch, *small) == 0, line
+        few = ("data.count=40", "baseline=none") if "vocabulary.from" in line else ()
+        assert run(line, monkeypatch, *few) == 0, line
     assert (tmp_path / "labels.xlsx").exists()
 
 
