@@ -233,6 +233,7 @@ class ReportConfig:
     figure: list[str] = field(default_factory=list)
     across: str | None = None
     lines: str | None = None
+    drawn: list[str] = field(default_factory=list)
     logarithmic: bool = False
     baseline: str | None = None
     paired_by: list[str] = field(default_factory=list)
