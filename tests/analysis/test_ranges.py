@@ -128,6 +128,7 @@ ELSEWHERE = {
     "seeds",
     "quick",
     "confirm_above_usd",
+    "page",
     "token_counter",
     "parallel.debug",
     "model.source",
