@@ -112,7 +112,9 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of this folder. Raises RunFolderError when there is none."""
         try:
-            content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError("it holds no object")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise RunFolderError(f"{self.path} is not the folder of a run: {name}: {reason}") from None

@@ -223,9 +223,5 @@ class FieldLedger:
         return [*self.groups, *self._merged]
 
     def _disputed(self, pair: Pair) -> bool:
-        known = self.opinions.known(*pair)
-        return any(known.looks) and not any(
-            self._merged[label].canonical == other
-            for label, other in (pair, pair[::-1])
-            if label in self._merged
-        )
+        ends = {self._merged[label].canonical if label in self._merged else label for label in pair}
+        return any(self.opinions.known(*pair).looks) and len(ends) > 1
