@@ -99,3 +99,11 @@ def test_style_leaves_no_trace() -> None:
     before = dict(plt.rcParams)
     plots.pareto({"a": 1})
     assert dict(plt.rcParams) == before
+
+
+def test_a_picture_says_its_headline() -> None:
+    """Who cannot see it hears what it shows."""
+    picture = plots.described(plots.pareto({"One": 3, "Two": 1}, title="One is most"))
+    data, metadata = picture._repr_mimebundle_()  # type: ignore[no-untyped-call]
+    assert metadata["image/png"]["alt"] == "One is most"
+    assert data["image/png"]
