@@ -69,8 +69,10 @@ def carry_out(draft: Draft, rows: Rows) -> None:
         seen[session] = line
         for field in draft.fields:
             said = row.get(field, "")
-            if said and said != (now[session][field] or NO_LABEL):
-                draft.set("session", field, session, meant(names, field, said, line))
+            label = meant(names, field, said, line) if said else None
+            final = names.final(field, label) if label not in (None, NO_LABEL) else None
+            if label is not None and final != now[session][field]:
+                draft.set("session", field, session, label)
 
 
 def meant(names: Names, field: str, said: str, line: int) -> str:

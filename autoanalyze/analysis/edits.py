@@ -116,7 +116,8 @@ class Draft:
         chosen = edits.tail(1) if number is None else edits.filter(edit=number)
         if chosen.is_empty():
             there = ", ".join(map(str, edits["edit"])) or "none"
-            raise InputError(f"{self.run.path} has no edit {number or ''} to take back; its edits: {there}")
+            wanted = "no edit" if number is None else f"no edit {number}"
+            raise InputError(f"{self.run.path} has {wanted} to take back; its edits: {there}")
         found, by = chosen.row(0)
         for row in self.log.filter(edit=found).iter_rows(named=True):
             change = Change(**{name: row[name] for name in CHANGE})
