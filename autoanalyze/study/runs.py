@@ -203,6 +203,15 @@ class Run:
         return html_table(rows.items()) + (html_table(fields, FIELD_HEADINGS) if fields else "")
 
 
+def caveats_of(runs: Sequence[Run]) -> list[str]:
+    """What must be known of the figures of some runs, with how many of them it is true of."""
+    reasons: dict[tuple[str, str], int] = {}
+    for run in runs:
+        for caveat in run.caveats.items():
+            reasons[caveat] = reasons.get(caveat, 0) + 1
+    return [f"{word} ({n:,} of {len(runs):,}): {why}" for (word, why), n in reasons.items()]
+
+
 FIELD_HEADINGS = (
     "field",
     "labels first > final",
