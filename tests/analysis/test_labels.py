@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from shutil import copytree
 from unittest.mock import patch
@@ -12,6 +13,7 @@ import pytest
 from fakes import small_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 import autoanalyze
 from autoanalyze.analysis import edits, review
@@ -21,6 +23,7 @@ from autoanalyze.analysis.earlier_run import carried_over
 from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.analysis.labels import Labels, labels
 from autoanalyze.analysis.reasons import check_unresolved
+from autoanalyze.cli.commands import main
 from autoanalyze.errors import InputError, RunFolderError
 from autoanalyze.llm.audit import verify
 from autoanalyze.study.runs import load_run
@@ -301,8 +304,44 @@ def test_notebooks_show_them(found: Labels) -> None:
     assert autoanalyze.labels(found.run).run is found.run
 
 
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run the command line in this process: exit code, output, errors."""
+    with patch.object(sys, "argv", ["autoanalyze", *arguments]), pytest.raises(SystemExit) as ended:
+        main()
+    return (int(ended.value.code or 0), *capsys.readouterr())
+
+
+def test_command_lists_edits_and_takes_back(found: Labels, capsys: pytest.CaptureFixture[str]) -> None:
+    """In 80 columns, with what stands of edits by number; two wishes at once are refused."""
+    run, before, (one, other, third) = str(found.run.path), contents(found.run.path), top(found)[:3]
+    assert "is called 'Mine' now" in command(capsys, "labels", run, "--rename", one, "Mine")[1]
+    assert "are 'Ours' now" in command(capsys, "labels", run, "--merge", other, third, "--into", "Ours")[1]
+    code, output, _ = command(capsys, "labels", run, "--field", INTENT)
+    assert code == 0
+    assert all(cell_len(line) <= 80 for line in output.splitlines())
+    assert {"Mine", "Ours", "review", "share"} <= set(output.split())
+    assert f"1 rename {one!r} to 'Mine'" in " ".join(output.split())
+    assert REASON not in output
+    assert "60 sessions written" in command(capsys, "labels", run, "--csv", "list.csv")[1]
+    assert "0 sessions" in command(capsys, "labels", run, "--accept", "list.csv")[1]
+    assert "edit 1 is taken back" in command(capsys, "labels", run, "--undo", "1")[1]
+    assert "edit 2 is taken back" in command(capsys, "labels", run, "--undo")[1]
+    assert contents(found.run.path) == before
+    for wrong in (
+        ["--undo", "--merge", one, "--into", "X"],
+        ["--merge", one],
+        ["--into", "X"],
+        [one],
+        ["--undo", "first"],
+        ["--undo", "9"],
+        ["--field", "topic"],
+    ):
+        assert command(capsys, "labels", run, *wrong)[0] == 2
+    assert "simulated" in command(capsys, "verify", run)[1]
+
+
 @pytest.mark.slow
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=6)
 @given(data=st.data())
 def test_sessions_follow_any_edits_and_undoing_all_restores_every_byte(
     data: st.DataObject, recorded: Path, tmp_path_factory: pytest.TempPathFactory
@@ -350,9 +389,10 @@ def follow(data: st.DataObject, found: Labels) -> None:
             model = [wanted.get(one, label) for one, label in zip(ids, model, strict=True)]
         elif kind == "swap":
             one, other = data.draw(st.lists(st.sampled_from(changeable), min_size=2, max_size=2, unique=True))
-            found.rename(one, "Between", field=INTENT)
+            between = next(name for name in ("Between", "Betwixt", "Amid") if name not in names)
+            found.rename(one, between, field=INTENT)
             history.append(before)
-            model = ["Between" if label == one else label for label in model]
+            model = [between if label == one else label for label in model]
             before = (contents(found.run.path), list(model))
             count = len(found.edits)
             found.rename(other, one, field=INTENT)
