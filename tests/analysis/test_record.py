@@ -194,9 +194,8 @@ def test_no_hash_depends_on_the_folder(tmp_path: Path) -> None:
             found.append(provenance_of(config))
             assert provenance_of(located(config)) == found[-1]
     recorded = found[0]["config"]
-    assert recorded["data"]["path"] == str(tmp_path / "here" / "sessions.duckdb")
-    assert (
-        recorded["journal"]["reuse"] == [recorded["vocabulary"]["from_run"]] == [str(tmp_path / "here/week")]
-    )
+    here = tmp_path / "here"
+    assert recorded["data"]["path"] == str(here / "sessions.duckdb")
+    assert recorded["journal"]["reuse"] == [recorded["vocabulary"]["from_run"]] == [str(here / "week")]
     hashes = [each["config_hash"] for each in found]
     assert hashes[0] == hashes[1] != hashes[2]
