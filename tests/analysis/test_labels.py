@@ -389,7 +389,7 @@ def follow(data: st.DataObject, found: Labels) -> None:
             model = [wanted.get(one, label) for one, label in zip(ids, model, strict=True)]
         elif kind == "swap":
             one, other = data.draw(st.lists(st.sampled_from(changeable), min_size=2, max_size=2, unique=True))
-            between = next(name for name in ("Between", "Betwixt", "Amid") if name not in names)
+            between = f"Between {len(history)}"
             found.rename(one, between, field=INTENT)
             history.append(before)
             model = [between if label == one else label for label in model]
