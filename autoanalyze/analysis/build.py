@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +21,7 @@ from autoanalyze.config import Config
 from autoanalyze.data.importers import import_files
 from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.store import Store
+from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.tokens import Estimate, count_with, known_prices, load_counter
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.study.runs import Run
@@ -72,14 +73,23 @@ def build_endpoint(config: Config) -> SimulatedEndpoint:
     return simulated(config, population, sessions["session_id"].to_list(), counter)
 
 
-def transcripts(run: Run, session_ids: Sequence[str]) -> pl.DataFrame:
+def transcripts(run: Run, session_ids: Sequence[str], *, store: Path | str | None = None) -> pl.DataFrame:
     """What was said in some sessions of a run: a row per message, in the order asked for.
 
     Columns: session_id, position, role, text, timestamp. Run folders hold no transcripts: they are read from
-    the session store that the run names, or invented anew where the run's sessions were. Raises
-    ConfigurationError if the store is gone, and ImportDataError if it lacks a session.
+    the session store that the run names, or from `store` where it was moved since, or invented anew where
+    the run's sessions were. Raises ConfigurationError if the store is gone, and ImportDataError if it lacks
+    a session.
     """
     config = restored(run.record["config"])
+    path = config.data.path
+    if store is not None:
+        config = replace(config, data=replace(config.data, source="store", path=str(store)))
+    elif config.data.source == "store" and path is not None and not Path(path).exists():
+        raise ConfigurationError(
+            f"the session store of this run was {path}, where nothing is now (looked from {Path.cwd()}): "
+            "if it was moved, say where it is with transcripts(run, ids, store=...)"
+        )
     found = open_population(config, Estimate()).store.read(config.data.bot_id, session_ids)
     rows = [
         {"session_id": session_id, "position": position, **asdict(message)}

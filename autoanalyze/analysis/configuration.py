@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -106,9 +106,11 @@ def restored(recorded: Mapping[str, Any], overrides: Sequence[str] = ()) -> Conf
     """
     for override in overrides:
         key = override.partition("=")[0]
-        if "=" not in override or not (key == "budget_usd" or key.startswith("limits.")):
+        # A store that was moved is held against the fingerprint of the sessions before anything is asked.
+        if "=" not in override or not (key in ("budget_usd", "data.path") or key.startswith("limits.")):
             raise ConfigurationError(
-                f"{override}: a run is resumed as it was; only budget_usd=... and limits.*=... may be changed"
+                f"{override}: a run is resumed as it was; only budget_usd=..., limits.*=... and, where the "
+                "session store was moved, data.path=... may be changed"
             )
     schema = OmegaConf.structured(Config)
     try:
@@ -240,6 +242,38 @@ def digest(content: object) -> str:
 def configuration_digest(config: Mapping[str, Any]) -> str:
     """What a configuration makes a run do: the same for two that differ in names and reports only."""
     return digest({key: value for key, value in config.items() if key not in AROUND})
+
+
+def located(config: Config) -> Config:
+    """A configuration with absolute paths, which means the same in every working folder."""
+    data, journal, earlier = config.data, config.journal, config.vocabulary.from_run
+    return replace(
+        config,
+        data=replace(data, path=data.path and str(Path(data.path).absolute())),
+        journal=replace(journal, reuse=[str(Path(folder).absolute()) for folder in journal.reuse]),
+        vocabulary=replace(config.vocabulary, from_run=earlier and str(Path(earlier).absolute())),
+    )
+
+
+def config_hash(config: Config) -> str:
+    """What a configuration makes a run do, wherever its files lie: earlier runs count by their ids, and the
+    session store not at all, since the fingerprint of the sessions stands beside it."""
+    earlier, journal = config.vocabulary.from_run, config.journal
+    nowhere = replace(
+        config,
+        data=replace(config.data, path=None),
+        journal=replace(journal, reuse=[run_id(folder) for folder in journal.reuse]),
+        vocabulary=replace(config.vocabulary, from_run=earlier and run_id(earlier)),
+    )
+    return configuration_digest(asdict(nowhere))
+
+
+def run_id(folder: str) -> str:
+    """The id of the run in a folder; the folder's name where no run can be read."""
+    try:
+        return str(json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Path(folder).name
 
 
 @cache

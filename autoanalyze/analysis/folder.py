@@ -4,6 +4,7 @@ run.json        what was run, how it ended and what it measured; wall-clock figu
 progress.json   how far it is, replaced atomically, readable by any process while the run goes on
 calls.jsonl     the journal
 *.parquet       sessions, labels, merges, rounds, and truth where it is known
+edits.parquet   what a person changed after the run, where somebody did; the other tables follow it
 cancel          present once somebody asked the run to stop
 .lock           held by the process that works on the run; free means that nobody does
 """

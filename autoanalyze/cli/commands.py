@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoanalyze.cli import importing, reading
+from autoanalyze.cli import importing, labels, reading
 from autoanalyze.errors import AutoAnalyzeError, RunFolderError
 
 # A page of help needs neither Hydra nor Polars: each command imports what it needs.
@@ -182,6 +182,7 @@ def replay_command(
 
 
 reading.register(app)
+labels.register(app)
 importing.register(app)
 
 

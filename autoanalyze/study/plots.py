@@ -195,7 +195,9 @@ def containment_bars(shares: pl.DataFrame, *, top: int = 15, title: str = "", ax
     with style():
         places = list(range(len(shown)))
         values = shown["contained"] * 100
-        reach = [(values - shown["low"] * 100).to_list(), (shown["high"] * 100 - values).to_list()]
+        # Rounding may leave an end on the wrong side of its share, and an arm of less than nothing.
+        ends = (values - shown["low"] * 100, shown["high"] * 100 - values)
+        reach = [end.clip(lower_bound=0).fill_null(0).to_list() for end in ends]
         ax.barh(places, values, xerr=reach, color=BLUE, ecolor=GREY, capsize=2)
         ax.set_yticks(
             places, [f"{label} ({n:,})" for label, n in shown.select("label", "sessions").iter_rows()]

@@ -87,6 +87,18 @@ CALL_SCHEMA: dict[str, Any] = {
     "reused": pl.Boolean,
 }
 """The columns of a run's calls. `cost_usd` is what this run paid: nothing for a reused answer."""
+EDITS_SCHEMA: dict[str, Any] = {
+    "edit": pl.Int64,
+    "by": pl.String,
+    "kind": pl.String,
+    "field": pl.String,
+    "subject": pl.String,
+    "target": pl.String,
+    "before": pl.String,
+    "after": pl.String,
+    "merge": pl.Int64,
+}
+"""The columns of edits.parquet: a row per change that a person made after the run; see `analysis.edits`."""
 
 
 class Run:
@@ -120,6 +132,17 @@ class Run:
     def merges(self) -> pl.DataFrame:
         """The ledger: a row per pair of labels that was decided on; `merged` tells those that became one."""
         return self._table("merges")
+
+    @cached_property
+    def edits(self) -> pl.DataFrame:
+        """A row per change that a person made after the run and that stands."""
+        edited = (self.path / "edits.parquet").exists()
+        return self._table("edits") if edited else pl.DataFrame(schema=EDITS_SCHEMA)
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a person changed labels after the run."""
+        return len(self.edits) > 0 or self.merges["review"].null_count() < len(self.merges)
 
     @cached_property
     def probes(self) -> pl.DataFrame | None:
@@ -178,6 +201,15 @@ class Run:
         }
         fields = list(field_rows(self.record))
         return html_table(rows.items()) + (html_table(fields, FIELD_HEADINGS) if fields else "")
+
+
+def caveats_of(runs: Sequence[Run]) -> list[str]:
+    """What must be known of the figures of some runs, with how many of them it is true of."""
+    reasons: dict[tuple[str, str], int] = {}
+    for run in runs:
+        for caveat in run.caveats.items():
+            reasons[caveat] = reasons.get(caveat, 0) + 1
+    return [f"{word} ({n:,} of {len(runs):,}): {why}" for (word, why), n in reasons.items()]
 
 
 FIELD_HEADINGS = (

@@ -22,7 +22,7 @@ class LedgerEntry:
     merged: bool
     proposed_by: str
     """What brought the two together: `normal form`, `embeddings`, `groups` (likeness of other labels of
-    their groups), `judge` (who saw all labels), `earlier run` or `review`."""
+    their groups), `judge` (who saw all labels), `earlier run`, or after the run `review` and `rename`."""
     judge: str
     """Who decided: a model, `normal form`, `guard`, `similarity`, `earlier run` or `review`."""
     reason: str
