@@ -96,7 +96,7 @@ def work(config: Config, folder: Path, *, resume: bool) -> None:
     from autoanalyze.analysis.build import build_analysis
     from autoanalyze.analysis.progress import ProgressBars, ProgressLines
     from autoanalyze.analysis.reasons import undecided_fields
-    from autoanalyze.cli.tables import summary
+    from autoanalyze.cli.answers import summary
 
     console = Console()
     display = ProgressBars if console.is_terminal else ProgressLines
@@ -110,7 +110,7 @@ def work(config: Config, folder: Path, *, resume: bool) -> None:
         for warning in analysis.warnings:
             Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", markup=False, highlight=False)
         finished = analysis.run_sync(folder, resume=resume)
-    console.print(summary(finished), soft_wrap=True)
+    console.print(summary(finished))
     for field, reason in undecided_fields(finished).items():
         raise NoVerdictError(
             f"no verdict could be had on the labels of {field}, which stay as first given: {reason}; another "
