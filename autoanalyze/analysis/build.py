@@ -52,7 +52,8 @@ def check(config: Config) -> list[str]:
     known_prices(config.model)
     carried_over(config)
     endpoint = None if is_simulated(config) else network(config)
-    open_population(config, counter_of(config))
+    if config.data.source != "synthetic":  # inventing sessions takes time, of which the run's progress tells
+        open_population(config, counter_of(config))
     if endpoint is None or config.journal.mode == "replay":
         return []
     return check_connection(config, endpoint)

@@ -29,9 +29,14 @@ def summary(run: Run) -> Group:
     found = answer(run)
     parts: list[RenderableType] = [Text(line, style="bold yellow") for line in caveat_lines(found.caveats)]
     for field in found.fields:
-        parts += [labels_table(field), Text(f"  {label_notes(field)}", style="dim")]
+        title = f"\n{visible(field.name).replace('_', ' ')}: {visible(field.description)}"
+        parts += [Text(title, style="italic"), labels_table(field)]
+        parts.append(Text(f"  {label_notes(field)}", style="dim"))
     parts += [glance_table(found), *unresolved(run, found)]
-    parts += [scores_table(run)] if run.record.get("metrics") else []
+    if run.record.get("metrics"):
+        said = "".join(f" ({word})" for word in found.caveats)
+        title = f"\nscores against known truth{said}; labels as first given > after merging"
+        parts += [Text(title, style="italic"), scores_table(run)]
     parts += [totals_table(run), *warnings(run.record), copied(f"\nrun folder: {as_typed(run.path)}")]
     page = run.path / "report.html"
     if page.exists():
@@ -44,16 +49,9 @@ def copied(line: str) -> Text:
     return Text(line, no_wrap=True, overflow="ignore")
 
 
-def plain_table(title: str) -> Table:
-    """An empty table without lines around it."""
-    return Table(
-        title=Text(f"\n{title}"), title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False
-    )
-
-
 def labels_table(field: FieldAnswer) -> Table:
     """The most frequent labels of a field."""
-    table = plain_table(f"{visible(field.name).replace('_', ' ')}: {visible(field.description)}")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("label", overflow="fold", min_width=24)
     for heading in LABEL_HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -84,8 +82,7 @@ def unresolved(run: Run, found: Answer) -> list[Text]:
 
 def scores_table(run: Run) -> Table:
     """A row per label field whose truth is known."""
-    said = "".join(f" ({word})" for word in run.caveats)
-    table = plain_table(f"scores against known truth{said}; labels as first given > after merging")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("field", overflow="fold")
     for heading in ("labels", "true", "consistency", "precision", "macro"):
         table.add_column(heading, justify="right", no_wrap=heading != "labels")

@@ -94,7 +94,7 @@ def work(config: Config, folder: Path, *, resume: bool) -> None:
     Raises NoVerdictError if labels of a field are as first given because no judge could be used.
     """
     from autoanalyze.analysis.build import build_analysis
-    from autoanalyze.analysis.progress import ProgressBars, ProgressLines
+    from autoanalyze.analysis.displays import ProgressBars, ProgressLines
     from autoanalyze.analysis.reasons import undecided_fields
     from autoanalyze.cli.answers import summary
 
@@ -109,6 +109,7 @@ def work(config: Config, folder: Path, *, resume: bool) -> None:
             raise
         for warning in analysis.warnings:
             Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", markup=False, highlight=False)
+        analysis.on_interrupt = listener.stopping
         finished = analysis.run_sync(folder, resume=resume)
     console.print(summary(finished))
     for field, reason in undecided_fields(finished).items():

@@ -116,6 +116,7 @@ def status_table(progress: Mapping[str, Any], status: str) -> Table:
         table.add_row("sessions", f"{done:,} of {total:,} (found {progress['sessions_found']:,})")
         table.add_row("step of the phase", f"{progress['step']:,} of {progress['steps']:,}")
         table.add_row("rounds, streams", f"{progress['rounds']:,}, {progress['streams_active']}")
+        table.add_row("labels found", f"{progress.get('labels', 0):,}")
         table.add_row("tokens, cost", f"{progress['tokens']:,}, {progress['cost_usd']:.4f} USD")
         table.add_row("time on the run's clock", duration(progress["seconds"]))
         if progress["eta_seconds"] is not None and status == "running":

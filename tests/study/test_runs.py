@@ -116,8 +116,8 @@ def test_summary_shows_figures_and_escapes_text(folder: Path) -> None:
 
 
 def test_summary_shows_each_field_with_its_interval(folder: Path) -> None:
-    """Labels before and after merging stand beside consistency and precision, which say that they are simulated;
-    a field whose truth nobody knows has no row."""
+    """Labels before and after merging stand beside consistency and precision, marked as simulated; a
+    field whose truth nobody knows has no row."""
     scores = {"value": 0.9, "low": 0.85, "high": 0.95}
     metrics = {"concept_count": {"value": 7.0}, "consistency": scores, "precision": {**scores, "value": 1.0}}
     metrics["precision_macro"] = scores
