@@ -76,9 +76,9 @@ TELL_EVERY = 200
 """Sessions that are invented between two words on how far it is: some 0.1 s."""
 
 
-def whoever_is_told(*arguments: Any, told: Told | None = None, **named: Any) -> Hashable:
+def whoever_is_told(*arguments: Any, **named: Any) -> Hashable:
     """What tells populations apart: all but who hears of their making."""
-    return hashkey(*arguments, **named)
+    return hashkey(*arguments, **{name: value for name, value in named.items() if name != "told"})
 
 
 @cached(LRUCache[Hashable, Population](2), key=whoever_is_told, lock=Lock(), info=True)
