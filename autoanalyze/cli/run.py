@@ -28,11 +28,25 @@ from autoanalyze.errors import (
     UnreachableEndpointError,
 )
 
+OPTIONS = frozenset(
+    [
+        *("--yes", "-m", "--multirun", "--run", "-r", "--cfg", "-c", "--resolve", "--package", "-p"),
+        *("--info", "-i", "--hydra-help", "--config-path", "-cp", "--config-name", "-cn", "--config-dir"),
+        *("-cd", "--version", "--experimental-rerun", "--shell-completion", "-sc"),
+    ]
+)
+"""Ours, and Hydra's."""
+
 
 def through_hydra(given: Sequence[str]) -> None:
     """Let Hydra compose a configuration, or many, and call `job` with each."""
-    from autoanalyze.analysis.configuration import configuration_folder, explained, offered
+    from autoanalyze.analysis.complaints import explained
+    from autoanalyze.analysis.configuration import offered
+    from autoanalyze.analysis.given import check_once
+    from autoanalyze.analysis.keys import configuration_folder
 
+    check_options(given)
+    check_once(given)
     arguments = offered([argument for argument in given if argument != "--yes"])
     if len(arguments) < len(given):
         arguments.append("confirm_above_usd=inf")
@@ -63,9 +77,17 @@ def through_hydra(given: Sequence[str]) -> None:
         raise failures[0]
 
 
+def check_options(given: Sequence[str]) -> None:
+    """Raise ConfigurationError for an option that neither we nor Hydra know."""
+    for argument in given:
+        if argument.startswith("-") and argument.partition("=")[0] not in OPTIONS:
+            raise ConfigurationError(f"there is no option {argument}: see `autoanalyze run --help`")
+
+
 def job(composed: DictConfig) -> object:
     """What Hydra calls: one run, or one point of a sweep, wherever its launcher works on it."""
     from autoanalyze.analysis.configuration import from_hydra
+    from autoanalyze.analysis.given import check_used
 
     hydra_config = cast("DictConfig", HydraConfig.get())
     folder = Path(hydra_config.runtime.output_dir)
@@ -74,6 +96,7 @@ def job(composed: DictConfig) -> object:
 
         return end_points(composed, hydra_config, folder)
     config = from_hydra(composed)
+    check_used([*hydra_config.overrides.task, *hydra_config.overrides.hydra], [config])
     if config.endpoint != "simulated":
         confirm(config)
     if config.data.source == "labels":
