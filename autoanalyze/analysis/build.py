@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import polars as pl
@@ -40,7 +40,9 @@ def build_analysis(
     `Progress`; without one, Jupyter shows live progress below the cell that starts a run, unless `progress`
     is false. Raises ConfigurationError when the configuration lacks something that the run needs.
     """
-    effective = sequential(config) if config.sync == "sequential" else config
+    effective = config
+    if config.sync == "sequential":  # what a person set around the run still holds
+        effective = replace(sequential(config), budget_usd=config.budget_usd, journal=config.journal)
     analysis = ParallelAutoAnalyze(effective, executor, listener=listener, progress=progress)
     analysis.warnings = check(effective)
     return analysis

@@ -121,6 +121,8 @@ class Job:
             try:
                 self._label(record, tracker, population or self._opened(record, tracker))
             except StoppedRunError as error:
+                if population is None:  # a run inside another one is resumed with that one
+                    error.args = (str(error).replace("resume RUN", f"resume {as_typed(self.folder)}"),)
                 end("cancelled" if isinstance(error, CancelledRunError) else "stopped", str(error))
                 raise
             except BaseException as error:

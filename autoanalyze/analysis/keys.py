@@ -148,8 +148,8 @@ def page() -> str:
     """`configs/README.md`: every setting with its default and what it means."""
     parts = [
         "# Every setting\n\nWritten from the comments in these files, which are what to edit, by "
-        "`python -m autoanalyze.analysis.keys`. On the command line: `autoanalyze run KEY=VALUE`; a group's files are chosen by name "
-        "(`discovery=fixed`). Defaults stand as YAML spells them.\n"
+        "`python -m autoanalyze.analysis.keys`. On the command line: `autoanalyze run KEY=VALUE`; a "
+        "group's files are chosen by name (`discovery=fixed`). Defaults stand as YAML spells them.\n"
     ]
     for group in described_keys():
         parts.append(f"## {group.name or 'The run as a whole'}\n")

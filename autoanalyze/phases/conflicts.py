@@ -104,7 +104,9 @@ class ConflictResolution:
                 seed=seed,
             )
             settler: Settler | None = None
-            if config.mode == "llm":
+            if label_field.labels:
+                pass  # a person wrote them: none is another one's double
+            elif config.mode == "llm":
                 settler = AllAtOnce(asking, config)
             elif config.mode == "judged":
                 settler = PairwiseJudging(asking, embedder, label_field, config, embeddings)
