@@ -71,10 +71,10 @@ def simulated(
     for label_field in schema.fields:
         if label_field.labels and label_field.name in planted_fields:
             raise ConfigurationError(
-                f"schema.fields: the simulated model coins names of its own, and cannot keep to the labels of "
-                f"{label_field.name}: name a real endpoint (endpoint=openai or a URL)"
+                "schema.fields: the simulated model coins names of its own, and cannot keep to the labels "
+                f"of {label_field.name}: name a real endpoint (endpoint=openai or a URL)"
             )
-    if not planted_fields and config.data.source == "synthetic":
+    if config.data.source == "synthetic" and not {*schema.names} & {*concepts()}:
         raise ConfigurationError(
             f"the simulated model knows no answer to {', '.join(schema.names)}: invented sessions have a "
             f"known {', '.join(concepts())} only. Name a real endpoint (endpoint=openai or a URL)"
