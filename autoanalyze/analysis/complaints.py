@@ -95,6 +95,9 @@ def wrong_value(key: str, text: str) -> str:
     value = re.search(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", text)
     if value:
         return f"{key}={value[1]}{variable}: must be {WANTED.get(value[2], value[2])}"
+    value = re.search(r"Value '(.*)' is not a valid bool", text)
+    if value:
+        return f"{key}={value[1]}{variable}: must be true or false"
     reason = re.search(r"Value '.*", text)
     return f"{key}{variable}: {reason[0] if reason else text.splitlines()[0]}"
 

@@ -37,16 +37,14 @@ def summary(run: Run) -> Group:
         said = "".join(f" ({word})" for word in found.caveats)
         title = f"\nscores against known truth{said}; labels as first given > after merging"
         parts += [Text(title, style="italic"), scores_table(run)]
-    parts += [totals_table(run), *warnings(run.record), copied(f"\nrun folder: {as_typed(run.path)}")]
+    return Group(*parts, totals_table(run), *warnings(run.record))
+
+
+def places(run: Run) -> str:
+    """Where the run lies, and its page if it has one, last. To be printed unbroken: paths are copied."""
     page = run.path / "report.html"
-    if page.exists():
-        parts.append(copied(f"report: {as_typed(page)}"))
-    return Group(*parts)
-
-
-def copied(line: str) -> Text:
-    """A line that is never broken, so that a path in it can be copied."""
-    return Text(line, no_wrap=True, overflow="ignore")
+    report = f"\nreport: {as_typed(page)}" if page.exists() else ""
+    return f"\nrun folder: {as_typed(run.path)}{report}"
 
 
 def labels_table(field: FieldAnswer) -> Table:

@@ -164,6 +164,8 @@ def verify_command(
 
     from autoanalyze.analysis.folder import RunFolder
     from autoanalyze.llm.audit import verify
+    from autoanalyze.study.runs import Run
+    from autoanalyze.study.summary import caveat_lines
 
     folder = RunFolder(run_folder)
     record, audit = folder.read_json("run.json"), verify(folder.journal)
@@ -172,6 +174,8 @@ def verify_command(
         raise JournalError(
             f"run.json says {paid['cost_usd']} USD were paid, the journal {audit.spent_usd:.6f}"
         )
+    for line in caveat_lines(Run(folder.path, record).caveats) if "endpoint" in record else ():
+        Console(soft_wrap=True).print(line, markup=False, highlight=False)
     torn = "; its last line was torn by a crash" if audit.torn else ""
     Console().print(
         f"{folder.journal}: {audit.lines:,} lines as they were written{torn}. {audit.sent:,} calls sent, "

@@ -119,7 +119,7 @@ def work(config: Config, folder: Path, *, resume: bool) -> None:
     from autoanalyze.analysis.build import build_analysis
     from autoanalyze.analysis.displays import ProgressBars, ProgressLines
     from autoanalyze.analysis.reasons import undecided_fields
-    from autoanalyze.cli.answers import summary
+    from autoanalyze.cli.answers import places, summary
 
     console = Console()
     display = ProgressBars if console.is_terminal else ProgressLines
@@ -135,6 +135,7 @@ def work(config: Config, folder: Path, *, resume: bool) -> None:
         analysis.on_interrupt = listener.stopping
         finished = analysis.run_sync(folder, resume=resume)
     console.print(summary(finished))
+    console.print(places(finished), soft_wrap=True, markup=False, highlight=False)
     for field, reason in undecided_fields(finished).items():
         raise NoVerdictError(
             f"no verdict could be had on the labels of {field}, which stay as first given: {reason}; another "

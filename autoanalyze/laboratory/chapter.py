@@ -129,7 +129,7 @@ class Report:
             table.add_column(
                 heading,
                 justify="left" if number < len(self.rows) else "right",
-                no_wrap=number < len(self.rows),
+                overflow="fold",
             )
         for line in cells:
             table.add_row(*line)

@@ -61,7 +61,8 @@ def reason(same: Sequence[EndedPoint]) -> str:
     if len(sizes) > 1 or None in sizes or all(config == configs[0] for config in configs):
         return ""
     (size,), bounds = sizes, configs[0]
-    bound = next((b for b in ("min_sessions", "max_sessions") if bounds[b] == size), None)
+    bound = "max_sessions" if bounds["max_sessions"] == size else None
+    bound = "min_sessions" if bounds["min_sessions"] >= size else bound
     return f": discovery takes {size} sessions in each" + (f", by discovery.{bound}" if bound else "")
 
 
