@@ -126,7 +126,6 @@ def check_used(
 
     `many`: they are the runs of a sweep; `planned`: they are only planned, at the simulated model's pace.
     """
-    check_once(given)
     for override in given:
         key = key_of(override)
         if key.startswith(OF_SWEEPS) and not many:
@@ -144,15 +143,15 @@ def check_used(
                 raise idle(override, use.otherwise)
 
 
-def check_once(given: Sequence[str]) -> None:
-    """Raise ConfigurationError if a setting is given twice, or taken away: nobody knows what is meant."""
+def repeated(given: Sequence[str]) -> list[str]:
+    """A warning for each setting that is given more than once: the last one holds, as in scripts that add to
+    settings of their own, but nobody may overlook it. Raises ConfigurationError for one that is taken away."""
     for override in given:
         if override.startswith("~"):
             raise ConfigurationError(f"{override}: no setting can be taken away; give it a value instead")
+    last = {key_of(override): override for override in given if "=" in override}
     counted = Counter(key_of(override) for override in given if "=" in override)
-    for key, times in counted.items():
-        if times > 1:
-            raise ConfigurationError(f"{key} is given {times} times: leave one of them")
+    return [f"{key} is given {times} times: {last[key]} holds" for key, times in counted.items() if times > 1]
 
 
 def key_of(override: str) -> str:

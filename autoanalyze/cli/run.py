@@ -42,11 +42,12 @@ def through_hydra(given: Sequence[str]) -> None:
     """Let Hydra compose a configuration, or many, and call `job` with each."""
     from autoanalyze.analysis.complaints import explained
     from autoanalyze.analysis.configuration import offered
-    from autoanalyze.analysis.given import check_once
+    from autoanalyze.analysis.given import repeated
     from autoanalyze.analysis.keys import configuration_folder
 
     check_options(given)
-    check_once(given)
+    for warning in repeated(given):
+        Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", markup=False, highlight=False)
     arguments = offered([argument for argument in given if argument != "--yes"])
     if len(arguments) < len(given):
         arguments.append("confirm_above_usd=inf")

@@ -87,7 +87,7 @@ def test_rules_speak_of_settings_that_there_are() -> None:
     [
         (["preset=desgin"], "did you mean preset=design?"),
         (["experiment=stream"], "did you mean experiment=streams?"),
-        (["seed=1", "seed=2"], "seed is given 2 times"),
+        (["run", "seed=1", "seed=2", "data.path=x"], "seed is given 2 times: seed=2 holds"),
         (["run", "~seed"], "no setting can be taken away"),
         (["run", "--dry"], "no option --dry"),
         (["plan", "data.path=x.duckdb"], "add data=store"),
