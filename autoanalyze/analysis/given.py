@@ -145,7 +145,7 @@ def check_used(
 
 def repeated(given: Sequence[str]) -> list[str]:
     """A warning for each setting that is given more than once: the last one holds, as in scripts that add to
-    settings of their own, but nobody may overlook it. Raises ConfigurationError for one that is taken away."""
+    settings of their own, but it is said. Raises ConfigurationError for one that is taken away."""
     for override in given:
         if override.startswith("~"):
             raise ConfigurationError(f"{override}: no setting can be taken away; give it a value instead")
