@@ -41,7 +41,9 @@ def build_analysis(
     `Progress`; without one, Jupyter shows live progress below the cell that starts a run, unless `progress`
     is false. Raises ConfigurationError when the configuration lacks something that the run needs.
     """
-    effective = sequential(config) if config.sync == "sequential" else config
+    effective = config
+    if config.sync == "sequential":  # what a person set around the run still holds
+        effective = replace(sequential(config), budget_usd=config.budget_usd, journal=config.journal)
     analysis = ParallelAutoAnalyze(effective, executor, listener=listener, progress=progress)
     analysis.warnings = check(effective)
     return analysis
@@ -53,7 +55,8 @@ def check(config: Config) -> list[str]:
     known_prices(config.model)
     carried_over(config)
     endpoint = None if is_simulated(config) else network(config)
-    open_population(config, counter_of(config))
+    if config.data.source != "synthetic":  # inventing sessions takes time, of which the run's progress tells
+        open_population(config, counter_of(config))
     if endpoint is None or config.journal.mode == "replay":
         return []
     return check_connection(config, endpoint)

@@ -189,6 +189,7 @@ def verify_command(
     from autoanalyze.analysis.folder import RunFolder
     from autoanalyze.llm.audit import verify
     from autoanalyze.study.runs import Run
+    from autoanalyze.study.summary import caveat_lines
 
     folder = RunFolder(run_folder)
     record, audit = folder.read_json("run.json"), verify(folder.journal)
@@ -197,12 +198,11 @@ def verify_command(
         raise JournalError(
             f"run.json says {paid['cost_usd']} USD were paid, the journal {audit.spent_usd:.6f}"
         )
-    # A run that failed before it began has no figures to be careful with.
-    caveats = Run(run_folder, record).caveats if "endpoint" in record else {}
+    for line in caveat_lines(Run(folder.path, record).caveats) if "endpoint" in record else ():
+        Console(soft_wrap=True).print(line, markup=False, highlight=False)
     torn = "; its last line was torn by a crash" if audit.torn else ""
     Console().print(
         f"{folder.journal}: {audit.lines:,} lines as they were written{torn}. {audit.sent:,} calls sent, "
         f"{audit.answered:,} answered, {audit.failed:,} failed, {audit.unanswered:,} without an outcome; "
         f"{audit.spent_usd:.6f} USD spent, {audit.uncertain_usd:.6f} USD uncertain"
-        + "".join(f"\n{word}: {reason}" for word, reason in caveats.items())
     )

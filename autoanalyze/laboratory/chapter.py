@@ -24,6 +24,7 @@ from autoanalyze.analysis.configuration import code_digest
 from autoanalyze.analysis.record import PACKAGES, git_state
 from autoanalyze.config import ReportConfig
 from autoanalyze.laboratory.points import EndedPoint
+from autoanalyze.laboratory.sameness import came_to_the_same
 from autoanalyze.study.intervals import (
     Estimate,
     against_baseline,
@@ -106,10 +107,16 @@ class Report:
         return headings, cells
 
     def markdown(self) -> str:
-        """The table as Markdown."""
+        """The table as Markdown, with what came to the same."""
         headings, cells = self.table()
         lines = [headings, ["---"] * len(headings), *cells]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+        return table + "".join(f"\n{note}.\n" for note in self.same)
+
+    @cached_property
+    def same(self) -> list[str]:
+        """Which settings came to the same runs, and why, as far as that is known."""
+        return came_to_the_same(self._ended)
 
     def shown(self, width: int) -> Table:
         """The table for a terminal of so many columns: where they suffice, with half of each interval."""
@@ -122,10 +129,11 @@ class Report:
             table.add_column(
                 heading,
                 justify="left" if number < len(self.rows) else "right",
-                no_wrap=number < len(self.rows),
+                overflow="fold",
             )
         for line in cells:
             table.add_row(*line)
+        table.caption, table.caption_justify = "\n".join(self.same) or None, "left"
         return table
 
     def figure(self) -> Figure | None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
-from autoanalyze.analysis.configuration import known_keys
+from autoanalyze.analysis.keys import known_keys
 from autoanalyze.cli.commands import main
 from autoanalyze.config import Config
 from autoanalyze.study.measures import MEASURES

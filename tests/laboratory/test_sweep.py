@@ -317,3 +317,17 @@ def test_an_interrupted_sweep_says_so_and_goes_on(tmp_path: Path) -> None:
     assert {outcome.status for outcome in ended_points(tmp_path / "sweep")} <= {"done", "kept"}
     resumed = [json.loads(path.read_text())["resumed"] for path in tmp_path.glob("sweep/*/run.json")]
     assert max(resumed) == 1
+
+
+def test_settings_that_came_to_the_same_are_named(
+    sweep: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason, below the table in the terminal, which fits, and below the one in Markdown."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert sweep("discovery.percentage=5,15,60", "discovery.min_sessions=10") == 0
+    note = "discovery.percentage=5.0 and discovery.percentage=15.0 came to the same runs: discovery takes 10"
+    shown = capsys.readouterr().out
+    assert note in " ".join(shown.split())
+    assert "by discovery.min_sessions" in Path("sweep/table.md").read_text()
+    assert "60.0 came" not in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
