@@ -51,6 +51,8 @@ def recognised(file: str, rows: Sequence[RawRow], mapped: Mapped, fixed: bool) -
     ours = [mapped.row(values) for values in good]
     for shape in SHAPES:
         if all(any(present(row, path) for row in ours for path in sign) for sign in shape.signs):
+            if shape.one_text and (_repeated(shape, ours) or _says_who(ours)):
+                continue  # these are messages
             shape = _mapped(shape, mapped)
             _ask(file, shape, ours, mapped)
             return _pruned(shape, ours) if fixed else shape
@@ -64,6 +66,19 @@ def recognised(file: str, rows: Sequence[RawRow], mapped: Mapped, fixed: bool) -
         f"author.type=role. A file has either a row per message (session_id, role, text, timestamp) or a row "
         f"per session (session_id, messages), or is an export of {', '.join(_PUBLIC)}."
     )
+
+
+def _repeated(shape: Shape, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an id stands in several rows, so that rows are not sessions."""
+    paths = shape.session["session_id"]
+    ids = [next((reach(row, path) for path in paths if present(row, path)), None) for row in rows]
+    known = [str(one) for one in ids if one is not None]
+    return len(set(known)) < len(known)
+
+
+def _says_who(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether rows have a column for who speaks."""
+    return any(present(row, path) for row in rows for path in SHAPES[0].message["role"])
 
 
 def _mapped(shape: Shape, mapped: Mapped) -> Shape:

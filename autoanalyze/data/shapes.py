@@ -63,6 +63,8 @@ class Shape:
     said: tuple[tuple[Role, tuple[str, ...]], ...] = ()
     private: tuple[tuple[str, object], ...] = ()
     asker: tuple[str, str] | None = None
+    one_text: bool = False
+    """Whether a row is a session of one message: then no id may stand in two."""
 
     @cached_property
     def row_per_message(self) -> bool:
@@ -176,9 +178,11 @@ SHAPES: Final = (
     ),
     Shape(
         "a row per ticket, of one text",
-        ((*_TICKET_ID, *_ID), TEXT),
-        {"session_id": (*_TICKET_ID, *_ID), **_ABOUT},
+        # An id by itself may be that of a message.
+        ((*_ID, "ticket_id", "issue_key", "case_number"), TEXT),
+        {"session_id": (*_ID, "ticket_id", "issue_key", "case_number"), **_ABOUT},
         said=(("user", TEXT),),
+        one_text=True,
     ),
     Shape(
         "sessions without their messages",

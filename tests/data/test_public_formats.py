@@ -211,6 +211,17 @@ def test_session_and_message_exports_of_kore_complete_each_other(store: Store, t
     assert load(store, messages).extended == 1
 
 
+def test_tickets_of_one_text_take_names_of_somebodys_own(store: Store, tmp_path: Path) -> None:
+    """An id and a text are a session of one message; an id that stands twice is not a ticket."""
+    path = tmp_path / "mine.csv"
+    path.write_text("Ticket No,Question\nT-1,Where is it?\nT-2,Charged twice\n")
+    mapping = {"Ticket No": "session_id", "Question": "text"}
+    assert load(store, path, mapping=mapping).added == 2
+    path.write_text("Ticket No,Question\nT-3,Where is it?\nT-3,Hello?\n")
+    with pytest.raises(ImportDataError, match="role"):
+        load(store, path, mapping=mapping)
+
+
 def test_one_row_per_ticket_is_a_session_of_one_message(store: Store, tmp_path: Path) -> None:
     """Subject and description are what the customer wrote."""
     path = tmp_path / "tickets.csv"
