@@ -44,6 +44,8 @@ SMALL = (
     "retry.call_seconds=200",
     "resamples=10",
 )
+LATE = 0.8
+"""The share of kills that wait until the run has begun to ask."""
 COMPARED = ("sessions", "labels", "merges", "rounds")
 
 
@@ -114,7 +116,7 @@ def attempt(config: Config, folder: Path, verdict: Verdict, *, resume: bool) -> 
 
 def kill_settings(seed: int) -> Config:
     """A run that is worth killing: some faults, and long enough to be hit in every phase."""
-    return compose([*SMALL, "data.count=100", f"seed={seed}", "faults=some"])
+    return compose([*SMALL, "data.count=300", f"seed={seed}", "faults=some"])
 
 
 def victim(seed: int, folder: Path, resume: bool) -> None:
@@ -137,9 +139,13 @@ def kill_run(seed: int) -> Verdict:
             begun = (hit / "run.json").exists() and "config" in RunFolder(hit).read_json("run.json")
             if begun and RunFolder(hit).status() == "done":
                 break
+            draw_late = draw.random() < LATE
             process = context.Process(target=victim, args=(seed, hit, begun))
             process.start()
-            process.join(draw.uniform(0.05, longest))
+            # Most kills hit a run that has begun to ask, however long this machine takes to start one.
+            while draw_late and process.is_alive() and not (hit / "calls.jsonl").exists():
+                process.join(0.005)
+            process.join(draw.uniform(0.0, longest))
             verdict.endings.append("killed" if process.is_alive() else "finished")
             process.kill()
             process.join()
