@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +15,7 @@ from autoanalyze.analysis.planning import Plan, plan_run
 from autoanalyze.analysis.preflight import check_connection
 from autoanalyze.analysis.progress import Progress
 from autoanalyze.analysis.service import ParallelAutoAnalyze
-from autoanalyze.analysis.sessions import open_population
+from autoanalyze.analysis.sessions import open_population, transcripts_of
 from autoanalyze.config import Config
 from autoanalyze.data.importers import import_files
 from autoanalyze.data.reports import ImportOptions, ImportReport
@@ -80,13 +79,8 @@ def transcripts(run: Run, session_ids: Sequence[str]) -> pl.DataFrame:
     ConfigurationError if the store is gone, and ImportDataError if it lacks a session.
     """
     config = restored(run.record["config"])
-    found = open_population(config, Estimate()).store.read(config.data.bot_id, session_ids)
-    rows = [
-        {"session_id": session_id, "position": position, **asdict(message)}
-        for session_id in session_ids
-        for position, message in enumerate(found[session_id])
-    ]
-    return pl.DataFrame(rows, infer_schema_length=None)
+    store = open_population(config, Estimate()).store
+    return transcripts_of(store, config.data.bot_id, session_ids)
 
 
 def import_sessions(
