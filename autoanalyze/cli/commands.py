@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoanalyze.cli import importing, reading
+from autoanalyze.cli import importing, reading, reporting
 from autoanalyze.errors import AutoAnalyzeError, RunFolderError
 
 # A page of help needs neither Hydra nor Polars: each command imports what it needs.
@@ -183,6 +183,7 @@ def replay_command(
 
 reading.register(app)
 importing.register(app)
+reporting.register(app)
 
 
 def report(error: AutoAnalyzeError) -> int:

@@ -10,8 +10,10 @@ import polars as pl
 from autoanalyze.report.wording import interval, percent
 from autoanalyze.study.answer import wilson_columns
 
-UNITS = (("day", "1d", 45), ("week", "1w", 400), ("month", "1mo", 0))
-"""Lengths of a period, with the most days that are cut into such; the last takes any number."""
+UNITS = {"day": ("1d", 1), "week": ("1w", 7), "month": ("1mo", 30)}
+"""Periods, as Polars writes them, and their days."""
+ENOUGH, MOST = 40, 60
+"""Sessions that a period should have on average, so that it tells more than chance; periods that can be seen."""
 SHOWN_LABELS = 6
 WIDTH, HEIGHT = 300, 90
 """The drawing's own units; the page stretches it."""
@@ -19,16 +21,14 @@ WIDTH, HEIGHT = 300, 90
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One share over time. `line` and `band` are points of the drawing, `band` around the 95 % intervals."""
+    """One share over time; `line` and `band`, around its 95 % intervals, are points of the drawing."""
 
     title: str
     overall: str
     line: str
-    dots: tuple[tuple[float, float], ...]
     band: str
     summary: str
     """What one sees, for who does not."""
-    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ def timeline(sessions: pl.DataFrame, field: str, labels: Sequence[str]) -> Timel
     if timed["start_time"].dt.date().n_unique() < 2:
         return None
     days = (timed["start_time"].max() - timed["start_time"].min()).days  # type: ignore[operator,union-attr]
-    unit, every = next((unit, every) for unit, every, most in UNITS if days <= most or not most)
+    unit = suited(days, len(timed))
+    every = UNITS[unit][0]
     timed = timed.with_columns(period=pl.col("start_time").dt.truncate(every).dt.date())
     ends = timed["period"].min(), timed["period"].max()
     periods = pl.DataFrame({"period": pl.date_range(*ends, interval=every, eager=True)})  # type: ignore[call-overload]
@@ -72,22 +73,32 @@ def timeline(sessions: pl.DataFrame, field: str, labels: Sequence[str]) -> Timel
     shares += [shares_of(table, f"label {place}", "known") for place in range(len(labels))]
     top = max((share["high"].max() or 0 for share in shares[1:]), default=0)  # type: ignore[type-var]
     panels = (
-        panel("Contained", shares[0], 1.0),
-        *(panel(label, share, top, label) for label, share in zip(labels, shares[1:], strict=True)),
+        panel("Ended in the bot", shares[0], 1.0),
+        *(panel(label, share, top) for label, share in zip(labels, shares[1:], strict=True)),
     )
     named = [str(period) if unit != "month" else f"{period:%Y-%m}" for period in table["period"]]
     columns = [[f"{count:,}" for count in table["sessions"]]]
     columns += [[percent(value) for value in share["share"]] for share in shares]
     return Timeline(
         unit,
-        named[0],
-        named[-1],
+        f"{timed['start_time'].min():%Y-%m-%d}",
+        f"{timed['start_time'].max():%Y-%m-%d}",
         float(top),  # type: ignore[arg-type]
         tuple(bars(table["sessions"].to_list())),
         panels,
         (unit.capitalize(), "Sessions", *(each.title for each in panels)),
         tuple(zip(named, *columns, strict=True)),
     )
+
+
+def suited(days: int, sessions: int) -> str:
+    """The shortest unit that has enough sessions a period, as far as there remain four of them."""
+    unit = "day"
+    for longer, (_, length) in UNITS.items():
+        enough = sessions * UNITS[unit][1] >= ENOUGH * days and days <= MOST * UNITS[unit][1]
+        if not enough and days >= 4 * length:
+            unit = longer
+    return unit
 
 
 def shares_of(table: pl.DataFrame, part: str, whole: str) -> pl.DataFrame:
@@ -103,7 +114,7 @@ def bars(counts: Sequence[int]) -> Iterator[tuple[float, float, float, float]]:
         yield round((place + 0.1) * step, 2), round(HEIGHT - height, 2), round(0.8 * step, 2), round(height, 2)
 
 
-def panel(title: str, shares: pl.DataFrame, top: float, label: str | None = None) -> Panel:
+def panel(title: str, shares: pl.DataFrame, top: float) -> Panel:
     """A share over time as a line with a band; periods that have nothing are passed over."""
     step = WIDTH / len(shares)
     known = shares.with_row_index("place").filter(pl.col("whole") > 0)
@@ -121,10 +132,8 @@ def panel(title: str, shares: pl.DataFrame, top: float, label: str | None = None
         title,
         f"{percent(whole[0])} ({interval(whole[1], whole[2])})",
         path(line),
-        tuple(line),
         path(around),
         f"{title}: overall {percent(whole[0])}, between {percent(low)} and {percent(high)}",  # type: ignore[arg-type]
-        label,
     )
 
 
