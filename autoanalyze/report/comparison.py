@@ -9,7 +9,7 @@ from statistics import NormalDist
 import polars as pl
 from markupsafe import Markup
 
-from autoanalyze.report.wording import heading, percent, points, spaced, without_folders
+from autoanalyze.report.wording import heading, percent, points, without_folders
 from autoanalyze.study.answer import Answer, FieldAnswer, answer
 from autoanalyze.study.comparison import compared, started
 from autoanalyze.study.intervals import newcombe
@@ -17,6 +17,8 @@ from autoanalyze.study.runs import Run
 
 ERROR = 0.05
 """How often an interval may miss."""
+ALIKE = 0.8
+"""The share of sessions that common labels must cover, for single labels to be spoken of aloud."""
 NAMED = 3
 """Labels that a sentence names at most in each direction."""
 
@@ -33,7 +35,14 @@ class FieldComparison:
     after: int
     shared: int
     """Labels that both runs have."""
+    covered: float
+    """The share of all sessions with a label whose label both runs have."""
     labels: pl.DataFrame
+
+    @property
+    def named_alike(self) -> bool:
+        """Whether the names of the two runs agree so far that a label which is new or gone tells something."""
+        return self.covered >= ALIKE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +91,16 @@ def field_comparison(first: FieldAnswer, second: FieldAnswer) -> FieldComparison
     both = before.join(after, on="label", how="full", coalesce=True).with_columns(
         pl.col("before", "after").fill_null(0).cast(pl.Int64)
     )
-    shared = both.filter(pl.col("before") > 0, pl.col("after") > 0).height
-    return FieldComparison(first.name, first.sessions, second.sessions, shared, judged(both, first, second))
+    shared = both.filter(pl.col("before") > 0, pl.col("after") > 0)
+    known = first.sessions + second.sessions
+    return FieldComparison(
+        first.name,
+        first.sessions,
+        second.sessions,
+        len(shared),
+        (shared["before"].sum() + shared["after"].sum()) / known if known else 0.0,
+        judged(both, first, second),
+    )
 
 
 def judged(both: pl.DataFrame, first: FieldAnswer, second: FieldAnswer) -> pl.DataFrame:
@@ -140,15 +157,20 @@ def headlines(fields: tuple[FieldComparison, ...], contained: dict[str, float | 
         open_ = ", which leaves open whether it changed at all" if low <= 0 <= high else ""
         yield told.format(points(value), points(low), points(high), open_)
     for field in fields:
-        sure = field.labels.filter("sure")
-        ups = sure.filter(pl.col("difference") > 0).head(NAMED)
-        downs = sure.filter(pl.col("difference") < 0).head(NAMED)
-        for verb, frame in (("rose", ups), ("fell", downs)):
-            if len(frame):
-                said = Markup(", ").join(moved(row) for row in frame.iter_rows(named=True))
-                yield Markup("{}: {} {}.").format(heading(field.name), verb, said)
-        if sure.is_empty():
-            yield Markup("No {} changed by more than chance can do.").format(spaced(field.name))
+        name, sure = heading(field.name), field.labels.filter("sure")
+        if not field.named_alike:
+            yield Markup(
+                "{}: labels that both runs have cover only <strong>{}</strong> of the sessions, so that what "
+                "changed cannot be told from what is only named otherwise."
+            ).format(name, percent(field.covered, 0))
+        elif sure.is_empty():
+            yield Markup("{}: no label changed by more than chance can do.").format(name)
+        else:
+            for word in ("rose", "fell", "new", "gone"):
+                rows = sure.filter(word=word).head(NAMED).iter_rows(named=True)
+                said = Markup(", ").join(moved(row) for row in rows)
+                if said:
+                    yield Markup("{}: {} {}.").format(name, f"{word} is" if word in ("new", "gone") else word, said)
 
 
 def moved(row: dict[str, object]) -> Markup:

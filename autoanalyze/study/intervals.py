@@ -50,7 +50,8 @@ def wilson(part: pl.Expr, whole: pl.Expr, z: float = Z) -> tuple[pl.Expr, pl.Exp
 
     `z` is how many standard errors it reaches to either side, by default those of 95 %.
     """
-    n, p = pl.when(whole > 0).then(whole.cast(pl.Float64)), part / whole
+    n = pl.when(whole > 0).then(whole.cast(pl.Float64))
+    p = part / n
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)).sqrt()
     # At 0 and at 1 rounding would leave an end on the wrong side of the share.
