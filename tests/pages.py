@@ -75,7 +75,14 @@ def written_run(
         for place, error in enumerate(errors)
     ]
     text = dict.fromkeys(
-        ("session_id", "status", "session_outcome", *(str(field["name"]) for field in FIELDS), "notes", "error"),
+        (
+            "session_id",
+            "status",
+            "session_outcome",
+            *(str(field["name"]) for field in FIELDS),
+            "notes",
+            "error",
+        ),
         pl.String(),
     )
     sessions = pl.DataFrame(rows, schema={**text, "start_time": pl.Datetime("us")})
@@ -113,7 +120,9 @@ def ledger(merges: Sequence[tuple[str, str]]) -> pl.DataFrame:
         "chosen": ["more sessions"] * len(merges),
         "review": [None] * len(merges),
     }
-    text = dict.fromkeys(("field", "alias", "verdict", "canonical", "judge", "reason", "chosen", "review"), pl.String)
+    text = dict.fromkeys(
+        ("field", "alias", "verdict", "canonical", "judge", "reason", "chosen", "review"), pl.String
+    )
     kinds: dict[str, Any] = {**text, "merge": pl.Int64, "sessions": pl.Int64}
     return pl.DataFrame(entries, schema_overrides={**kinds, "merged": pl.Boolean, "similarity": pl.Float64})
 

@@ -21,7 +21,12 @@ FLOORS = [
 ]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 #: How many modules of which rooms may import an outside package.
-DOORS = {"openai": {"llm": 1}, "tiktoken": {"llm": 1}, "hydra": {"analysis": 1, "cli": 1}, "jinja2": {"report": 1}}
+DOORS = {
+    "openai": {"llm": 1},
+    "tiktoken": {"llm": 1},
+    "hydra": {"analysis": 1, "cli": 1},
+    "jinja2": {"report": 1},
+}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if not path.stem.startswith("__")]
 
 

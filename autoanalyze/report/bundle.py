@@ -30,7 +30,11 @@ def packed(value: Any) -> str:
 def sessions_columns(sessions: pl.DataFrame, found: Answer, *, notes: bool) -> dict[str, Any]:
     """The sessions of a run by column; labels as their place among the labels of a field, -1 for none."""
     fields = [
-        {"name": field.name, "title": heading(field.name), **coded(sessions[field.name], field.labels["label"])}
+        {
+            "name": field.name,
+            "title": heading(field.name),
+            **coded(sessions[field.name], field.labels["label"]),
+        }
         for field in found.fields
     ]
     outcomes = pl.Series(["Contained", "Transfer"])

@@ -87,7 +87,9 @@ def comparison(first: Run, second: Run) -> Comparison:
 def field_comparison(first: FieldAnswer, second: FieldAnswer) -> FieldComparison:
     """The labels of a field in two runs, those that changed most first."""
     counts = (each.labels.select("label", "sessions") for each in (first, second))
-    before, after = (frame.rename({"sessions": name}) for frame, name in zip(counts, ("before", "after"), strict=True))
+    before, after = (
+        frame.rename({"sessions": name}) for frame, name in zip(counts, ("before", "after"), strict=True)
+    )
     both = before.join(after, on="label", how="full", coalesce=True).with_columns(
         pl.col("before", "after").fill_null(0).cast(pl.Int64)
     )
@@ -138,7 +140,10 @@ def judged(both: pl.DataFrame, first: FieldAnswer, second: FieldAnswer) -> pl.Da
 def difference_of_contained(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, float | None]:
     """How the share of contained sessions changed."""
     counts = {
-        name: [frame.filter(pl.col("session_outcome") == "Contained").height, frame["session_outcome"].count()]
+        name: [
+            frame.filter(pl.col("session_outcome") == "Contained").height,
+            frame["session_outcome"].count(),
+        ]
         for name, frame in (("first", first), ("second", second))
     }
     frame = pl.DataFrame({"a": [counts["first"]], "b": [counts["second"]]})
@@ -153,7 +158,9 @@ def headlines(fields: tuple[FieldComparison, ...], contained: dict[str, float | 
     """What may be said aloud: only changes that hold with all labels of a field looked at together."""
     value, low, high = contained["value"], contained["low"], contained["high"]
     if value is not None and low is not None and high is not None:
-        told = Markup("The share that ended inside the bot changed by <strong>{} points</strong> ({} to {}){}.")
+        told = Markup(
+            "The share that ended inside the bot changed by <strong>{} points</strong> ({} to {}){}."
+        )
         open_ = ", which leaves open whether it changed at all" if low <= 0 <= high else ""
         yield told.format(points(value), points(low), points(high), open_)
     for field in fields:
@@ -170,7 +177,9 @@ def headlines(fields: tuple[FieldComparison, ...], contained: dict[str, float | 
                 rows = sure.filter(word=word).head(NAMED).iter_rows(named=True)
                 said = Markup(", ").join(moved(row) for row in rows)
                 if said:
-                    yield Markup("{}: {} {}.").format(name, f"{word} is" if word in ("new", "gone") else word, said)
+                    yield Markup("{}: {} {}.").format(
+                        name, f"{word} is" if word in ("new", "gone") else word, said
+                    )
 
 
 def moved(row: dict[str, object]) -> Markup:
@@ -186,4 +195,3 @@ def settings(first: Run, second: Run) -> Iterator[tuple[str, str, str]]:
     for name, before, after in table.select("name", "first", "second").iter_rows():
         if name not in ("page", "report"):
             yield name, *("–" if value is None else without_folders(value) for value in (before, after))  # noqa: RUF001
-

@@ -115,9 +115,9 @@ def leading(field: FieldAnswer) -> Markup:
         return Markup("The only {} is {} {}.").format(name, first, among)
     if rows["low"][0] > rows["high"][1]:
         return Markup("The most frequent {} is {} {}, ahead of {}.").format(name, first, among, others[0])
-    return Markup("The most frequent {} are {} and {} {}; their intervals overlap, so either may lead.").format(
-        plural(name), first, others[0], among
-    )
+    return Markup(
+        "The most frequent {} are {} and {} {}; their intervals overlap, so either may lead."
+    ).format(plural(name), first, others[0], among)
 
 
 def labelled(row: Mapping[str, Any]) -> Markup:
@@ -141,9 +141,9 @@ def handed_over(field: FieldAnswer, overall: Estimate) -> Iterator[Markup]:
             )
             for row in rows
         ]
-        yield Markup("The bot kept fewest of {}: their whole intervals lie below the {} of all sessions.").format(
-            Markup(", ").join(named), percent(overall.value)
-        )
+        yield Markup(
+            "The bot kept fewest of {}: their whole intervals lie below the {} of all sessions."
+        ).format(Markup(", ").join(named), percent(overall.value))
 
 
 def crossing(run: Run) -> Crossing | None:
@@ -181,7 +181,10 @@ def made(run: Run) -> Iterator[tuple[str, str]]:
     chosen = {"since": data.get("start"), "where": data.get("where")}
     if any(chosen.values()):
         yield "Chosen by", "; ".join(f"{name} {value}" for name, value in chosen.items() if value)
-    yield "Sessions", f"{run.sessions.height:,} sampled, {run.sessions.filter(status='labelled').height:,} labelled"
+    yield (
+        "Sessions",
+        f"{run.sessions.height:,} sampled, {run.sessions.filter(status='labelled').height:,} labelled",
+    )
     for field in config["schema"]["fields"]:
         yield heading(field["name"]), field["description"]
     parallel, discovery = config["parallel"], config["discovery"]

@@ -98,8 +98,10 @@ def rendered(template: str, caveats: Mapping[str, str], **values: Any) -> Iterat
     """A page in pieces."""
     css = Markup(source("page.css") + on_every_sheet(caveats))
     script = Markup(source("page.js"))
-    stream = environment().get_template(template).stream(
-        css=css, script=script, policy=policy(css, script), caveats=caveats, **values
+    stream = (
+        environment()
+        .get_template(template)
+        .stream(css=css, script=script, policy=policy(css, script), caveats=caveats, **values)
     )
     stream.enable_buffering(PIECES)
     return iter(stream)

@@ -103,7 +103,9 @@ def suited(days: int, sessions: int) -> str:
 
 def shares_of(table: pl.DataFrame, part: str, whole: str) -> pl.DataFrame:
     """The share of a part in each period, with its interval; null where a period has nothing."""
-    return table.select(*wilson_columns(part, whole), pl.col(part).alias("part"), pl.col(whole).alias("whole"))
+    return table.select(
+        *wilson_columns(part, whole), pl.col(part).alias("part"), pl.col(whole).alias("whole")
+    )
 
 
 def bars(counts: Sequence[int]) -> Iterator[tuple[float, float, float, float]]:
@@ -111,7 +113,12 @@ def bars(counts: Sequence[int]) -> Iterator[tuple[float, float, float, float]]:
     step, most = WIDTH / len(counts), max(counts)
     for place, count in enumerate(counts):
         height = HEIGHT * count / most
-        yield round((place + 0.1) * step, 2), round(HEIGHT - height, 2), round(0.8 * step, 2), round(height, 2)
+        yield (
+            round((place + 0.1) * step, 2),
+            round(HEIGHT - height, 2),
+            round(0.8 * step, 2),
+            round(height, 2),
+        )
 
 
 def panel(title: str, shares: pl.DataFrame, top: float) -> Panel:

@@ -14,7 +14,9 @@ from autoanalyze.report.page import write_comparison
 def compared(folder: Path, before: dict[str, int], after: dict[str, int]) -> Comparison:
     """Two runs with so many sessions of each label."""
     first, second = (
-        written_run(folder / name, [label for label, count in counts.items() for _ in range(count)], ids=name + "-{}")
+        written_run(
+            folder / name, [label for label, count in counts.items() for _ in range(count)], ids=name + "-{}"
+        )
         for name, counts in (("week1", before), ("week2", after))
     )
     return comparison(first, second)
@@ -50,7 +52,9 @@ def test_many_labels_at_once_need_more(tmp_path: Path) -> None:
     others = {f"Label {place}": 20 for place in range(20)}
     found = compared(tmp_path, {"Billing": 40, **others}, {"Billing": 64, **others})
     assert words(found)["Billing"] == ("rose", False)
-    assert "General intent: no label changed by more than chance can do." in [s.striptags() for s in found.headlines]
+    assert "General intent: no label changed by more than chance can do." in [
+        s.striptags() for s in found.headlines
+    ]
 
 
 def test_other_names_are_not_called_changes(tmp_path: Path) -> None:

@@ -59,10 +59,16 @@ def test_reasons_cross_locations_in_any_schema(tmp_path: Path) -> None:
     assert [field.name for field in other.answer.fields] == ["general_intent"]
 
 
-@pytest.mark.parametrize(("days", "count", "unit", "periods"), [(2, 80, "day", 3), (30, 100, "week", 5), (300, 400, "month", 10)])
-def test_periods_are_long_enough_to_tell_something(tmp_path: Path, days: int, count: int, unit: str, periods: int) -> None:
+@pytest.mark.parametrize(
+    ("days", "count", "unit", "periods"), [(2, 80, "day", 3), (30, 100, "week", 5), (300, 400, "month", 10)]
+)
+def test_periods_are_long_enough_to_tell_something(
+    tmp_path: Path, days: int, count: int, unit: str, periods: int
+) -> None:
     """Days, weeks or months, so that a period has some forty sessions; every session is in one of them."""
-    found = timeline(written_run(tmp_path / "run", ["Billing"] * count, days=days).sessions, "general_intent", ["Billing"])
+    found = timeline(
+        written_run(tmp_path / "run", ["Billing"] * count, days=days).sessions, "general_intent", ["Billing"]
+    )
     assert found is not None
     assert found.unit == unit
     assert len(found.rows) == len(found.bars) == periods

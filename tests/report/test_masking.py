@@ -30,7 +30,9 @@ CASES = {
 def test_what_tells_who_somebody_is_goes(text: str) -> None:
     """In texts and in columns alike; shorter numbers stay."""
     assert masked(text) == CASES[text]
-    assert masked_columns(pl.DataFrame({"text": [text]}), "text", "missing")["text"].to_list() == [CASES[text]]
+    assert masked_columns(pl.DataFrame({"text": [text]}), "text", "missing")["text"].to_list() == [
+        CASES[text]
+    ]
 
 
 def test_a_masked_run_leaves_the_run_as_it_is(tmp_path: Path) -> None:

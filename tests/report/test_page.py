@@ -51,7 +51,12 @@ def hostile(tmp_path: Path) -> Run:
     labels = [label for label in HOSTILE for _ in range(3)]
     folder = tmp_path / "<script>alert(1)<" / "script>"
     return written_run(
-        folder, labels, merges=[(HOSTILE[1], HOSTILE[0])], ids="{}" + HOSTILE[1], errors=HOSTILE, model=HOSTILE[0]
+        folder,
+        labels,
+        merges=[(HOSTILE[1], HOSTILE[0])],
+        ids="{}" + HOSTILE[1],
+        errors=HOSTILE,
+        model=HOSTILE[0],
     )
 
 
@@ -87,12 +92,19 @@ def test_what_is_packed_is_what_was_said(hostile: Run, tmp_path: Path) -> None:
 
 def test_the_policy_lets_in_the_page_itself_and_nothing_else(tmp_path: Path) -> None:
     """Its hashes are those of the style and of the script that stand in the page."""
-    text = write_page(written_run(tmp_path / "run"), tmp_path / "p.html", transcripts_of).read_text(encoding="utf-8")
-    policy = next(a["content"] for tag, a in Tags(text).found if a.get("http-equiv") == "Content-Security-Policy")
+    text = write_page(written_run(tmp_path / "run"), tmp_path / "p.html", transcripts_of).read_text(
+        encoding="utf-8"
+    )
+    policy = next(
+        a["content"] for tag, a in Tags(text).found if a.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy is not None
     parts = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     assert parts["default-src"] == "'none'"
-    for directive, pattern in (("style-src", "<style>(.*?)</style>"), ("script-src", "<script>(.*?)</script>")):
+    for directive, pattern in (
+        ("style-src", "<style>(.*?)</style>"),
+        ("script-src", "<script>(.*?)</script>"),
+    ):
         found = re.search(pattern, text, re.DOTALL)
         assert found is not None
         digest = base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
@@ -103,7 +115,9 @@ def test_the_policy_lets_in_the_page_itself_and_nothing_else(tmp_path: Path) -> 
 def test_a_run_has_one_page_whenever_it_is_written(tmp_path: Path) -> None:
     """The same bytes, and nothing of this machine in them."""
     run = written_run(tmp_path / "run", ["Billing", "Claims"] * 150, errors=["no /home/somebody/file"])
-    first, second = (write_page(run, tmp_path / name, transcripts_of).read_bytes() for name in ("a.html", "b.html"))
+    first, second = (
+        write_page(run, tmp_path / name, transcripts_of).read_bytes() for name in ("a.html", "b.html")
+    )
     assert first == second
     assert str(tmp_path).encode() not in first
     assert b"somebody" not in first
@@ -190,7 +204,9 @@ def test_every_run_leaves_its_page(tmp_path: Path) -> None:
     assert (run.path / "report.html").exists()
     assert (run.path / "baseline" / "run.json").exists()
     assert not (run.path / "baseline" / "report.html").exists()
-    other = build_analysis(small_config(baseline="none", page="false"), progress=False).run_sync(tmp_path / "other")
+    other = build_analysis(small_config(baseline="none", page="false"), progress=False).run_sync(
+        tmp_path / "other"
+    )
     assert not (other.path / "report.html").exists()
 
 
@@ -249,7 +265,10 @@ def test_the_command_prints_the_path_last(command: Command) -> None:
     assert (code, output.splitlines()[-1]) == (0, "outputs/week1/report.html")
     code, output, _ = command("report", "outputs/week1", "outputs/week2")
     assert (code, output.splitlines()[-1]) == (0, "outputs/week2/report-against-week1.html")
-    assert command("report", "outputs/week1", "--no-transcripts", "--to", "page.html")[:2] == (0, "page.html\n")
+    assert command("report", "outputs/week1", "--no-transcripts", "--to", "page.html")[:2] == (
+        0,
+        "page.html\n",
+    )
     code, _, errors = command("report", "outputs/week1", "--to", "page.html")
     assert (code, "--force" in errors) == (2, True)
     assert command("report", "outputs/week1", "--no-transcripts", "--to", "page.html", "--force")[0] == 0

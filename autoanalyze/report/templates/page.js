@@ -178,6 +178,7 @@
     }
     const items = [], grow = growing(target, items, ([place, passage]) => row(found, place, passage, text));
     const blockCount = Math.ceil(found.ids.length / found.block);
+    if (blockCount > 25) hits.textContent = "Searching …";
     for (let at = 0; at < blockCount; at++) {
       // Past the small store of blocks: a search looks at each once.
       const said = found.transcripts ? await (blocks.get(at) ?? unpacked(`block-${at}`)) : null;
