@@ -28,13 +28,14 @@ def write_report(
     mask: bool = False,
     reader: Reader | None = None,
 ) -> Path:
-    """Write the page of a finished or stopped run, by default into its folder as report.html; returns its path.
+    """Write the page of a finished or stopped run, by default as report.html in its folder.
 
-    It is one HTML file that needs nothing else. Without `transcripts` it leaves out what was said, and the
-    notes, which quote it. `mask` hides mail addresses and numbers of six or more digits in transcripts, notes
-    and labels; session ids stay. `reader` gives the messages of some sessions as `transcripts(run, ids)` does,
-    and is that by default; where they are not to be had any more, the page says so, and so does a warning.
-    Raises RunFolderError for a folder without results, and InputError if the file cannot be written.
+    It is one HTML file that needs nothing else; returns its path. Without `transcripts` it leaves out what
+    was said, and the notes, which quote it. `mask` hides mail addresses and numbers of six or more digits in
+    transcripts, notes and labels; session ids stay. `reader` gives the messages of some sessions as
+    `transcripts(run, ids)` does, and is that by default; where they are not to be had any more, the page says
+    so, and so does a warning. Raises RunFolderError for a folder without results, and InputError if the file
+    cannot be written.
     """
     from autoanalyze.report.page import write_page
 
@@ -56,13 +57,13 @@ def write_comparison(
     """Write the page of what changed from one run to another, by default into the second one's folder."""
     from autoanalyze.report.page import write_comparison as write
 
-    runs = [run if isinstance(run, Run) else load_run(run, partial=True) for run in (first, second)]
-    name = f"report-against-{runs[0].path.resolve().name}.html"
-    return write(*runs, runs[1].path / name if to is None else Path(to), mask=mask)
+    before, after = (run if isinstance(run, Run) else load_run(run, partial=True) for run in (first, second))
+    name = f"report-against-{before.path.resolve().name}.html"
+    return write(before, after, after.path / name if to is None else Path(to), mask=mask)
 
 
 def reader_of(run: Run) -> Reader:
-    """Reads transcripts of a run from where its sessions came from. Raises ConfigurationError if that is gone."""
+    """Reads transcripts from where a run's sessions came from. Raises ConfigurationError if that is gone."""
     config = restored(run.record["config"])
     return partial(transcripts_of, open_population(config, Estimate()).store, config.data.bot_id)
 

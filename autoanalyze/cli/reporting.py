@@ -37,7 +37,7 @@ def report_command(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --to if it exists.")] = False,
 ) -> None:
-    """Write a page to send: one HTML file that needs no network. With two runs: what rose, fell, is new, gone.
+    """Write a page to send, one HTML file; with two runs, what rose, fell, is new or gone.
 
     Labels lead to their sessions and transcripts; the page of two runs has figures alone.
     """

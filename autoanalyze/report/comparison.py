@@ -18,17 +18,20 @@ from autoanalyze.study.runs import Run
 ERROR = 0.05
 """How often an interval may miss."""
 ALIKE = 0.8
-"""The share of sessions that common labels must cover, for single labels to be spoken of aloud."""
+"""The share of sessions that common labels must cover for single labels to be spoken of aloud."""
 NAMED = 3
 """Labels that a sentence names at most in each direction."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldComparison:
-    """The labels of one field in both runs. `labels` has a row per label: label, before and after (sessions),
-    share_before and share_after, difference (of shares, second less first) with low and high (Newcombe 1998,
-    95 %), `sure` (whether also the interval that holds for all labels at once leaves zero out), and `word`:
-    rose, fell, new, gone, or empty where the interval holds zero."""
+    """The labels of one field in both runs.
+
+    `labels` has a row per label: label, before and after (sessions), share_before and share_after, difference
+    (second share less first) with low and high (Newcombe 1998, 95 %), `changed` (whether that interval leaves
+    zero out), `sure` (whether also the one does that holds for all labels at once), and `word`: new, gone,
+    rose, fell, or empty where the interval holds zero.
+    """
 
     name: str
     before: int
@@ -41,7 +44,7 @@ class FieldComparison:
 
     @property
     def named_alike(self) -> bool:
-        """Whether the names of the two runs agree so far that a label which is new or gone tells something."""
+        """Whether the names agree so far that a label which is new or gone tells something."""
         return self.covered >= ALIKE
 
 
@@ -100,7 +103,7 @@ def field_comparison(first: FieldAnswer, second: FieldAnswer) -> FieldComparison
         first.sessions,
         second.sessions,
         len(shared),
-        (shared["before"].sum() + shared["after"].sum()) / known if known else 0.0,
+        sum(shared["before"]) / known + sum(shared["after"]) / known if known else 0.0,
         judged(both, first, second),
     )
 
@@ -140,17 +143,18 @@ def judged(both: pl.DataFrame, first: FieldAnswer, second: FieldAnswer) -> pl.Da
 def difference_of_contained(first: pl.DataFrame, second: pl.DataFrame) -> dict[str, float | None]:
     """How the share of contained sessions changed."""
     counts = {
-        name: [
-            frame.filter(pl.col("session_outcome") == "Contained").height,
-            frame["session_outcome"].count(),
-        ]
+        name: [frame.filter(session_outcome="Contained").height, frame["session_outcome"].count()]
         for name, frame in (("first", first), ("second", second))
     }
-    frame = pl.DataFrame({"a": [counts["first"]], "b": [counts["second"]]})
-    parts = (pl.col(name).list.get(place) for name in "ab" for place in (0, 1))
-    value, low, high = frame.select(
-        end.alias(name) for name, end in zip(("value", "low", "high"), newcombe(*parts), strict=True)
-    ).row(0)
+    frame = pl.DataFrame(
+        {
+            f"{name} {of}": [count]
+            for name, pair in counts.items()
+            for of, count in zip("pw", pair, strict=True)
+        }
+    )
+    ends = newcombe(pl.col("first p"), pl.col("first w"), pl.col("second p"), pl.col("second w"))
+    value, low, high = frame.select(end.alias(name) for end, name in zip(ends, "vlh", strict=True)).row(0)
     return {"value": value, "low": low, "high": high}
 
 

@@ -73,7 +73,9 @@ def content(run: Run) -> Content:
     configured = run.record["config"]["schema"]["fields"]
     ending = frozenset(field["name"] for field in configured if len(field.get("applies_to") or "ab") > 1)
     main = next((field for field in found.fields if field.sessions), None)
-    over_time = main and timeline(run.sessions, main.name, main.labels["label"].head(SHOWN_LABELS).to_list())
+    over_time = None
+    if main is not None:
+        over_time = timeline(run.sessions, main.name, main.labels["label"].head(SHOWN_LABELS).to_list())
     return Content(
         run.path.resolve().name,
         f"What {counted(found.labelled, 'conversation')} {'was' if found.labelled == 1 else 'were'} about",

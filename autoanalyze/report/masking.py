@@ -1,8 +1,8 @@
 """Masking what may tell who somebody is: mail addresses, and numbers of six or more digits.
 
-Such numbers are phone, card, account and customer numbers, also with blanks, dots, dashes, slashes or brackets
-among their digits, and dates written in figures. Shorter ones (amounts, times, an order of three items) stay.
-So do names, which no pattern finds, and session ids, by which a session is found again in its store.
+Such numbers are phone, card, account and customer numbers, also with blanks, dots, dashes, slashes or
+brackets among their digits, and dates written in figures. Shorter ones (amounts, times, an order of three
+items) stay. So do names, which no pattern finds, and session ids, by which a session is found in its store.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""A run over time: how many sessions there were, how they ended, and what they were about, by day or longer."""
+"""A run over time: how many sessions there were, how they ended, what they were about."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
@@ -12,8 +13,10 @@ from autoanalyze.study.answer import wilson_columns
 
 UNITS = {"day": ("1d", 1), "week": ("1w", 7), "month": ("1mo", 30)}
 """Periods, as Polars writes them, and their days."""
-ENOUGH, MOST = 40, 60
-"""Sessions that a period should have on average, so that it tells more than chance; periods that can be seen."""
+ENOUGH = 40
+"""Sessions that a period should have on average, so that it tells more than chance."""
+MOST, LONGEST = 60, 240
+"""Periods that can be told apart, and those of months that are drawn at all."""
 SHOWN_LABELS = 6
 WIDTH, HEIGHT = 300, 90
 """The drawing's own units; the page stretches it."""
@@ -48,47 +51,50 @@ class Timeline:
 def timeline(sessions: pl.DataFrame, field: str, labels: Sequence[str]) -> Timeline | None:
     """Labelled sessions by day, week or month, with the share of each of some labels of a field.
 
-    Nothing where fewer than two periods are known.
+    Nothing where there is one period only, or so many that a clock must have been wrong.
     """
     timed = sessions.filter(status="labelled").drop_nulls("start_time")
     if timed["start_time"].dt.date().n_unique() < 2:
         return None
-    days = (timed["start_time"].max() - timed["start_time"].min()).days  # type: ignore[operator,union-attr]
-    unit = suited(days, len(timed))
-    every = UNITS[unit][0]
-    timed = timed.with_columns(period=pl.col("start_time").dt.truncate(every).dt.date())
-    ends = timed["period"].min(), timed["period"].max()
-    periods = pl.DataFrame({"period": pl.date_range(*ends, interval=every, eager=True)})  # type: ignore[call-overload]
-    if len(periods) < 2:
+    times: list[datetime] = timed["start_time"].sort().to_list()
+    unit = suited((times[-1] - times[0]).days, len(times))
+    table = by_period(timed, UNITS[unit][0], field, labels)
+    if not 2 <= len(table) <= LONGEST:
         return None
-    with_label = pl.col(field).is_not_null()
+    contained = shares_of(table, "contained", "sessions")
+    of_labels = [shares_of(table, f"label {place}", "known") for place in range(len(labels))]
+    top = max((high for shares in of_labels for high in shares["high"].drop_nulls()), default=0.0)
+    panels = [panel("Ended in the bot", contained, 1.0)]
+    panels += [panel(label, shares, top) for label, shares in zip(labels, of_labels, strict=True)]
+    columns = [
+        [f"{period:%Y-%m}" if unit == "month" else str(period) for period in table["period"]],
+        [f"{count:,}" for count in table["sessions"]],
+        *([percent(value) for value in shares["share"]] for shares in (contained, *of_labels)),
+    ]
+    return Timeline(
+        unit,
+        f"{times[0]:%Y-%m-%d}",
+        f"{times[-1]:%Y-%m-%d}",
+        top,
+        tuple(bars(table["sessions"].to_list())),
+        tuple(panels),
+        (unit.capitalize(), "Sessions", *(each.title for each in panels)),
+        tuple(zip(*columns, strict=True)),
+    )
+
+
+def by_period(timed: pl.DataFrame, every: str, field: str, labels: Sequence[str]) -> pl.DataFrame:
+    """A row per period, also those without sessions: how many there are, contained, and with each label."""
+    timed = timed.with_columns(period=pl.col("start_time").dt.truncate(every).dt.date())
     counts = timed.group_by("period").agg(
         pl.len().alias("sessions"),
         (pl.col("session_outcome") == "Contained").sum().alias("contained"),
-        with_label.sum().alias("known"),
+        pl.col(field).count().alias("known"),
         *((pl.col(field) == label).sum().alias(f"label {place}") for place, label in enumerate(labels)),
     )
-    table = periods.join(counts, on="period", how="left", maintain_order="left").fill_null(0)
-    shares = [shares_of(table, "contained", "sessions")]
-    shares += [shares_of(table, f"label {place}", "known") for place in range(len(labels))]
-    top = max((share["high"].max() or 0 for share in shares[1:]), default=0)  # type: ignore[type-var]
-    panels = (
-        panel("Ended in the bot", shares[0], 1.0),
-        *(panel(label, share, top) for label, share in zip(labels, shares[1:], strict=True)),
-    )
-    named = [str(period) if unit != "month" else f"{period:%Y-%m}" for period in table["period"]]
-    columns = [[f"{count:,}" for count in table["sessions"]]]
-    columns += [[percent(value) for value in share["share"]] for share in shares]
-    return Timeline(
-        unit,
-        f"{timed['start_time'].min():%Y-%m-%d}",
-        f"{timed['start_time'].max():%Y-%m-%d}",
-        float(top),  # type: ignore[arg-type]
-        tuple(bars(table["sessions"].to_list())),
-        panels,
-        (unit.capitalize(), "Sessions", *(each.title for each in panels)),
-        tuple(zip(named, *columns, strict=True)),
-    )
+    ends = pl.date_range(pl.col("period").min(), pl.col("period").max(), interval=every)
+    periods = timed.select(period=ends)
+    return periods.join(counts, on="period", how="left", maintain_order="left").fill_null(0)
 
 
 def suited(days: int, sessions: int) -> str:
@@ -134,13 +140,13 @@ def panel(title: str, shares: pl.DataFrame, top: float) -> Panel:
     line = drawn(known["share"])
     around = drawn(known["high"]) + drawn(known["low"])[::-1]
     whole = shares.select(pl.col("part", "whole").sum()).select(*wilson_columns("part", "whole")).row(0)
-    low, high = known["share"].min(), known["share"].max()
+    lowest, highest = min(known["share"], default=None), max(known["share"], default=None)
     return Panel(
         title,
         f"{percent(whole[0])} ({interval(whole[1], whole[2])})",
         path(line),
         path(around),
-        f"{title}: overall {percent(whole[0])}, between {percent(low)} and {percent(high)}",  # type: ignore[arg-type]
+        f"{title}: overall {percent(whole[0])}, between {percent(lowest)} and {percent(highest)}",
     )
 
 

@@ -1,4 +1,4 @@
-"""How the page says things: shares, intervals, counts, names of fields, and nothing of a machine's folders."""
+"""How the page says things: shares, intervals, counts, names of fields; nothing of a machine's folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: clicked, searched, printed, in both colour schemes, without network or complaint."""
+"""The page in a real browser: clicked, searched, printed, in both schemes, without network or complaint."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from pages import HOSTILE, transcripts_of, written_run
 
 from autoanalyze.report.page import write_comparison, write_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Request
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -28,7 +32,7 @@ RULES = {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
+def browser() -> Iterator[Browser]:
     """One browser for all tests."""
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -54,23 +58,25 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class Visit:
     """A page that somebody looks at, with all that it complained of and asked the network for."""
 
-    def __init__(self, browser: sync_api.Browser, scheme: str = "light", width: int = 1280) -> None:
-        self.page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+    def __init__(self, browser: Browser, scheme: Literal["light", "dark"] = "light") -> None:
+        self.page = browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
         self.page.set_default_timeout(WAIT)
         self.complaints: list[str] = []
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on(
-            "request", lambda asked: asked.url.startswith("file:") or self.complaints.append(asked.url)
-        )
+        self.page.on("request", self._asked)
 
-    def to(self, file: Path, fragment: str = "") -> sync_api.Page:
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith("file:"):
+            self.complaints.append(request.url)
+
+    def to(self, file: Path, fragment: str = "") -> Page:
         self.page.goto(f"file://{file}{fragment}")
         return self.page
 
 
 @pytest.fixture
-def visit(browser: sync_api.Browser) -> Iterator[Visit]:
+def visit(browser: Browser) -> Iterator[Visit]:
     """A visit to a page that must end without a complaint."""
     made = Visit(browser)
     yield made
@@ -78,7 +84,7 @@ def visit(browser: sync_api.Browser) -> Iterator[Visit]:
     assert made.complaints == []
 
 
-def focused(page: sync_api.Page) -> str:
+def focused(page: Page) -> str:
     """What the focused element says."""
     return str(page.evaluate("document.activeElement.textContent")).strip()
 
@@ -180,12 +186,13 @@ def test_strangers_texts_do_nothing(visit: Visit, files: dict[str, Path]) -> Non
     assert page.locator("img, script").count() == 0
 
 
-def test_scripts_of_others_are_not_carried_out(browser: sync_api.Browser, files: dict[str, Path]) -> None:
+def test_scripts_of_others_are_not_carried_out(browser: Browser, files: dict[str, Path]) -> None:
     """The policy stops what would get in all the same."""
     visited = Visit(browser)
     page = visited.to(files["run"])
     page.evaluate(
-        "() => { const made = document.createElement('script'); made.textContent = \"document.title = 'owned'\";"
+        "() => { const made = document.createElement('script');"
+        " made.textContent = \"document.title = 'owned'\";"
         " document.body.append(made); const image = new Image(); image.src = 'https://example.invalid/x.png';"
         " document.body.append(image); }"
     )
@@ -197,7 +204,7 @@ def test_scripts_of_others_are_not_carried_out(browser: sync_api.Browser, files:
 
 @pytest.mark.parametrize(("name", "scheme"), [("run", "light"), ("run", "dark"), ("comparison", "dark")])
 def test_it_can_be_read_by_everybody(
-    browser: sync_api.Browser, files: dict[str, Path], name: str, scheme: str
+    browser: Browser, files: dict[str, Path], name: str, scheme: Literal["light", "dark"]
 ) -> None:
     """No serious finding of axe in either colour scheme, with everything open; nothing wider than a phone."""
     visited = Visit(browser, scheme)

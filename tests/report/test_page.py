@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from fakes import small_config
 from pages import HOSTILE, said, transcripts_of, written_run
 
 from autoanalyze.analysis.build import build_analysis
@@ -23,7 +24,6 @@ from autoanalyze.errors import CancelledRunError, ImportDataError, InputError
 from autoanalyze.report.bundle import BLOCK
 from autoanalyze.report.page import write_page
 from autoanalyze.study.runs import Run
-from fakes import small_config
 
 
 class Tags(HTMLParser):
