@@ -11,7 +11,7 @@ import polars as pl
 
 from autoanalyze.analysis.configuration import restored
 from autoanalyze.analysis.sessions import open_population, transcripts_of
-from autoanalyze.errors import AutoAnalyzeError
+from autoanalyze.errors import AutoAnalyzeError, RunFolderError
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.study.runs import Run, load_run
 
@@ -39,7 +39,7 @@ def write_report(
     """
     from autoanalyze.report.page import write_page
 
-    run = run if isinstance(run, Run) else load_run(run, partial=True)
+    run = with_sessions(run)
     to = run.path / PAGE if to is None else Path(to)
     if not transcripts:
         return write_page(run, to, None, notes=False, mask=mask)
@@ -57,9 +57,17 @@ def write_comparison(
     """Write the page of what changed from one run to another, by default into the second one's folder."""
     from autoanalyze.report.page import write_comparison as write
 
-    before, after = (run if isinstance(run, Run) else load_run(run, partial=True) for run in (first, second))
+    before, after = with_sessions(first), with_sessions(second)
     name = f"report-against-{before.path.resolve().name}.html"
     return write(before, after, after.path / name if to is None else Path(to), mask=mask)
+
+
+def with_sessions(run: Run | Path | str) -> Run:
+    """A finished or stopped run, if it has sessions to tell of. Raises RunFolderError."""
+    found = run if isinstance(run, Run) else load_run(run, partial=True)
+    if not (found.path / "sessions.parquet").exists():
+        raise RunFolderError(f"{found.path} has no sessions to report of: give the folder of an analysis")
+    return found
 
 
 def reader_of(run: Run) -> Reader:

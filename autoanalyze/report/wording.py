@@ -38,7 +38,7 @@ def with_interval(estimate: Estimate) -> Markup:
     """A share in bold with its interval, for a sentence."""
     ends = interval(estimate.low, estimate.high)
     said = Markup("<strong>{}</strong>").format(percent(estimate.value))
-    return said + Markup(" ({})").format(ends) if ends else said
+    return said + Markup(' <span class="nobr">({})</span>').format(ends) if ends else said
 
 
 def counted(number: int, noun: str) -> str:

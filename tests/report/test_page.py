@@ -20,7 +20,7 @@ from pages import HOSTILE, said, transcripts_of, written_run
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.paging import write_report
 from autoanalyze.cli.commands import main
-from autoanalyze.errors import CancelledRunError, ImportDataError, InputError
+from autoanalyze.errors import CancelledRunError, ImportDataError, InputError, RunFolderError
 from autoanalyze.report.bundle import BLOCK
 from autoanalyze.report.page import write_page
 from autoanalyze.study.runs import Run
@@ -196,6 +196,14 @@ def test_a_page_that_cannot_be_written_says_where_else(tmp_path: Path) -> None:
     """And leaves nothing behind."""
     with pytest.raises(InputError, match="give another file with --to"):
         write_page(written_run(tmp_path / "run"), tmp_path / "missing" / "page.html", None)
+
+
+def test_a_run_without_sessions_has_no_page(tmp_path: Path) -> None:
+    """Duplicate detection on planted labels is one."""
+    run = written_run(tmp_path / "run")
+    (run.path / "sessions.parquet").unlink()
+    with pytest.raises(RunFolderError, match="no sessions to report of"):
+        write_report(run)
 
 
 def test_every_run_leaves_its_page(tmp_path: Path) -> None:
