@@ -11,6 +11,8 @@ In a notebook:
 
     runs = autoanalyze.runs("outputs", "multirun")      # all finished runs below these folders
     runs.sql("SELECT streams, avg(consistency) FROM runs GROUP BY streams")
+
+    autoanalyze.labels(run).rename("Refund Request Inquiry", "Refund")    # and .merge, .accept, .undo
 """
 
 from __future__ import annotations
@@ -21,18 +23,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autoanalyze.analysis.build import build_analysis, import_sessions, transcripts
     from autoanalyze.analysis.configuration import compose
+    from autoanalyze.analysis.labels import Labels, labels
     from autoanalyze.analysis.paging import write_report
     from autoanalyze.analysis.service import ParallelAutoAnalyze
     from autoanalyze.study.collection import Runs, runs
     from autoanalyze.study.runs import Run, load_run
 
 __all__ = [
+    "Labels",
     "ParallelAutoAnalyze",
     "Run",
     "Runs",
     "build_analysis",
     "compose",
     "import_sessions",
+    "labels",
     "load_run",
     "runs",
     "transcripts",
@@ -40,12 +45,14 @@ __all__ = [
 ]
 
 HOMES = {
+    "Labels": "analysis.labels",
     "ParallelAutoAnalyze": "analysis.service",
     "Run": "study.runs",
     "Runs": "study.collection",
     "build_analysis": "analysis.build",
     "compose": "analysis.configuration",
     "import_sessions": "analysis.build",
+    "labels": "analysis.labels",
     "load_run": "study.runs",
     "runs": "study.collection",
     "transcripts": "analysis.build",

@@ -196,6 +196,7 @@ class FieldConfig:
     name: str = MISSING
     description: str = MISSING
     applies_to: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -207,7 +208,9 @@ class SchemaConfig:
 
     def records(self) -> LabelSchema:
         """The schema as the phases use it."""
-        fields = tuple(LabelField(f.name, f.description, tuple(f.applies_to)) for f in self.fields)
+        fields = tuple(
+            LabelField(f.name, f.description, tuple(f.applies_to), tuple(f.labels)) for f in self.fields
+        )
         return LabelSchema(fields, self.notes)
 
 
@@ -233,6 +236,7 @@ class ReportConfig:
     figure: list[str] = field(default_factory=list)
     across: str | None = None
     lines: str | None = None
+    drawn: list[str] = field(default_factory=list)
     logarithmic: bool = False
     baseline: str | None = None
     paired_by: list[str] = field(default_factory=list)

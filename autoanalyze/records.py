@@ -90,11 +90,15 @@ class SessionText:
 
 @dataclass(frozen=True, slots=True)
 class LabelField:
-    """An open-vocabulary fact. `applies_to` lists the outcomes it exists for; empty means all."""
+    """A fact that is asked for. `applies_to` lists the outcomes it exists for; empty means all.
+
+    `labels` closes its vocabulary: a session has one of these or none. Empty: names are coined as they come.
+    """
 
     name: str
     description: str
     applies_to: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def applies(self, outcome: str | None) -> bool:
         """Whether a session that ended with `outcome` has this fact."""
@@ -112,6 +116,11 @@ class LabelSchema:
     def names(self) -> tuple[str, ...]:
         """Field names in order."""
         return tuple(label_field.name for label_field in self.fields)
+
+    @property
+    def open_names(self) -> tuple[str, ...]:
+        """Names of the fields whose labels are coined as they come."""
+        return tuple(label_field.name for label_field in self.fields if not label_field.labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from autoanalyze.config import ENVIRONMENT
 from autoanalyze.simulation.clock import VirtualClockLoop
+
+# Two cores and six minutes: more examples are for whoever hunts a bug (--hypothesis-profile=default).
+settings.register_profile("suite", deadline=None, max_examples=40)
+settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

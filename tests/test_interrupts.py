@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from autoanalyze.analysis.service import ParallelAutoAnalyze
 from autoanalyze.errors import CancelledRunError
 from autoanalyze.study.runs import Run
 
+PATIENCE_SECONDS = 20.0
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")
 SETTINGS = {"baseline": "none", "resamples": "10"}
 
@@ -28,12 +30,17 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return build_analysis(small_config(**SETTINGS)).run_sync(tmp_path_factory.mktemp("calm") / "run")
 
 
-def interrupted(act: Callable[[], None], *, until: Callable[[], bool]) -> ParallelAutoAnalyze:
-    """An analysis that acts in the middle of its run and, until that is noticed, at every later moment."""
+def interrupted(act: Callable[[], None], folder: Path, *, again: bool = False) -> ParallelAutoAnalyze:
+    """An analysis that acts in the middle of its run in a folder and, with `again`, at every later moment."""
+    asked = RunFolder(folder)
 
     def listen(progress: Progress) -> None:
-        if progress.sessions_processed >= 15 and not until():
+        if progress.sessions_processed >= 15 and (again or not asked.cancel_requested):
             act()
+            # On a busy machine a run in virtual time would be over before the wish is heard.
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not asked.cancel_requested and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     return build_analysis(small_config(**SETTINGS), listener=listen)
 
@@ -54,14 +61,13 @@ def press() -> None:
 def test_interrupt_cancels_and_is_told_from_a_cancel_elsewhere(tmp_path: Path, calm: Run) -> None:
     """The error of an interrupted run is caused by the KeyboardInterrupt, that of a cancelled one is not."""
     folder = tmp_path / "run"
-    asked = RunFolder(folder)
-    analysis = interrupted(press, until=lambda: asked.cancel_requested)
+    analysis = interrupted(press, folder)
     with pytest.raises(CancelledRunError, match=r"run_sync\('.*run', resume=True\)") as stopped:
         analysis.run_sync(folder)
     assert isinstance(stopped.value.__cause__, KeyboardInterrupt)
     resumable(folder, calm, lambda: build_analysis(small_config(**SETTINGS)).run_sync(folder, resume=True))
     other = RunFolder(tmp_path / "other")
-    analysis = interrupted(other.request_cancel, until=lambda: other.cancel_requested)
+    analysis = interrupted(other.request_cancel, other.path)
     with pytest.raises(CancelledRunError) as stopped:
         analysis.run_sync(other.path)
     assert stopped.value.__cause__ is None
@@ -71,13 +77,12 @@ def test_interrupt_cancels_and_is_told_from_a_cancel_elsewhere(tmp_path: Path, c
 def test_wish_of_the_system_to_end_leaves_a_run_that_can_be_resumed(tmp_path: Path, calm: Run) -> None:
     """SIGTERM, as a cluster or a container sends it before it kills, cancels the run."""
     folder = tmp_path / "run"
-    asked = RunFolder(folder)
 
     def terminate() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     with pytest.raises(CancelledRunError):
-        interrupted(terminate, until=lambda: asked.cancel_requested).run_sync(folder)
+        interrupted(terminate, folder).run_sync(folder)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     resumable(folder, calm, lambda: build_analysis(small_config(**SETTINGS)).run_sync(folder, resume=True))
 
@@ -85,7 +90,7 @@ def test_wish_of_the_system_to_end_leaves_a_run_that_can_be_resumed(tmp_path: Pa
 def test_impatient_interrupts_still_wait_for_the_end(tmp_path: Path, calm: Run) -> None:
     """Pressed again and again until the very end, the run ends as cancelled and its folder is free."""
     folder = tmp_path / "run"
-    analysis = interrupted(press, until=lambda: False)
+    analysis = interrupted(press, folder, again=True)
     with pytest.raises(CancelledRunError):
         analysis.run_sync(folder)
     resumable(folder, calm, lambda: build_analysis(small_config(**SETTINGS)).run_sync(folder, resume=True))
@@ -95,7 +100,6 @@ def test_impatient_interrupts_still_wait_for_the_end(tmp_path: Path, calm: Run) 
 def test_cancelled_wait_waits_for_the_end(tmp_path: Path, calm: Run, again: bool) -> None:
     """Cancelling the task once, or again and again, ends the run first; then the same door resumes it."""
     folder = tmp_path / "run"
-    asked = RunFolder(folder)
 
     async def cell() -> None:
         loop = asyncio.get_running_loop()
@@ -103,7 +107,7 @@ def test_cancelled_wait_waits_for_the_end(tmp_path: Path, calm: Run, again: bool
         def cancel() -> None:
             loop.call_soon_threadsafe(task.cancel)
 
-        analysis = interrupted(cancel, until=lambda: asked.cancel_requested and not again)
+        analysis = interrupted(cancel, folder, again=again)
         task = asyncio.create_task(analysis.run(folder))
         with pytest.raises(asyncio.CancelledError, match=r"await analysis.run\('.*run', resume=True\)"):
             await task
@@ -124,7 +128,7 @@ def test_time_out_around_a_run_is_a_time_out(tmp_path: Path) -> None:
             def expire() -> None:
                 loop.call_soon_threadsafe(deadline.reschedule, 0)
 
-            await interrupted(expire, until=lambda: folder.cancel_requested).run(folder.path)
+            await interrupted(expire, folder.path).run(folder.path)
 
     with pytest.raises(TimeoutError):
         asyncio.run(cell())

@@ -1,4 +1,4 @@
-"""The README is true: its commands run, its files exist, its output is what comes out."""
+"""README and guide are true: their commands run, their files exist, their output is what comes out."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import shlex
 from pathlib import Path
 
 import pytest
+from test_local_servers import served, vllm
 
 from autoanalyze.cli.commands import main
 from hydra_plugins.autoanalyze_sweeps import dask_launcher
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+README, GUIDE = (
+    path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "notebooks" / "README.md")
+)
+MOST_WORDS = 1300
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + GUIDE, re.DOTALL)
 COMMANDS = [line for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
 ANALYSES = [line for line in COMMANDS if line.startswith(("autoanalyze run", "autoanalyze frontier"))]
-ELSEWHERE = ("data=store", "tcp://")
+ELSEWHERE = ("data=store", "tcp://", "vocabulary.from", "schema=")
 #: What makes the commands of a newcomer small enough for a test.
 SMALL = {
     "--cfg": (),
@@ -34,13 +38,18 @@ def test_first_two_commands_are_those_of_ci() -> None:
     for part in install.replace("-q ", "--quiet ").replace("-r ", "--requirement ").split(" && "):
         assert part.replace("-e .", "--editable .") in ci, part
     assert test in ci
-    assert len(README[: README.index("run folder:")].splitlines()) <= 35
+
+
+def test_readme_is_short() -> None:
+    """Everything else stands where one needs it."""
+    assert len(README.split()) <= MOST_WORDS
 
 
 def test_linked_files_exist() -> None:
     """No link leads nowhere."""
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for folder, text in ((ROOT, README), (ROOT / "notebooks", GUIDE)):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+            assert (folder / target).exists(), target
 
 
 def test_the_map_names_every_file() -> None:
@@ -74,7 +83,7 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch, *extra: str) -> int:
 
 def test_import_command_works(sessions_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The import of the README takes a file in, and the analysis after it finds the sessions."""
-    look, line = [line for line in COMMANDS if line.startswith("autoanalyze import")]
+    look, line = [line for line in COMMANDS if line.startswith("autoanalyze import chats.csv")]
     assert run(look, monkeypatch) == 0
     assert run(line, monkeypatch) == 0
     analysis = next(line for line in ANALYSES if "data=store" in line and "endpoint" not in line)
@@ -83,10 +92,47 @@ def test_import_command_works(sessions_file: Path, monkeypatch: pytest.MonkeyPat
     assert json.loads(record.read_text())["sessions"]["labelled"] == 60
 
 
+def test_sixty_tickets_become_a_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Import, run and report, as they stand in the README, with column names of somebody's own."""
+    monkeypatch.chdir(tmp_path)
+    kinds = ("I was charged twice", "I cannot log in", "Where is my order")
+    rows = [f"T-{n},{kinds[n % 3]} and my number is 0151 2345678{n}" for n in range(60)]
+    (tmp_path / "tickets.csv").write_text("Ticket No,Question\n" + "\n".join(rows) + "\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    bring, label, report = [line for line in COMMANDS if "tickets" in line and "localhost" not in line][:3]
+    assert run(bring, monkeypatch) == 0
+    with served(vllm()) as url:
+        there = label.replace("endpoint=openai", f"endpoint={url}").replace(
+            "model=gpt-6-luna", "model=generic"
+        )
+        assert (
+            run(there, monkeypatch, "model.name=qwen3-8b", "token_counter=estimate", "embeddings=offline")
+            == 0
+        )
+    page = tmp_path / "outputs" / "tickets" / "report.html"
+    assert page.exists()
+    page.unlink()
+    assert run(report, monkeypatch) == 0
+    assert "Card Lost" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_names_are_edited_as_the_readme_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two weeks are compared, labels renamed, merged and restored, exported, and carried on."""
+    monkeypatch.chdir(tmp_path)
+    for week, seed in (("week1", 7), ("week2", 8)):
+        small = f"autoanalyze run data.count=200 baseline=none seed={seed} hydra.run.dir=outputs/{week}"
+        assert run(small, monkeypatch) == 0
+    for line in [line for line in COMMANDS if "week1" in line]:
+        few = ("data.count=40", "baseline=none") if "vocabulary.from" in line else ()
+        assert run(line, monkeypatch, *few) == 0, line
+    assert (tmp_path / "labels.xlsx").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in ANALYSES if not any(e in line for e in ELSEWHERE)])
 def test_simulated_commands_work(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every other analysis, sweep and experiment of the README runs, on few sessions."""
+    """Every other analysis, sweep and experiment of README and guide runs, on few sessions."""
     monkeypatch.chdir(tmp_path)
     small = next(extra for mark, extra in SMALL.items() if mark in line)
     assert run(line, monkeypatch, *small) == 0
@@ -124,7 +170,7 @@ CONSOLE = [
 
 
 def shown(command: str) -> str:
-    """What the README shows under a command."""
+    """What is shown under a command."""
     text = next(block for kind, block in BLOCKS if kind == "console" and f"$ {command}" in block)
     return str(text.partition(f"$ {command}\n")[2].partition("\n\n$ ")[0])
 
@@ -133,7 +179,7 @@ def shown(command: str) -> str:
 def test_section_on_trouble_is_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The plan, the run that is over its budget and the resumed one say what the README shows."""
+    """The plan, the run that is over its budget and the resumed one say what the guide shows."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     plan, poor, resumed = CONSOLE[:3]
@@ -150,7 +196,7 @@ def test_section_on_trouble_is_true(
 def test_section_on_merges_is_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The run, the list for review, an undone merge and the accepted list say what the README shows; and
+    """The run, the list for review, an undone merge and the accepted list say what the guide shows; and
     the next run carries on from there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
@@ -160,7 +206,7 @@ def test_section_on_merges_is_true(
     for line in others:
         assert run(line, monkeypatch) == 0
         assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown(line).splitlines()
-    (carrying,) = re.findall(r"`(autoanalyze run vocabulary\.from=[^`]+)`", README)
+    (carrying,) = re.findall(r"`(autoanalyze run vocabulary\.from=[^`]+)`", GUIDE)
     assert run(carrying, monkeypatch, "data.count=40", "baseline=none") == 0
 
 
@@ -168,7 +214,7 @@ def test_section_on_merges_is_true(
 def test_section_on_reading_results_is_true(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The sweep, the list of its runs and the answer to a query say what the README shows."""
+    """The sweep, the list of its runs and the answer to a query say what the guide shows."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     for line in [line for line in CONSOLE if "multirun/two" in line]:

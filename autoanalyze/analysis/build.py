@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +21,7 @@ from autoanalyze.config import Config
 from autoanalyze.data.importers import import_files
 from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.store import Store
+from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.tokens import Estimate, count_with, known_prices, load_counter
 from autoanalyze.simulation.endpoint import SimulatedEndpoint
 from autoanalyze.study.runs import Run
@@ -39,7 +41,9 @@ def build_analysis(
     `Progress`; without one, Jupyter shows live progress below the cell that starts a run, unless `progress`
     is false. Raises ConfigurationError when the configuration lacks something that the run needs.
     """
-    effective = sequential(config) if config.sync == "sequential" else config
+    effective = config
+    if config.sync == "sequential":  # what a person set around the run still holds
+        effective = replace(sequential(config), budget_usd=config.budget_usd, journal=config.journal)
     analysis = ParallelAutoAnalyze(effective, executor, listener=listener, progress=progress)
     analysis.warnings = check(effective)
     return analysis
@@ -51,7 +55,8 @@ def check(config: Config) -> list[str]:
     known_prices(config.model)
     carried_over(config)
     endpoint = None if is_simulated(config) else network(config)
-    open_population(config, counter_of(config))
+    if config.data.source != "synthetic":  # inventing sessions takes time, of which the run's progress tells
+        open_population(config, counter_of(config))
     if endpoint is None or config.journal.mode == "replay":
         return []
     return check_connection(config, endpoint)
@@ -71,16 +76,25 @@ def build_endpoint(config: Config) -> SimulatedEndpoint:
     return simulated(config, population, sessions["session_id"].to_list(), counter)
 
 
-def transcripts(run: Run, session_ids: Sequence[str]) -> pl.DataFrame:
+def transcripts(run: Run, session_ids: Sequence[str], *, store: Path | str | None = None) -> pl.DataFrame:
     """What was said in some sessions of a run: a row per message, in the order asked for.
 
     Columns: session_id, position, role, text, timestamp. Run folders hold no transcripts: they are read from
-    the session store that the run names, or invented anew where the run's sessions were. Raises
-    ConfigurationError if the store is gone, and ImportDataError if it lacks a session.
+    the session store that the run names, or from `store` where it was moved since, or invented anew where
+    the run's sessions were. Raises ConfigurationError if the store is gone, and ImportDataError if it lacks
+    a session.
     """
     config = restored(run.record["config"])
-    store = open_population(config, Estimate()).store
-    return transcripts_of(store, config.data.bot_id, session_ids)
+    path = config.data.path
+    if store is not None:
+        config = replace(config, data=replace(config.data, source="store", path=str(store)))
+    elif config.data.source == "store" and path is not None and not Path(path).exists():
+        raise ConfigurationError(
+            f"the session store of this run was {path}, where nothing is now (looked from {Path.cwd()}): "
+            "if it was moved, say where it is with transcripts(run, ids, store=...)"
+        )
+    found = open_population(config, Estimate()).store
+    return transcripts_of(found, config.data.bot_id, session_ids)
 
 
 def import_sessions(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,11 +21,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from autoanalyze.analysis.catalogue import completed, entry, unknown_model
+from autoanalyze.analysis.catalogue import completed, entry
+from autoanalyze.analysis.complaints import explained, suggestion
+from autoanalyze.analysis.keys import configuration_folder, known_keys
 from autoanalyze.analysis.ranges import checked
 from autoanalyze.config import (
     AROUND,
-    ENVIRONMENT,
     Config,
     FaultsConfig,
     JournalConfig,
@@ -48,13 +48,6 @@ def folder_of_point(*, _root_: DictConfig) -> str:
 
 OmegaConf.register_new_resolver("point_folder", folder_of_point, replace=True)
 OmegaConf.register_new_resolver("design_calls", lambda name: 50 if name == "gpt-4.1" else 20, replace=True)
-
-
-def configuration_folder() -> Path:
-    """Where the YAML files lie: inside an installed package, or beside it in the repository."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
@@ -106,9 +99,11 @@ def restored(recorded: Mapping[str, Any], overrides: Sequence[str] = ()) -> Conf
     """
     for override in overrides:
         key = override.partition("=")[0]
-        if "=" not in override or not (key == "budget_usd" or key.startswith("limits.")):
+        # A store that was moved is held against the fingerprint of the sessions before anything is asked.
+        if "=" not in override or not (key in ("budget_usd", "data.path") or key.startswith("limits.")):
             raise ConfigurationError(
-                f"{override}: a run is resumed as it was; only budget_usd=... and limits.*=... may be changed"
+                f"{override}: a run is resumed as it was; only budget_usd=..., limits.*=... and, where the "
+                "session store was moved, data.path=... may be changed"
             )
     schema = OmegaConf.structured(Config)
     try:
@@ -140,63 +135,6 @@ def from_hydra(composed: DictConfig) -> Config:
         raise ConfigurationError(explained(error)) from None
     assert isinstance(config, Config), "the defaults list of config.yaml must begin with schema_check"
     return checked(config)
-
-
-def explained(error: Exception) -> str:
-    """Hydra's complaint in a line or two, with the remedy."""
-    text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
-    missing = re.search(r"Could not override '([^']+)'", text) or re.search(
-        r"Key '([^']+)' (?:is )?not in", text
-    )
-    if missing:
-        return f"there is no setting {missing[1]!r}{suggestion(missing[1], known_keys())}"
-    absent = re.search(r"Could not find '([^']+)'", text)
-    if absent:
-        group, _, option = absent[1].partition("/")
-        options = sorted(path.stem for path in (configuration_folder() / group).glob("*.yaml"))
-        if group == "model" and option:
-            return unknown_model(option, options)
-        return f"there is no {absent[1]!r}; {group or 'the configuration'} has: {', '.join(options)}"
-    key = re.search(r"full_key: (\S+)", text)
-    if key and "mandatory" in text:
-        return f"{key[1]} is not set: give {key[1]}=..."
-    if key:
-        variable = f" (environment: {ENVIRONMENT[key[1]]})" if key[1] in ENVIRONMENT else ""
-        reason = re.search(r"Value '.*", text)
-        return f"{key[1]}{variable}: {reason[0] if reason else text.splitlines()[0]}"
-    unread = re.search(r"LexerNoViableAltException: (.*)", text)
-    if unread:
-        return f"{unread[1]} cannot be read: put a value with signs in it in quotes, such as 'key=\"it's\"'"
-    return text.splitlines()[0]
-
-
-def suggestion(key: str, known: Sequence[str]) -> str:
-    """The nearest known keys as the end of a sentence."""
-    close = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
-    if not close:
-        leaf = key.rpartition(".")[2]
-        close = [
-            name
-            for name in known
-            if difflib.SequenceMatcher(None, name.rpartition(".")[2], leaf).ratio() > 0.7
-        ]
-    if close:
-        return f"; did you mean {' or '.join(close[:3])}?"
-    return "; `autoanalyze run --cfg job` prints all settings"
-
-
-def known_keys() -> list[str]:
-    """All settings, dotted."""
-    return list(dotted(OmegaConf.to_container(OmegaConf.structured(Config), throw_on_missing=False)))
-
-
-def dotted(value: Any, prefix: str = "") -> Iterator[str]:
-    """The dotted names of the leaves of a nested mapping."""
-    if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from dotted(inner, f"{prefix}.{name}" if prefix else str(name))
-    else:
-        yield prefix
 
 
 SEQUENTIAL_SESSIONS_PER_CALL = 5
@@ -240,6 +178,38 @@ def digest(content: object) -> str:
 def configuration_digest(config: Mapping[str, Any]) -> str:
     """What a configuration makes a run do: the same for two that differ in names and reports only."""
     return digest({key: value for key, value in config.items() if key not in AROUND})
+
+
+def located(config: Config) -> Config:
+    """A configuration with absolute paths, which means the same in every working folder."""
+    data, journal, earlier = config.data, config.journal, config.vocabulary.from_run
+    return replace(
+        config,
+        data=replace(data, path=data.path and str(Path(data.path).absolute())),
+        journal=replace(journal, reuse=[str(Path(folder).absolute()) for folder in journal.reuse]),
+        vocabulary=replace(config.vocabulary, from_run=earlier and str(Path(earlier).absolute())),
+    )
+
+
+def config_hash(config: Config) -> str:
+    """What a configuration makes a run do, wherever its files lie: earlier runs count by their ids, and the
+    session store not at all, since the fingerprint of the sessions stands beside it."""
+    earlier, journal = config.vocabulary.from_run, config.journal
+    nowhere = replace(
+        config,
+        data=replace(config.data, path=None),
+        journal=replace(journal, reuse=[run_id(folder) for folder in journal.reuse]),
+        vocabulary=replace(config.vocabulary, from_run=earlier and run_id(earlier)),
+    )
+    return configuration_digest(asdict(nowhere))
+
+
+def run_id(folder: str) -> str:
+    """The id of the run in a folder; the folder's name where no run can be read."""
+    try:
+        return str(json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Path(folder).name
 
 
 @cache

@@ -7,10 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from autoanalyze.analysis.edits import RENAMED
 from autoanalyze.config import Config
 from autoanalyze.errors import ConfigurationError, RunFolderError
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
 from autoanalyze.study.runs import Run, load_run
+
+LABEL = ("field", "label", "canonical")
 
 
 def carried_over(config: Config) -> Carried:
@@ -29,20 +32,18 @@ def carried_over(config: Config) -> Carried:
     if config.vocabulary.from_run is None:
         return Carried(fixed)
     run = earlier_run(config.vocabulary.from_run, config.data.bot_id)
+    final = {(field, label): name for field, label, name in run.labels.select(*LABEL).iter_rows()}
+    called = {(field, name) for (field, _), name in final.items()}
     rows = [row for row in run.merges.iter_rows(named=True) if row["field"] in names]
-    merged = {(row["field"], row["alias"]): row["canonical"] for row in rows if row["merged"]}
-    ledger = tuple(entry(row, merged) for row in rows)
     labels = {
         name: tuple(
-            row["label"]
-            for row in run.labels.iter_rows(named=True)
-            if row["field"] == name
-            and (name, row["label"]) not in merged
-            and row["label"] not in fixed.get(name, ())
+            label
+            for field, label in final
+            if field == name and (field, label) in called and label not in fixed.get(name, ())
         )
         for name in names
     }
-    return Carried(fixed, labels, ledger)
+    return Carried(fixed, labels, tuple(filter(None, (entry(row, final) for row in rows))))
 
 
 def earlier_run(folder: str, bot_id: str) -> Run:
@@ -59,12 +60,21 @@ def earlier_run(folder: str, bot_id: str) -> Run:
     return run
 
 
-def entry(row: dict[str, Any], merged: Mapping[tuple[str, str], str]) -> LedgerEntry:
-    """A row of merges.parquet as the ledger has it: chains that a reviewer made are followed to their end,
-    and what a reviewer undid is different."""
+def entry(row: Mapping[str, Any], final: Mapping[tuple[str, str], str]) -> LedgerEntry | None:
+    """A row of merges.parquet as the ledger has it, under final names; what a reviewer undid is different.
+
+    Null where nothing is redirected: a label whose group got its name, and a name that rests because the
+    label that had it was merged into another.
+    """
     values = {column.name: row[column.name] for column in fields(LedgerEntry)}
-    while row["merged"] and (row["field"], values["canonical"]) in merged:
-        values["canonical"] = merged[row["field"], values["canonical"]]
+    if row["merged"]:
+        # An alias that an earlier run merged need not be a label of this one.
+        merged_into = final.get((row["field"], row["canonical"]), row["canonical"])
+        values["canonical"] = final.get((row["field"], row["alias"]), merged_into)
+        if values["canonical"] == row["alias"]:
+            return None
+    elif row["proposed_by"] == RENAMED:
+        return None
     if row["review"] == "undone":
         values |= {"verdict": "different", "reason": "undone by a reviewer"}
     return LedgerEntry(**values)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from autoanalyze.analysis.configuration import digest
 from autoanalyze.analysis.sessions import Population
 from autoanalyze.config import Config
+from autoanalyze.data.synthetic import concepts
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.tokens import TokenCounter, load_counter
@@ -66,6 +67,18 @@ def simulated(
     """
     bot_id, schema = config.data.bot_id, config.schema.records()
     known = population.known_truth(bot_id, tuple(session_ids), schema.names)
+    planted_fields = {name for truth in known for name in truth.concepts}
+    for label_field in schema.fields:
+        if label_field.labels and label_field.name in planted_fields:
+            raise ConfigurationError(
+                "schema.fields: the simulated model coins names of its own, and cannot keep to the labels "
+                f"of {label_field.name}: name a real endpoint (endpoint=openai or a URL)"
+            )
+    if config.data.source == "synthetic" and not {*schema.names} & {*concepts()}:
+        raise ConfigurationError(
+            f"the simulated model knows no answer to {', '.join(schema.names)}: invented sessions have a "
+            f"known {', '.join(concepts())} only. Name a real endpoint (endpoint=openai or a URL)"
+        )
     if not any(truth.concepts for truth in known):
         raise ConfigurationError(
             f"endpoint=simulated answers from planted truth, and none of these {len(session_ids):,} "

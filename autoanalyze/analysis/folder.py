@@ -4,6 +4,7 @@ run.json        what was run, how it ended and what it measured; wall-clock figu
 progress.json   how far it is, replaced atomically, readable by any process while the run goes on
 calls.jsonl     the journal
 *.parquet       sessions, labels, merges, rounds, and truth where it is known
+edits.parquet   what a person changed after the run, where somebody did; the other tables follow it
 cancel          present once somebody asked the run to stop
 .lock           held by the process that works on the run; free means that nobody does
 """
@@ -112,7 +113,9 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of this folder. Raises RunFolderError when there is none."""
         try:
-            content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError("it holds no object")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise RunFolderError(f"{self.path} is not the folder of a run: {name}: {reason}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -125,10 +125,13 @@ class Job:
                 folder.write_json("run.json", {**record, **ending, "wall": records.wall(started)})
                 tracker.update(status=status, error=error)
 
+            opened = population
             try:
-                opened = population or self._opened()
+                opened = population or self._opened(record, tracker)
                 self._label(record, tracker, opened)
             except StoppedRunError as error:
+                if population is None:  # a run inside another one is resumed with that one
+                    error.args = (str(error).replace("resume RUN", f"resume {as_typed(self.folder)}"),)
                 end("cancelled" if isinstance(error, CancelledRunError) else "stopped", str(error))
                 self._leave_page(opened)
                 raise
@@ -139,22 +142,33 @@ class Job:
             self._leave_page(opened)
             return folder.path
 
-    def _leave_page(self, population: Population) -> None:
-        if self.config.page:
+    def _leave_page(self, population: Population | None) -> None:
+        """Write the page of what has just ended, unless that was before there were sessions."""
+        if self.config.page and population is not None:
             leave_page(self.folder, partial(transcripts_of, population.store, self.config.data.bot_id))
 
-    def _opened(self) -> Population:
-        return open_population(self.config, counter_of(self.config))
+    def _opened(self, record: dict[str, Any], tracker: ProgressTracker) -> Population:
+        """The sessions to choose from. Cancelled here, a run can be resumed: it knows its settings."""
+        record["config"] = asdict(self.config)
+        return open_population(self.config, counter_of(self.config), partial(self._prepared, tracker))
+
+    def _prepared(self, tracker: ProgressTracker, done: int, of: int) -> None:
+        """Tell how much is ready of what a run needs before its first call, unless it is to stop."""
+        if RunFolder(self.folder).cancel_requested:
+            raise cancelled(self.folder)
+        tracker.update(phase="preparing", step=done, steps=of)
 
     def _label(self, record: dict[str, Any], tracker: ProgressTracker, population: Population) -> None:
         """Run the phases, keep what they brought, and measure it."""
         config, folder = self.config, RunFolder(self.folder)
         sessions, found = sampled(config, population.store)
         tracker.update(sessions_found=found, sessions_total=len(sessions))
+        self._prepared(tracker, 0, 0)
         served = None
         if is_simulated(config):
             ids = [session.session_id for session in sessions]
             served = simulated(config, population, ids, counter_of(config))
+            self._prepared(tracker, 0, 0)
         endpoint = in_process(config, served) if served else network(config)
         record |= self._provenance(endpoint, sessions, population)
         folder.write_json("run.json", record)
@@ -178,6 +192,7 @@ class Job:
             raise stopped
         if sessions and not outcome.phases.final:
             raise nothing_labelled(folder, [result.error for result in outcome.phases.results])
+        tracker.update(phase="measuring", step=0, steps=0)
         record |= self._measured(outcome, tracker, population)
 
     def _provenance(
@@ -200,7 +215,7 @@ class Job:
                 instructions=analysis_prompt(config).instructions,
                 token_counter=counter_of(config).name,
             ),
-            "planned_tokens_per_minute": earlier["planned_tokens_per_minute"] if earlier else planned,
+            "planned_tokens_per_minute": (earlier or {}).get("planned_tokens_per_minute", planned),
             "resumed": earlier.get("resumed", 0) + 1 if earlier else 0,
         }
 

@@ -96,7 +96,7 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     ]
     probes = sessions[: round(effective.probe_share * len(sessions))]
     parallel += batches(tokens, probes, PROBES_PER_CALL)
-    fields = len(effective.schema.fields)
+    fields = len(effective.schema.records().open_names)
     judged = fields * looks(effective)
     labelling = [*discovery, *parallel]
     overhead = tokens.overhead_tokens + VOCABULARY_TOKENS

@@ -6,15 +6,10 @@ import html
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 
 from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.phases.streams import BatchOutcome
@@ -25,15 +20,20 @@ Status = Literal["created", "running", "done", "failed", "stopped", "cancelled"]
 FINAL: frozenset[str] = frozenset({"done", "failed", "stopped", "cancelled"})
 
 PHASES = {
+    "preparing": "Preparing sessions",
     "discovery": "Discovery",
     "parallel": "Parallel streams",
     "again": "Unresolved again",
     "probes": "Probe sessions",
     "resolution": "Conflict resolution",
+    "measuring": "Measuring",
     "repeats": "Repetitions",
     "baseline": "Sequential baseline",
 }
 """What people read for each phase that has steps, in the order in which they come."""
+
+PASSING = frozenset({"preparing", "measuring"})
+"""Phases that ask no model: what is told of them is gone when they are over."""
 
 FOLLOW_SECONDS = 0.3
 """Wall time between two looks at the progress of a run that another process works on."""
@@ -47,7 +47,8 @@ class Progress:
     """A moment of a run. Times are seconds on the run's clock.
 
     `streams` tells per stream its sessions so far; `steps` and `step` count what the phase
-    counts: sessions in discovery and parallel processing, label fields in resolution.
+    counts: sessions in discovery and parallel processing, label fields in resolution. `labels` are those
+    that were given so far, before any are merged.
     """
 
     status: Status = "created"
@@ -59,6 +60,7 @@ class Progress:
     sessions_total: int = 0
     rounds: int = 0
     streams_active: int = 0
+    labels: int = 0
     tokens: int = 0
     cost_usd: float = 0.0
     seconds: float = 0.0
@@ -69,19 +71,20 @@ class Progress:
     def figures(self) -> str:
         """What has been done so far and what it took, in one line."""
         if not self.sessions_total:
-            return "choosing sessions"
+            return "preparing sessions"
         running = self.status not in FINAL
         streams = self.streams_active if running else sum(map(bool, self.streams.values()))
         parts = [
             f"{self.sessions_processed:,} of {self.sessions_total:,} sessions",
             f"{self.rounds:,} rounds",
             f"{streams:,} streams",
+            f"{self.labels:,} labels found",
             f"{self.tokens:,} tokens",
             f"{self.cost_usd:.4f} USD",
             f"{self.seconds:,.1f} s model time",
         ]
         if running and self.eta_seconds:
-            parts.append(f"about {self.eta_seconds:,.0f} s left")
+            parts.append(f"about {self.eta_seconds:,.0f} s of it left")
         return ", ".join(parts)
 
     def _repr_html_(self) -> str:
@@ -97,7 +100,7 @@ def phases_table(moments: Sequence[Progress]) -> str:
     now = moments[-1]
     rows = []
     for moment in moments:
-        if moment.phase in PHASES:
+        if moment.phase in PHASES and (moment.phase not in PASSING or moment is now):
             unit = "label fields" if moment.phase == "resolution" else "sessions"
             done = f"{moment.step:,} of {moment.steps:,} {unit}"
             if now.status not in FINAL:
@@ -121,6 +124,7 @@ class ProgressTracker:
         self._folder = folder
         self._listener = listener
         self._written = 0.0
+        self._labels: set[tuple[str, str | None]] = set()
         self.current = Progress()
 
     def update(self, **changes: Any) -> None:
@@ -172,10 +176,13 @@ class ProgressTracker:
         size = sum(not result.endpoint_failed for result in outcome.results)
         processed = now.sessions_processed + size
         left = now.sessions_total - processed
+        for result in outcome.results:
+            self._labels.update(result.facts.labels.items() if result.facts else ())
         self.update(
             step=now.step + size,
             sessions_processed=processed,
             rounds=max(now.rounds, context.round),
+            labels=sum(label is not None for _, label in self._labels),
             tokens=now.tokens + outcome.usage.prompt + outcome.usage.completion,
             cost_usd=now.cost_usd + cost_usd,
             seconds=seconds,
@@ -226,76 +233,3 @@ def live_progress() -> LiveProgress | None:
     # IPython in a terminal has no kernel, and nothing that could be updated in place.
     in_kernel = getattr(get_ipython(), "kernel", None) is not None
     return LiveProgress(display) if in_kernel else None
-
-
-LINE_EVERY_SECONDS = 30.0
-"""Wall time after which a line tells how far a run is, where no terminal shows bars."""
-
-
-class ProgressLines:
-    """Prints a line for each phase as it begins, and how far the run is every half minute, come what may."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._now = Progress()
-        self._ended = threading.Event()
-
-    def __call__(self, progress: Progress) -> None:
-        """Take note of a moment of a run."""
-        entered = progress.phase != self._now.phase
-        self._now = progress
-        if entered:
-            self._print()
-
-    def _print(self) -> None:
-        now = self._now
-        name = PHASES.get(now.phase, now.phase)
-        steps = f" {now.step:,} of {now.steps:,}" if now.steps else ""
-        line = f"{name}{steps}: {now.figures()}"
-        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
-
-    def _go_on(self) -> None:
-        while not self._ended.wait(LINE_EVERY_SECONDS):
-            self._print()
-
-    @classmethod
-    @contextmanager
-    def shown(cls, console: Console) -> Iterator[ProgressLines]:
-        """Lines on a console for as long as the context lasts."""
-        lines = cls(console)
-        thread = threading.Thread(target=lines._go_on, daemon=True)
-        thread.start()
-        try:
-            yield lines
-        finally:
-            lines._ended.set()
-            thread.join()
-
-
-class ProgressBars:
-    """Draws a bar per phase; call it with every `Progress`."""
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._tasks: dict[str, Any] = {}
-
-    def __call__(self, progress: Progress) -> None:
-        """Show a moment of a run."""
-        if progress.phase not in PHASES or progress.status != "running":
-            return
-        if progress.phase not in self._tasks:
-            self._tasks[progress.phase] = self._bars.add_task(PHASES[progress.phase], total=progress.steps)
-        self._bars.update(self._tasks[progress.phase], completed=progress.step, total=progress.steps)
-
-    @classmethod
-    @contextmanager
-    def shown(cls, console: Console) -> Iterator[ProgressBars]:
-        """Bars on a console for as long as the context lasts."""
-        columns = (
-            TextColumn("{task.description:<20}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        with Bars(*columns, console=console) as bars:
-            yield cls(bars)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from autoanalyze.config import ENVIRONMENT, FAULTS, Config
+from autoanalyze.config import ENVIRONMENT, FAULTS, Config, FieldConfig
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.llm.prompts import LONGEST_LABEL
+from autoanalyze.phases.validation import clean_label, is_null
 
 
 def between(low: float, high: float) -> Callable[[Any], bool]:
@@ -137,6 +139,8 @@ def checked(config: Config) -> Config:
     names = [label_field.name for label_field in config.schema.fields]
     if len(set(names)) < len(names) or reserved & set(names):
         raise ConfigurationError(f"schema.fields: names must differ and not be one of {sorted(reserved)}")
+    for label_field in config.schema.fields:
+        check_closed(label_field, config)
     if config.sync == "none" and config.discovery.mode == "adaptive":
         raise ConfigurationError(
             "sync=none and discovery.mode=adaptive exclude each other, since nothing is shared while streams "
@@ -147,3 +151,18 @@ def checked(config: Config) -> Config:
         known = ", ".join(config.model.tiers) or "no tiers"
         raise ConfigurationError(f"limits.tier={tier}: the model {config.model.name} has {known}")
     return config
+
+
+def check_closed(label_field: FieldConfig, config: Config) -> None:
+    """Raise ConfigurationError for a closed list of labels that no answer could be held to."""
+    name, labels = label_field.name, label_field.labels
+    if len({label.casefold() for label in labels}) < len(labels):
+        raise ConfigurationError(f"schema.fields: two labels of {name} differ in nothing but capitals")
+    for label in labels:
+        if clean_label(label) != label or is_null(label) or len(label) > LONGEST_LABEL:
+            raise ConfigurationError(
+                f"schema.fields: {label!r} cannot be a label of {name}: give a text in one line of at most "
+                f"{LONGEST_LABEL} characters that does not mean none"
+            )
+    if labels and config.vocabulary.fixed.get(name):
+        raise ConfigurationError(f"vocabulary.fixed.{name}: the labels of {name} are listed in schema.fields")

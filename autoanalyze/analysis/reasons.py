@@ -30,10 +30,11 @@ def check_unresolved(folder: RunFolder, record: Mapping[str, Any]) -> None:
     """Raise RunFolderError if a run that is done has nothing to ask for again, or must not be changed."""
     if not record["sessions"]["unresolved"]:
         raise RunFolderError(f"every session of {folder.path} has a label: there is nothing to ask for again")
-    if Run(folder.path, {}).merges["review"].drop_nulls().len():
+    if Run(folder.path, {}).reviewed:
         raise RunFolderError(
-            f"the merges of {folder.path} were reviewed, and asking again would judge them anew: start a new "
-            f"run with vocabulary.from={folder.path}"
+            f"the labels of {folder.path} were edited since (its merges were reviewed, or names or sessions "
+            "changed), and asking again would judge them anew: start a new run with "
+            f"vocabulary.from={folder.path}"
         )
 
 

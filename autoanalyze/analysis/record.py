@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from autoanalyze.analysis.configuration import code_digest, configuration_digest, digest
+from autoanalyze.analysis.configuration import code_digest, config_hash, digest, located
 from autoanalyze.config import Config
 from autoanalyze.llm.journal import Account
 from autoanalyze.phases.pipeline import PhaseResults
@@ -34,8 +34,8 @@ def provenance(
         "seed": config.seed,
         "model": config.model.name,
         "endpoint": endpoint,
-        "config": asdict(config),
-        "config_hash": configuration_digest(asdict(config)),
+        "config": asdict(located(config)),
+        "config_hash": config_hash(config),
         "code": code_digest(),
         "dataset_fingerprint": dataset_fingerprint,
         "prompt_hash": digest(instructions),

@@ -50,6 +50,8 @@ class ParallelAutoAnalyze:
         self._executor = executor or ThreadPoolExecutor(thread_name_prefix="autoanalyze")
         self._listener = listener
         self._progress = progress
+        self.on_interrupt: Callable[[], None] = lambda: None
+        """Is called when a person interrupts `run_sync`, which then takes a moment to end its run."""
         self.warnings: list[str] = []
         """What to know before the run: the day on which a live model ends."""
         self._jobs: dict[str, tuple[RunFolder, ProgressTracker, Future[Path]]] = {}
@@ -117,6 +119,8 @@ class ParallelAutoAnalyze:
         interrupts: list[KeyboardInterrupt] = []
 
         def cancel() -> None:
+            if not interrupts:
+                self.on_interrupt()
             interrupts.append(KeyboardInterrupt())
             for run_id in started:
                 self.cancel_analysis(run_id)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from threading import Lock
+from typing import Any
 
 import polars as pl
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
 
 from autoanalyze.config import Config
 from autoanalyze.data.sampling import SessionSampling
 from autoanalyze.data.store import Store
-from autoanalyze.data.synthetic import generate
+from autoanalyze.data.synthetic import generated
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.tokens import TokenCounter, count_with
-from autoanalyze.records import Session, Truth, transcript
+from autoanalyze.records import Conversation, Session, Truth, transcript
 from autoanalyze.simulation.truth import PlantedTruth
 
 POPULATION_SHARE = 1.5
@@ -65,9 +69,23 @@ def planted(
     return PlantedTruth((transcript(messages[truth.session_id]), truth) for truth in known)
 
 
-@lru_cache(maxsize=2)
-def synthetic_population(count: int, *, seed: int, bot_id: str, counter: TokenCounter) -> Population:
-    """`count` synthetic sessions in a store in memory.
+Told = Callable[[int, int], None]
+"""Is told of sessions that are ready, and of how many there will be. Whatever it raises ends the work."""
+
+TELL_EVERY = 200
+"""Sessions that are invented between two words on how far it is: some 0.1 s."""
+
+
+def whoever_is_told(*arguments: Any, **named: Any) -> Hashable:
+    """What tells populations apart: all but who hears of their making."""
+    return hashkey(*arguments, **{name: value for name, value in named.items() if name != "told"})
+
+
+@cached(LRUCache[Hashable, Population](2), key=whoever_is_told, lock=Lock(), info=True)
+def synthetic_population(
+    count: int, *, seed: int, bot_id: str, counter: TokenCounter, told: Told | None = None
+) -> Population:
+    """`count` synthetic sessions in a store in memory; `told` hears how many are there.
 
     The newest two are kept: runs of one process mostly ask for the same, and differ in the sample they
     take from it. Counters are the same when they are equal, so that a population is never mixed up with
@@ -75,7 +93,7 @@ def synthetic_population(count: int, *, seed: int, bot_id: str, counter: TokenCo
     """
     store = Store.in_memory()
     store.add(
-        generate(count, seed=seed),
+        telling(generated(count, seed=seed), count, told),
         bot_id=bot_id,
         count_tokens=count_with(counter),
         token_encoding=counter.name,
@@ -84,8 +102,16 @@ def synthetic_population(count: int, *, seed: int, bot_id: str, counter: TokenCo
     return Population(store)
 
 
-def open_population(config: Config, counter: TokenCounter) -> Population:
-    """The sessions that a configuration names, and what is known of them.
+def telling(conversations: Iterator[Conversation], count: int, told: Told | None) -> Iterator[Conversation]:
+    """The conversations; `told` hears now and then how many there were."""
+    for number, conversation in enumerate(conversations):
+        if told is not None and number % TELL_EVERY == 0:
+            told(number, count)
+        yield conversation
+
+
+def open_population(config: Config, counter: TokenCounter, told: Told | None = None) -> Population:
+    """The sessions that a configuration names, and what is known of them; `told` hears of inventing them.
 
     Raises ConfigurationError for a store that is not there, or data that has no sessions.
     """
@@ -103,7 +129,9 @@ def open_population(config: Config, counter: TokenCounter) -> Population:
             "detection on it; choose data=synthetic or data=store for anything else"
         )
     count = data.population or round(POPULATION_SHARE * data.count)
-    return synthetic_population(count, seed=data.population_seed, bot_id=data.bot_id, counter=counter)
+    return synthetic_population(
+        count, seed=data.population_seed, bot_id=data.bot_id, counter=counter, told=told
+    )
 
 
 def transcripts_of(store: Store, bot_id: str, session_ids: Sequence[str]) -> pl.DataFrame:

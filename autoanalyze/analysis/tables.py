@@ -104,7 +104,8 @@ LABELS_SCHEMA: dict[str, Any] = {
 def labels_table(phases: PhaseResults) -> pl.DataFrame:
     """The vocabulary: a row per label with its arrival, its version, and its sessions before and after.
 
-    `origin` is `new` unless the label was fixed by the user or known from an earlier run.
+    `origin` is `new` unless the label was fixed by the user or known from an earlier run; `review` is that of
+    names that a person gave after the run.
     """
     redirects, carried = phases.redirects(), phases.carried
     use = label_use(phases.schema, phases.vocabulary, phases.results)
@@ -159,7 +160,8 @@ MERGES_SCHEMA: dict[str, Any] = {
     "round": pl.Int64(),
     "review": pl.String(),
 }
-"""The columns of merges.parquet. `review` is null, `undone` or `accepted` (by a person, after the run)."""
+"""The columns of merges.parquet. `review` is null, `undone` or `accepted` (by a person, after the run). Where
+`proposed_by` is `rename`, `canonical` is the name that a person gave the label, and those merged into it."""
 
 
 def merges_table(phases: PhaseResults) -> pl.DataFrame:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from autoanalyze.cli import importing, reading, reporting
+from autoanalyze.cli import importing, labels, reading, reporting
 from autoanalyze.errors import AutoAnalyzeError, RunFolderError
 
 # A page of help needs neither Hydra nor Polars: each command imports what it needs.
@@ -30,12 +31,29 @@ FREE: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True
 HYDRA_FLAGS = ("--yes", "-m", "--multirun", "--cfg", "-c")
 
 
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    """What stands before a command."""
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"autoanalyze {installed('autoanalyze')}")
+        raise typer.Exit
+
+
 @app.command(
     "run",
     context_settings={**FREE, "help_option_names": []},
 )
 def run(context: typer.Context) -> None:
-    """Run an analysis or a sweep: `run [key=value ...] [-m]`; `run --help` is Hydra's."""
+    """Run an analysis or a sweep: `run [key=value ...] [-m]`; `run --help` lists all settings."""
+    if {"--help", "-h"} & {*context.args}:
+        from autoanalyze.cli.help import page
+
+        print(page())
+        return
     from autoanalyze.cli.run import through_hydra
 
     through_hydra(context.args)
@@ -48,9 +66,14 @@ def plan_command(context: typer.Context) -> None:
 
     from autoanalyze.analysis.build import build_plan
     from autoanalyze.analysis.configuration import compose
+    from autoanalyze.analysis.given import check_used
     from autoanalyze.cli.tables import plan_table
 
-    Console().print(plan_table(build_plan(compose(context.args))))
+    config, errors = compose(context.args), Console(stderr=True)
+    check_used(context.args, [config], planned=True)
+    with errors.status("Preparing sessions") if errors.is_terminal else nullcontext():
+        plan = build_plan(config)
+    Console().print(plan_table(plan))
 
 
 @app.command("status")
@@ -137,8 +160,10 @@ def serve(
 
     from autoanalyze.analysis.build import build_endpoint
     from autoanalyze.analysis.configuration import compose
+    from autoanalyze.analysis.given import check_used
 
     config = compose(context.args)
+    check_used(context.args, [config])
     endpoint = build_endpoint(config)
     Console().print(
         f"Simulated {config.model.name} on http://{host}:{port}/v1; any API key will do. Ctrl-C ends it."
@@ -182,6 +207,7 @@ def replay_command(
 
 
 reading.register(app)
+labels.register(app)
 importing.register(app)
 reporting.register(app)
 

@@ -22,7 +22,10 @@ NAMES_WIDTH, VALUE_WIDTH = 30, 12
 
 
 def list_table(runs: Sequence[Run]) -> Table:
-    """Runs, newest first: folder, start in UTC, model and what differs between them, then their figures."""
+    """Runs, newest first: folder, start in UTC, model and what differs between them, then their figures.
+
+    A star behind the model marks what caveats tell of below the list: figures that are simulated.
+    """
     # Sorting keeps runs that began at the same moment in the order of their names.
     newest = sorted(runs, key=lambda run: value_at(run.record, "wall.started") or "", reverse=True)
     headings, *rows = listing_rows([(str(run.path), run.record) for run in newest])
@@ -31,9 +34,10 @@ def list_table(runs: Sequence[Run]) -> Table:
     table.add_column("run", overflow="fold", vertical="bottom")
     for heading in ("sessions", "consis-\ntency", "preci-\nsion", "speedup", "cost,\nUSD"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, when, model, *others in rows:
+    for run, (name, when, model, *others) in zip(newest, rows, strict=True):
         said = [f"{setting}={value}" for setting, value in zip(settings, others, strict=False)]
-        below = Text("\n".join(filter(None, (f"{when}  {visible(model)}", visible(" ".join(said))))))
+        labeller = visible(model) + "*" * bool(run.caveats)
+        below = Text("\n".join(filter(None, (f"{when}  {labeller}", visible(" ".join(said))))))
         cell = Group(Text(visible(name), style="bold"), Padding(below, (0, 0, 0, 2)))
         table.add_row(cell, *others[len(settings) :])
     return table

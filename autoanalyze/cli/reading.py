@@ -41,9 +41,15 @@ def runs_command(
     """List finished runs, newest first; compare them, or ask them in SQL."""
     from rich.console import Console
 
-    from autoanalyze.cli.listings import answer_text, comparison_tables, list_table, skipped_text
+    from autoanalyze.cli.listings import (
+        answer_text,
+        comparison_tables,
+        list_table,
+        skipped_text,
+    )
     from autoanalyze.study.collection import runs
     from autoanalyze.study.exports import text_of, write_text
+    from autoanalyze.study.runs import caveats_of
 
     if compare and sql is not None:
         raise InputError("--compare and --sql are two questions: give one of them")
@@ -68,38 +74,56 @@ def runs_command(
         print(answer_text(found.sql(sql)))
     elif compare:
         console.print(comparison_tables(found.comparison().frame, console.width), highlight=False)
+        console.print("".join(f"\n{told}" for told in caveats_of(list(found))), markup=False, highlight=False)
     elif len(found):
         console.print(list_table(list(found)), highlight=False)
+        legend = "".join(f"\n* {told}" for told in caveats_of(list(found)))
+        console.print(legend, markup=False, highlight=False)
 
 
 def export_command(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     to: Annotated[
-        str | None, typer.Option(help="File to write, by default TABLE-RUN.csv here; - is stdout.")
+        str | None,
+        typer.Option(
+            help="File to write: .xlsx, .csv or .jsonl; by default TABLE-RUN.csv here; - is stdout."
+        ),
     ] = None,
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="csv, jsonl, or excel; by default as the file ends."),
+        typer.Option("--format", help="xlsx, excel, csv or jsonl; by default as the file ends."),
     ] = None,
-    table: Annotated[str, typer.Option(help="sessions, labels, merges, rounds or calls.")] = "sessions",
+    table: Annotated[
+        str | None,
+        typer.Option(help="sessions (the default), labels, merges, rounds or calls; xlsx has its own."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> None:
-    """Write a table of a finished run as CSV, JSON Lines, or CSV that is safe to open in Excel.
+    """Write a run as a workbook (--to labels.xlsx), or one of its tables as CSV or JSON Lines.
 
-    excel: UTF-8 with a mark, and an apostrophe before what a spreadsheet would take for a formula.
+    A .csv file is safe to open in a spreadsheet (format excel): UTF-8 with a mark, and an apostrophe before
+    what would be taken for a formula. --format csv, and stdout, leave every text as it is, for programs.
+    What of a run that stopped is there is written too.
     """
     from rich.console import Console
 
     from autoanalyze.study.exports import export
     from autoanalyze.study.runs import load_run
 
-    run = load_run(run_folder)
+    run = load_run(run_folder, partial=True)
     written = export(run, table, to, format_, force=force)
+    # Beside the table, not in it: a column or a line more would break what reads it, and the workbook, which
+    # people read, has a sheet that says it.
+    for word, reason in run.caveats.items():
+        Console(stderr=True, soft_wrap=True).print(f"{word}: {reason}", markup=False, highlight=False)
     if written != "-":
-        rows = len(getattr(run, table))
-        Console(soft_wrap=True).print(
-            f"{rows:,} rows of {table} written to {written}", markup=False, highlight=False
+        book = written.lower().endswith(".xlsx") or format_ == "xlsx"
+        what = (
+            "a workbook"
+            if book
+            else f"{len(getattr(run, table or 'sessions')):,} rows of {table or 'sessions'}"
         )
+        Console(soft_wrap=True).print(f"{what} written to {written}", markup=False, highlight=False)
 
 
 def merges_command(
@@ -164,6 +188,8 @@ def verify_command(
 
     from autoanalyze.analysis.folder import RunFolder
     from autoanalyze.llm.audit import verify
+    from autoanalyze.study.runs import Run
+    from autoanalyze.study.summary import caveat_lines
 
     folder = RunFolder(run_folder)
     record, audit = folder.read_json("run.json"), verify(folder.journal)
@@ -172,6 +198,8 @@ def verify_command(
         raise JournalError(
             f"run.json says {paid['cost_usd']} USD were paid, the journal {audit.spent_usd:.6f}"
         )
+    for line in caveat_lines(Run(folder.path, record).caveats) if "endpoint" in record else ():
+        Console(soft_wrap=True).print(line, markup=False, highlight=False)
     torn = "; its last line was torn by a crash" if audit.torn else ""
     Console().print(
         f"{folder.journal}: {audit.lines:,} lines as they were written{torn}. {audit.sent:,} calls sent, "

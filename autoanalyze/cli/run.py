@@ -28,11 +28,26 @@ from autoanalyze.errors import (
     UnreachableEndpointError,
 )
 
+OPTIONS = frozenset(
+    [
+        *("--yes", "-m", "--multirun", "--run", "-r", "--cfg", "-c", "--resolve", "--package", "-p"),
+        *("--info", "-i", "--hydra-help", "--config-path", "-cp", "--config-name", "-cn", "--config-dir"),
+        *("-cd", "--version", "--experimental-rerun", "--shell-completion", "-sc"),
+    ]
+)
+"""Ours, and Hydra's."""
+
 
 def through_hydra(given: Sequence[str]) -> None:
     """Let Hydra compose a configuration, or many, and call `job` with each."""
-    from autoanalyze.analysis.configuration import configuration_folder, explained, offered
+    from autoanalyze.analysis.complaints import explained
+    from autoanalyze.analysis.configuration import offered
+    from autoanalyze.analysis.given import repeated
+    from autoanalyze.analysis.keys import configuration_folder
 
+    check_options(given)
+    for warning in repeated(given):
+        Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", markup=False, highlight=False)
     arguments = offered([argument for argument in given if argument != "--yes"])
     if len(arguments) < len(given):
         arguments.append("confirm_above_usd=inf")
@@ -63,9 +78,17 @@ def through_hydra(given: Sequence[str]) -> None:
         raise failures[0]
 
 
+def check_options(given: Sequence[str]) -> None:
+    """Raise ConfigurationError for an option that neither we nor Hydra know."""
+    for argument in given:
+        if argument.startswith("-") and argument.partition("=")[0] not in OPTIONS:
+            raise ConfigurationError(f"there is no option {argument}: see `autoanalyze run --help`")
+
+
 def job(composed: DictConfig) -> object:
     """What Hydra calls: one run, or one point of a sweep, wherever its launcher works on it."""
     from autoanalyze.analysis.configuration import from_hydra
+    from autoanalyze.analysis.given import check_used
 
     hydra_config = cast("DictConfig", HydraConfig.get())
     folder = Path(hydra_config.runtime.output_dir)
@@ -74,6 +97,7 @@ def job(composed: DictConfig) -> object:
 
         return end_points(composed, hydra_config, folder)
     config = from_hydra(composed)
+    check_used([*hydra_config.overrides.task, *hydra_config.overrides.hydra], [config])
     if config.endpoint != "simulated":
         confirm(config)
     if config.data.source == "labels":
@@ -94,9 +118,9 @@ def work(config: Config, folder: Path, *, resume: bool) -> None:
     Raises NoVerdictError if labels of a field are as first given because no judge could be used.
     """
     from autoanalyze.analysis.build import build_analysis
-    from autoanalyze.analysis.progress import ProgressBars, ProgressLines
+    from autoanalyze.analysis.displays import ProgressBars, ProgressLines
     from autoanalyze.analysis.reasons import undecided_fields
-    from autoanalyze.cli.tables import summary
+    from autoanalyze.cli.answers import places, summary
 
     console = Console()
     display = ProgressBars if console.is_terminal else ProgressLines
@@ -109,8 +133,10 @@ def work(config: Config, folder: Path, *, resume: bool) -> None:
             raise
         for warning in analysis.warnings:
             Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", markup=False, highlight=False)
+        analysis.on_interrupt = listener.stopping
         finished = analysis.run_sync(folder, resume=resume)
-    console.print(summary(finished), soft_wrap=True)
+    console.print(summary(finished))
+    console.print(places(finished), soft_wrap=True, markup=False, highlight=False)
     for field, reason in undecided_fields(finished).items():
         raise NoVerdictError(
             f"no verdict could be had on the labels of {field}, which stay as first given: {reason}; another "

@@ -1,11 +1,10 @@
-"""What a person sees in the terminal: a bar per phase while it runs, a table when it ends."""
+"""Tables of the terminal: a plan, how far a run is, its merges, duplicate detection and replays."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import polars as pl
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -13,92 +12,7 @@ from rich.text import Text
 from autoanalyze.analysis.folder import as_typed
 from autoanalyze.analysis.planning import Plan
 from autoanalyze.laboratory.replay import Replayed
-from autoanalyze.study.answer import most_frequent_reasons
-from autoanalyze.study.intervals import Estimate, shown
 from autoanalyze.study.runs import Run
-
-SHOWN_REASONS = 5
-
-
-def summary(run: Run) -> Group:
-    """What a run ends with: a table of its label fields, a table of the whole, and where it lies."""
-    where = as_typed(run.path)
-    return Group(fields_table(run), totals_table(run), *unresolved(run), f"\nrun folder: {where}")
-
-
-def unresolved(run: Run) -> list[Text]:
-    """Why sessions have no label, the most frequent reasons first, and how to ask for them again."""
-    reasons = most_frequent_reasons(run.sessions.filter(pl.col("status") == "unresolved")["error"])
-    if not reasons:
-        return []
-    lines = [f"  {count:,} x {reason}" for reason, count in reasons[:SHOWN_REASONS]]
-    if len(reasons) > SHOWN_REASONS:
-        lines.append(f"  ... and {len(reasons) - SHOWN_REASONS:,} other reasons")
-    again = f"  `autoanalyze resume {as_typed(run.path)} --unresolved` asks for them again"
-    return [Text("\n".join(("\nunresolved sessions:", *lines, again)))]
-
-
-def fields_table(run: Run) -> Table:
-    """A row per label field: labels against what is known to be right."""
-    title = "\nlabels as first given > after merging (planted); 95 % intervals"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for heading in ("field", "labels", "consistency", "precision", "macro"):
-        table.add_column(heading, justify="left" if heading == "field" else "right", no_wrap=True)
-    for field, counts in run.record["labels"].items():
-        metrics = run.record["metrics"].get(field)
-        labels = f"{counts['first_given']} > {counts['final']}"
-        if metrics is None:
-            table.add_row(field, labels, "not scored", "not scored", "")
-        else:
-            planted = f"{labels} ({metrics['concept_count']['value']:.0f})"
-            scores = (shown(Estimate(**metrics["consistency"])), shown(Estimate(**metrics["precision"])))
-            macro = metrics["precision_macro"]["value"]  # null where no concept has two sessions
-            table.add_row(field, planted, *scores, "-" if macro is None else f"{macro:.3f}")
-    return table
-
-
-def totals_table(run: Run) -> Table:
-    """What the run took."""
-    record = run.record
-    where = "simulated" if record["endpoint"].startswith("simulated") else record["endpoint"]
-    table = pairs_table(f"\n{record['model']} ({where})")
-    sessions, tokens = record["sessions"], record["tokens"]
-    table.add_row("sessions labelled / unresolved", f"{sessions['labelled']:,} / {sessions['unresolved']:,}")
-    if sessions["shortened"]:
-        table.add_row("sessions shortened to fit", f"{sessions['shortened']:,}")
-    table.add_row("model time", duration(record["model_seconds"]))
-    if record["baseline"] is not None:
-        baseline = record["baseline"]["model_seconds"]
-        table.add_row("sequential baseline", duration(baseline))
-        saved = 1 - record["model_seconds"] / baseline
-        table.add_row("speedup over it (time saved)", f"{record['speedup']:.2f}x ({saved:.0%})")
-    if record["efficiency"] is not None:
-        table.add_row("efficiency", f"{record['efficiency']:.0%}")
-    for kind, fields in agreements(record).items():
-        for name, estimate in fields.items():
-            table.add_row(f"agreement of {kind}: {name}", shown(Estimate(**estimate)))
-    if record["probes"] is not None:
-        probes = record["probes"]
-        answered = f"{probes['answered']:,} of {probes['asked']:,}"
-        table.add_row("probes answered, their cost", f"{answered}, {probes['cost_usd']:.4f} USD")
-    table.add_row("calls", f"{record['calls']:,}")
-    prompt = f"{tokens['prompt']:,} (cached {tokens['cached']:,})"
-    table.add_row("tokens: prompt / completion", f"{prompt} / {tokens['completion']:,}")
-    table.add_row("cost", f"{record['cost_usd']:.4f} USD")
-    if record["config"]["model"].get("source"):
-        table.add_row("prices of", record["config"]["model"]["source"].partition(",")[0])
-    paid = record["paid"]
-    if paid["calls"] != record["calls"] or paid["uncertain_usd"]:
-        maybe = f" (and perhaps {paid['uncertain_usd']:.4f})" if paid["uncertain_usd"] else ""
-        table.add_row("really paid by this run", f"{paid['cost_usd']:.4f} USD{maybe}")
-    if record["failed_calls"]:
-        table.add_row("calls that failed and were tried again", f"{record['failed_calls']:,}")
-    for warning in [*record.get("notices", []), *(record["resolution"] or {}).get("errors", [])]:
-        table.add_row(Text(f"warning: {warning}", style="bold red"), "")
-    degradations = (record["parallel"] or {}).get("degradations", [])
-    for d in degradations:
-        table.add_row(f"after round {d['round']}", f"streams {d['streams_before']} > {d['streams_after']}")
-    return table
 
 
 def detection_table(run: Run) -> Table:
@@ -139,14 +53,6 @@ def replay_table(runs: Sequence[Replayed]) -> Table:
         result = f"differs: {', '.join(run.differing)}" if run.differing else "the same"
         table.add_row(run.name, calls, seconds, *scores, result)
     return table
-
-
-def agreements(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What a run says of agreement without truth: estimates per field, of probes and of repetitions."""
-    found = dict(record["agreement"])
-    if "repeats" in found:
-        found["repeats"] = found["repeats"]["fields"]
-    return found
 
 
 def pairs_table(title: str) -> Table:
@@ -210,6 +116,7 @@ def status_table(progress: Mapping[str, Any], status: str) -> Table:
         table.add_row("sessions", f"{done:,} of {total:,} (found {progress['sessions_found']:,})")
         table.add_row("step of the phase", f"{progress['step']:,} of {progress['steps']:,}")
         table.add_row("rounds, streams", f"{progress['rounds']:,}, {progress['streams_active']}")
+        table.add_row("labels found", f"{progress.get('labels', 0):,}")
         table.add_row("tokens, cost", f"{progress['tokens']:,}, {progress['cost_usd']:.4f} USD")
         table.add_row("time on the run's clock", duration(progress["seconds"]))
         if progress["eta_seconds"] is not None and status == "running":

@@ -175,6 +175,12 @@ SHAPES: Final = (
         said=(("user", ("subject", "summary", "title", "description", "body")),),
     ),
     Shape(
+        "a row per ticket, of one text",
+        ((*_TICKET_ID, *_ID), TEXT),
+        {"session_id": (*_TICKET_ID, *_ID), **_ABOUT},
+        said=(("user", TEXT),),
+    ),
+    Shape(
         "sessions without their messages",
         (("session_id",), ("containment_type",)),
         {"session_id": _ID, **_ABOUT},

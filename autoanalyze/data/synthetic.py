@@ -10,7 +10,7 @@ read from the text. Intents and reasons are Zipf-distributed, lengths have a lon
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import accumulate
@@ -60,7 +60,12 @@ def concepts() -> dict[str, tuple[str, ...]]:
 def generate(count: int, *, seed: int) -> list[Conversation]:
     """`count` sessions with planted truth. Session i depends on `seed` and i alone, so that more
     sessions only add to fewer."""
-    return [Chat(seed, number).conversation() for number in range(count)]
+    return list(generated(count, seed=seed))
+
+
+def generated(count: int, *, seed: int) -> Iterator[Conversation]:
+    """The same, one after the other."""
+    return (Chat(seed, number).conversation() for number in range(count))
 
 
 @cache

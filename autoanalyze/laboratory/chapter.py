@@ -24,6 +24,7 @@ from autoanalyze.analysis.configuration import code_digest
 from autoanalyze.analysis.record import PACKAGES, git_state
 from autoanalyze.config import ReportConfig
 from autoanalyze.laboratory.points import EndedPoint
+from autoanalyze.laboratory.sameness import came_to_the_same
 from autoanalyze.study.intervals import (
     Estimate,
     against_baseline,
@@ -106,10 +107,16 @@ class Report:
         return headings, cells
 
     def markdown(self) -> str:
-        """The table as Markdown."""
+        """The table as Markdown, with what came to the same."""
         headings, cells = self.table()
         lines = [headings, ["---"] * len(headings), *cells]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+        return table + "".join(f"\n{note}.\n" for note in self.same)
+
+    @cached_property
+    def same(self) -> list[str]:
+        """Which settings came to the same runs, and why, as far as that is known."""
+        return came_to_the_same(self._ended)
 
     def shown(self, width: int) -> Table:
         """The table for a terminal of so many columns: where they suffice, with half of each interval."""
@@ -122,10 +129,11 @@ class Report:
             table.add_column(
                 heading,
                 justify="left" if number < len(self.rows) else "right",
-                no_wrap=number < len(self.rows),
+                overflow="fold",
             )
         for line in cells:
             table.add_row(*line)
+        table.caption, table.caption_justify = "\n".join(self.same) or None, "left"
         return table
 
     def figure(self) -> Figure | None:
@@ -139,14 +147,24 @@ class Report:
         if config.baseline is not None and "case" not in (across, lines, self.rows[0] if self.rows else None):
             # Its runs stand for no value of the settings that are drawn: they are what 1 means.
             frame = frame.filter(pl.col("case") != config.baseline)
+        if lines is not None and config.drawn:
+            frame = frame.filter(pl.col(lines).cast(pl.String).is_in(config.drawn))
         measures = [measure for measure in config.figure or config.measures if measure in self.measures]
-        told = {"title": config.question, "note": self.measured_on(frame)}
+        told = {"title": self.headline, "note": self.measured_on(frame)}
         if across is not None and frame[across].dtype.is_numeric() and not frame[across].null_count():
             return curves(frame, measures, across=across, lines=lines, logarithmic=config.logarithmic, **told)
         rows = across or next((key for key in self.rows if key != lines), None)
         if rows is None or not measures:
             return None
         return rungs(frame, measures, rows=rows, lines=lines, **told)
+
+    @property
+    def headline(self) -> str:
+        """What one sees in the figure: the title of the chapter it is for, or else the question."""
+        chapter = Path(self._config.into or "", "README.md")
+        if self._config.into is None or not chapter.exists():
+            return self._config.question
+        return chapter.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
     def measured_on(self, frame: pl.DataFrame) -> str:
         """What the runs of a figure were measured on, in a line."""
@@ -204,7 +222,7 @@ class Report:
             f"`{told['command']}`: {told['runs']:,} runs in {told['seconds'] / 60:.1f} min on "
             f"{told['cores']} cores{kept}, commit {commit}. Means over seeds with 95 % intervals (Student's "
             "t); a row per run and label field is in [results.parquet](results.parquet).\n\n"
-            f"{self.markdown()}\n![{told['question']}](figure.png)\n"
+            f"{self.markdown()}\n![{self.headline}](figure.png)\n"
         )
         text = path.read_text(encoding="utf-8")
         path.write_text(BLOCK.sub(lambda found: f"{found[1]}{block}{found[2]}", text), encoding="utf-8")

@@ -161,14 +161,14 @@ def work_on(config: Config, folder: Path) -> str:
 def finished(folder: Path) -> bool:
     """Whether a folder holds a whole, finished run.
 
-    Raises RunFolderError for one whose merges were reviewed: its labels are no longer those of the run.
+    Raises RunFolderError for one that was edited after it: its labels are no longer those of the run.
     """
     try:
         run = load_run(folder)
     except RunFolderError:
         return False
-    if run.merges["review"].null_count() < len(run.merges):
-        raise RunFolderError(f"the merges of {folder} were reviewed since: move it elsewhere to run it anew")
+    if run.reviewed:
+        raise RunFolderError(f"the labels of {folder} were edited since: move it elsewhere to run it anew")
     return True
 
 

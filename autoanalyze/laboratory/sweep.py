@@ -32,8 +32,6 @@ from autoanalyze.laboratory.chapter import Report
 from autoanalyze.laboratory.points import OUTCOMES, EndedPoint, ended_points
 
 LOOK_EVERY_SECONDS = 1.0
-WIDEST = 300
-"""Characters that a table may take."""
 LISTED = 10
 """Failed points that are listed by name; the folder tells the rest."""
 
@@ -96,12 +94,12 @@ class Sweep:
         if not report.results.is_empty():
             into = Path(self.config.into) if self.config.into else self.folder
             report.write(into, seconds=time.time() - self._started)
-            table = report.shown(console.width)
-            # Cut-off cells help nobody: what does not fit is wrapped by the terminal.
-            natural = Console(width=WIDEST).measure(table).maximum
-            Console(width=max(console.width, natural)).print(table)
+            console.print(report.shown(console.width))
             console.print(
-                f"\nresults, table and figure: {as_typed(into)}\nrun folders: {as_typed(self.folder)}"
+                f"\nresults, table and figure: {as_typed(into)}\nrun folders: {as_typed(self.folder)}",
+                soft_wrap=True,
+                markup=False,
+                highlight=False,
             )
         kept = sum(outcome.status == "kept" for outcome in ended)
         failed = [outcome for outcome in ended if outcome.status == "failed"]

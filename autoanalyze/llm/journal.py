@@ -11,7 +11,8 @@ says nothing usable (empty, prose, an error): only a replay, which contacts nobo
 
 Where no barrier makes the order of answers meaningless, a `finished` line tells which piece of work
 came next, so that a resumed or replayed run takes them in the same order, however fast each is now.
-A `ledger` line says which labels were merged in the end, by the run or by a later review.
+A `ledger` line says which labels were merged in the end, by the run or by a later review, and what that
+changed.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Journal:
         self._number = max((line.get("call", 0) for line in lines), default=0)
         self._chain = lines[-1]["chain"] if lines else ""
         ledgers = [line for line in lines if line["event"] == "ledger"]
-        self._ledger = {key: ledgers[-1][key] for key in ("event", "by", "merges")} if ledgers else {}
+        self._ledger = {key: ledgers[-1][key] for key in ledgers[-1] if key != "chain"} if ledgers else {}
         audit = audited(lines, torn=False)
         self.spent_usd = audit.spent_usd
         self.uncertain_usd = audit.uncertain_usd
@@ -242,9 +243,16 @@ class Journal:
             self._written = self._position + 1
         self._position += 1
 
-    def ledger(self, merges: Sequence[Mapping[str, Any]], by: str) -> None:
-        """Record which labels are merged, and `by` what: the run or a review. The last record counts."""
+    def ledger(
+        self, merges: Sequence[Mapping[str, Any]], by: str, changes: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Record which labels are merged, and `by` what: the run or a review. The last record counts.
+
+        `changes` are those of a review: also to names, and to the labels of single sessions.
+        """
         line = {"event": "ledger", "by": by, "merges": list(merges)}
+        if changes:
+            line["changes"] = list(changes)
         if line != self._ledger:
             self._write(line)
             self._ledger = line

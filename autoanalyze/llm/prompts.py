@@ -138,7 +138,8 @@ class AnalysisPrompt:
 
     def vocabulary_lines(self, vocabulary: VocabularySnapshot) -> list[str]:
         """The known labels as they stand in a prompt: a line per version, later ones only added."""
-        names = tuple((name, self.reply_names[name]) for name in self.schema.names)
+        # The labels of closed fields stand in the instructions, all of them from the beginning.
+        names = tuple((name, self.reply_names[name]) for name in self.schema.open_names)
         return list(compact_lines(vocabulary.content, names, self.reply))
 
     def reply_schema(self, sessions: int | None = None) -> dict[str, Any]:
@@ -152,7 +153,12 @@ class AnalysisPrompt:
             bounds["rows"] = {"minItems": sessions, "maxItems": sessions}
         types: dict[str, Any] = {
             "key": {"type": "string", **bounds["key"]},
-            **{name: {"type": label, **bounds["label"]} for name in self.schema.names},
+            **{name: {"type": label, **bounds["label"]} for name in self.schema.open_names},
+            **{
+                field.name: {"type": ["string", "null"], "enum": [*field.labels, None]}
+                for field in self.schema.fields
+                if field.labels
+            },
             "notes": {"type": ["string", "null"], **bounds["notes"]},
         }
         rows = []
@@ -184,7 +190,12 @@ class AnalysisPrompt:
         outcomes = " or ".join(self.outcome_names[outcome] for outcome in label_field.applies_to)
         only = f" Only if the outcome is {outcomes}, else leave it out."
         name = label_field.name.replace("_", " ")
-        return f"{name}: {label_field.description}{only if label_field.applies_to else ''}"
+        listed = "; ".join(encode(label) for label in label_field.labels)
+        closed = f" One of {listed}, spelled exactly so, or null if none of these fits; never another."
+        return (
+            f"{name}: {label_field.description}{closed if label_field.labels else ''}"
+            f"{only if label_field.applies_to else ''}"
+        )
 
     @property
     def reply_names(self) -> dict[str, str]:
@@ -203,7 +214,7 @@ class AnalysisPrompt:
         full = {short: outcome for outcome, short in self.outcome_names.items()}
         rows = tuple(ReplyRow(row.key, with_outcome(row.values, full)) for row in rows)
         if self.reply == "numbers":
-            known = {name: vocabulary.labels(name) for name in self.schema.names}
+            known = {name: vocabulary.labels(name) for name in self.schema.open_names}
             rows = tuple(ReplyRow(row.key, spelled_out(row.values, known)) for row in rows)
         return rows
 
@@ -222,9 +233,9 @@ def compact_lines(
         return labels if reply == "labels" else {str(next(numbers[name])): label for label in labels}
 
     return tuple(
-        encode({short[name]: listed_labels(name, labels) for name, labels in addition})
+        encode(shown)
         for addition in additions
-        if addition
+        if (shown := {short[name]: listed_labels(name, ls) for name, ls in addition if name in short})
     )
 
 

@@ -104,11 +104,13 @@ class ConflictResolution:
                 seed=seed,
             )
             settler: Settler | None = None
-            if config.mode == "llm":
+            # Closed lists were written by a person: none of their labels is another one's double.
+            mode = "none" if label_field.labels else config.mode
+            if mode == "llm":
                 settler = AllAtOnce(asking, config)
-            elif config.mode == "judged":
+            elif mode == "judged":
                 settler = PairwiseJudging(asking, embedder, label_field, config, embeddings)
-            elif config.mode == "embeddings":
+            elif mode == "embeddings":
                 settler = BySimilarity(embedder, label_field, config, embeddings)
             ledger = FieldLedger(label_field.name, carried or Carried())
             self._fields[label_field.name] = FieldResolution(ledger, settler)

@@ -98,15 +98,21 @@ class SessionValidation:
         for label_field in self._schema.fields:
             name, value = label_field.name, row.values.get(label_field.name)
             applies, known_labels = label_field.applies(outcome), known.labels(name)
-            if value not in known_labels and (is_null(value) or (not applies and value in ("", [], {}))):
+            if value not in (*known_labels, *label_field.labels) and (
+                is_null(value) or (not applies and value in ("", [], {}))
+            ):
                 labels[name] = None
                 continue
             label = clean_label(value)
             if label is None:
                 return f"{name} is not a label: {value!r}"[:200]
+            if label_field.labels:
+                label = same_but_for_case(label, label_field.labels)
+                if label is None:
+                    return f"{name} must be one of its labels or null, not {value!r}"[:200]
             if not applies:
                 return f"{name} given although the outcome is {outcome}"
-            problem = None if label in known_labels else self._problem(label, text)
+            problem = None if label in known_labels or label_field.labels else self._problem(label, text)
             if problem:
                 return f"{name} is not a label but {problem}: {label!r}"[:200]
             labels[name] = label
@@ -183,6 +189,11 @@ def is_copied(label: str, text: str) -> bool:
     lines = (" ".join(line.partition(":")[2].casefold().split()) for line in text.split("\n"))
     bare = spoken.rstrip(".!?… ")
     return any(line.startswith(bare) if len(words) > 4 else line.rstrip(".!?… ") == bare for line in lines)
+
+
+def same_but_for_case(label: str, labels: Sequence[str]) -> str | None:
+    """The one of some labels that a label is but for its capitals; null if it is none of them."""
+    return next((one for one in labels if one.casefold() == label.casefold()), None)
 
 
 def clean_label(value: object) -> str | None:

@@ -1,4 +1,4 @@
-"""What a run has to say: which labels, how often, and how sessions ended. Before any score, and without one."""
+"""What a run has to say: which labels, how often, and how sessions ended; with scores or without any."""
 
 from __future__ import annotations
 
@@ -6,17 +6,41 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import polars as pl
 
 from autoanalyze.study.containment import containment_by
 from autoanalyze.study.intervals import Estimate, wilson
-from autoanalyze.study.runs import Run
 
 VOLATILE = re.compile(r"'[^']*'|\"[^\"]*\"|\b[\w-]*\d[\w-]{5,}\b|\b\d+(\.\d+)?\b")
 """What differs from session to session of one reason: names, ids and numbers."""
 
-LONGEST_REASON = 200
+LONGEST_REASON = 300
+
+
+class Finished(Protocol):
+    """What an answer needs of a `runs.Run`, which shows its answer itself."""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """Its run.json."""
+        ...
+
+    @property
+    def sessions(self) -> pl.DataFrame:
+        """A row per sampled session."""
+        ...
+
+    @property
+    def labels(self) -> pl.DataFrame:
+        """A row per label."""
+        ...
+
+    @property
+    def caveats(self) -> Mapping[str, str]:
+        """What must be said wherever a figure stands."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +74,7 @@ class Answer:
     """What must stand beside every figure: see `Run.caveats`."""
 
 
-def answer(run: Run) -> Answer:
+def answer(run: Finished) -> Answer:
     """What a run says of its sessions."""
     labelled = run.sessions.filter(status="labelled")
     configured = run.record["config"]["schema"]["fields"]
@@ -68,7 +92,7 @@ def answer(run: Run) -> Answer:
     )
 
 
-def field_answer(run: Run, labelled: pl.DataFrame, name: str, description: str) -> FieldAnswer:
+def field_answer(run: Finished, labelled: pl.DataFrame, name: str, description: str) -> FieldAnswer:
     """What the labelled sessions say of one field."""
     known = labelled.drop_nulls(name)
     merged = run.labels.filter(pl.col("field") == name, pl.col("label") != pl.col("canonical"))

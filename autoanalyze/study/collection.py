@@ -20,7 +20,7 @@ from autoanalyze.errors import InputError, RunFolderError
 from autoanalyze.study.catalogue import run_table, score_table
 from autoanalyze.study.comparison import compared, listing_rows
 from autoanalyze.study.finding import Found, Search, Skipped
-from autoanalyze.study.runs import CALL_SCHEMA, Run, WholeTable, answered_calls, html_table
+from autoanalyze.study.runs import CALL_SCHEMA, Run, WholeTable, answered_calls, caveats_of, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +122,7 @@ class Runs:
         notes = [f"{len(self):,} runs", *self._notes()]
         if len(self) > SHOWN_RUNS:
             notes[0] += f", of which the first {SHOWN_RUNS} are shown"
+        notes += caveats_of(list(self))
         return table + html_table([(note.strip(),) for note in notes])
 
     def _notes(self) -> list[str]:

@@ -1,4 +1,5 @@
-"""Tables as files for other programs: CSV, JSON Lines, and CSV that a spreadsheet opens without harm."""
+"""Runs as files for people and programs: a workbook, CSV that a spreadsheet opens without harm, plain CSV,
+and JSON Lines."""
 
 from __future__ import annotations
 
@@ -12,10 +13,14 @@ import polars as pl
 
 from autoanalyze.errors import InputError
 from autoanalyze.study.runs import Run
+from autoanalyze.study.workbook import workbook
 
 EXPORTED = ("sessions", "labels", "merges", "rounds", "calls")
-FORMATS = ("csv", "jsonl", "excel")
-ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS = ("xlsx", "excel", "csv", "jsonl")
+ENDINGS = {".csv": "excel", ".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "xlsx"}
+"""What a file becomes by its ending. People double-click CSV files, so that they are written for
+spreadsheets; what goes into a pipe is for programs, and plain."""
+ENDING_OF = {"xlsx": "xlsx", "excel": "csv", "csv": "csv", "jsonl": "jsonl"}
 
 GUARD = "'"
 """Put before what a spreadsheet would take for a formula, and taken away again when a list is read."""
@@ -28,20 +33,30 @@ FORMULA_TEXT = re.compile(FORMULA)
 
 
 def export(
-    run: Run, table: str = "sessions", to: str | None = None, form: str | None = None, *, force: bool = False
+    run: Run,
+    table: str | None = None,
+    to: str | None = None,
+    form: str | None = None,
+    *,
+    force: bool = False,
 ) -> str:
-    """Write a table of a finished run to a file, and say which; `-` is the standard output.
+    """Write a table of a run, or all that matters as a workbook, to a file, and say which; `-` is stdout.
 
-    `form` is csv, jsonl or excel, by default as the file ends, and csv where that says nothing. Without
-    `to` the file is named after table and run, in the working folder. Raises InputError for another table
-    or format, an ending that does not fit, and a file that exists, unless `force` is set.
+    `form` is xlsx (a workbook), excel (CSV that is safe to open in a spreadsheet), csv (as it is) or jsonl,
+    by default as the file ends: .csv is excel, and stdout csv. `table` is by default sessions.
+    Without `to` the file is named after table and run, in the working folder. Raises InputError for another
+    table or format, an ending that does not fit, a table for a workbook, which has its own, and a file that
+    exists, unless `force` is set.
     """
-    if table not in EXPORTED:
+    if table is not None and table not in EXPORTED:
         raise InputError(f"there is no table {table!r} to export: the tables are {', '.join(EXPORTED)}")
     form = chosen_format(to, form)
-    if to is None:
-        to = f"{table}-{run.path.resolve().name}.{'jsonl' if form == 'jsonl' else 'csv'}"
-    write_text(text_of(getattr(run, table), form), to, force=force)
+    if form == "xlsx" and table is not None:
+        raise InputError("a workbook holds all tables: leave --table away, or write a .csv")
+    name = "labels" if form == "xlsx" else table or "sessions"
+    to = to or f"{name}-{run.path.resolve().name}.{ENDING_OF[form]}"
+    content = workbook(run) if form == "xlsx" else text_of(getattr(run, name), form)
+    write_text(content, to, force=force)
     return to
 
 
@@ -51,13 +66,13 @@ def chosen_format(to: str | None, form: str | None) -> str:
         raise InputError(f"--format {form} is not known: it is one of {', '.join(FORMATS)}")
     ending = "" if to in (None, "-") else Path(str(to)).suffix.lower()
     if form is not None:
-        if ending in ENDINGS and ENDINGS[ending] != form.replace("excel", "csv"):
+        if ending in ENDINGS and ENDING_OF[ENDINGS[ending]] != ENDING_OF[form]:
             raise InputError(f"{to} does not end as {form} does: name it otherwise, or leave --format away")
         return form
     if ending and ending not in ENDINGS:
         known = ", ".join(ENDINGS)
         raise InputError(f"what {to} is to be cannot be told by its ending: use {known}, or give --format")
-    return ENDINGS.get(ending, "csv")
+    return ENDINGS.get(ending, "csv" if to == "-" else "excel")
 
 
 def text_of(frame: pl.DataFrame, form: str) -> str:
@@ -77,15 +92,16 @@ def text_of(frame: pl.DataFrame, form: str) -> str:
     return codecs.BOM_UTF8.decode() + guarded(frame).write_csv(quote_style="non_numeric")
 
 
-def write_text(text: str, to: str, *, force: bool = False) -> None:
-    """Write a text to a file, or to the standard output (`-`), as UTF-8 with the line ends it has.
+def write_text(content: str | bytes, to: str, *, force: bool = False) -> None:
+    """Write a text to a file, or to the standard output (`-`), as UTF-8 with the line ends it has; or bytes.
 
     Raises InputError for a file that exists, unless `force` is set, and for one that cannot be written.
     """
+    written = content.encode() if isinstance(content, str) else content
     if to == "-":
         try:
             sys.stdout.flush()
-            sys.stdout.buffer.write(text.encode())
+            sys.stdout.buffer.write(written)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             # Whoever reads has seen enough; nothing may be written to them when Python ends, either.
@@ -93,7 +109,7 @@ def write_text(text: str, to: str, *, force: bool = False) -> None:
         return
     try:
         with Path(to).open("wb" if force else "xb") as file:
-            file.write(text.encode())
+            file.write(written)
     except FileExistsError:
         raise InputError(f"{to} exists: give another name, or --force to overwrite it") from None
     except OSError as error:

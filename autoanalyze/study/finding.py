@@ -20,6 +20,8 @@ DEFAULT_PATHS = ("outputs", "multirun")
 
 STATUSES = frozenset({"created", "running", "done", "cancelled", "stopped", "failed"})
 PARQUET_MARK = b"PAR1"
+PART = re.compile("baseline|repeat-[0-9]+")
+"""Folders inside a run's that are part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,9 @@ class Skipped:
 class Search:
     """Looks for run folders; `found` and `skipped` hold what came of it, sorted by name.
 
-    Without paths it looks into `outputs` and `multirun`, where they exist. What lies inside a run folder
-    (`baseline`, `repeat-2`) is part of that run. Raises RunFolderError for a path that does not exist.
+    Without paths it looks into `outputs` and `multirun`, where they exist. `baseline` and `repeat-2` inside
+    a run folder are part of that run; any other run below it is a run of its own. Raises RunFolderError for
+    a path that does not exist.
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
@@ -75,14 +78,14 @@ class Search:
         if (status.st_dev, status.st_ino) in self._seen:
             return
         self._seen.add((status.st_dev, status.st_ino))
-        if self._is_run(folder, entries.keys()):
-            return
+        own = self._is_run(folder, entries.keys())
         for name in sorted(entries, key=natural):
-            if not name.startswith(".") and entries[name].is_dir():
+            # Below a run there may be others, as in `outputs` after `hydra.run.dir=outputs`.
+            if not (name.startswith(".") or (own and PART.fullmatch(name))) and entries[name].is_dir():
                 self._look(folder / name)
 
     def _is_run(self, folder: Path, names: Collection[str]) -> bool:
-        """Whether a folder is that of a run, whose inside is its own; keeps it, or notes why not."""
+        """Whether a folder is that of a run, which may have parts; keeps it, or notes why not."""
         if "run.json" not in names:
             if "progress.json" not in names or not is_ours(progress := read_json(folder / "progress.json")):
                 return False
@@ -127,8 +130,14 @@ def starts(path: str) -> Iterator[str]:
         raise RunFolderError(f"{what} {path} (looked from {Path.cwd()}): give a folder that holds runs")
     for match in matches:
         folder = Path(match).parent if Path(match).name == "run.json" else Path(match)
-        if folder.is_dir() and not any(map(holds_run, folder.absolute().parents)):
+        if folder.is_dir() and not is_part(folder.absolute()):
             yield str(folder)
+
+
+def is_part(folder: Path) -> bool:
+    """Whether a folder lies in the baseline or a repetition of a run."""
+    lineage = zip((folder, *folder.parents), folder.parents, strict=False)
+    return any(PART.fullmatch(inner.name) and holds_run(outer) for inner, outer in lineage)
 
 
 def holds_run(folder: Path) -> bool:

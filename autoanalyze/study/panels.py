@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -28,6 +29,8 @@ SAID = {
 """Settings whose key does not say what they are."""
 SPREAD = 0.12
 """How far lines are moved apart where they share a place on the axis, in places."""
+APART = 3.0
+"""A mean that lies further from the others than so many times their range stands at the edge of its panel."""
 
 
 def curves(
@@ -53,9 +56,12 @@ def curves(
     with style():
         panels = figure.subplots(len(measures), 1, sharex=True, squeeze=False)[:, 0]
         for panel, measure in zip(panels, measures, strict=True):
-            for number, name in enumerate(names):
-                part = found.filter(pl.col("measure") == measure, pl.col(key) == name)
-                draw_line(panel, part, across, places, number, str(name))
+            parts = [found.filter(pl.col("measure") == measure, pl.col(key) == name) for name in names]
+            if len(parts) > 1 and all(alike(part, parts[0], across) for part in parts):
+                draw_line(panel, parts[0], across, places, names, EVERY)
+            else:
+                for name, part in zip(names, parts, strict=True):
+                    draw_line(panel, part, across, places, names, value_name(name))
             finish_panel(panel, measure)
         name_axis(panels[-1], across, places, logarithmic)
         head(figure, title, note)
@@ -90,14 +96,16 @@ def rungs(
                 shift = SPREAD * 2 * (number - (len(groups) - 1) / 2)
                 for row in part.iter_rows(named=True):
                     place = names.index(row[rows]) + shift
-                    mark(panel, row, place, number, str(group))
+                    mark(panel, row, place, number, value_name(group))
+            edge_outliers(panel, found.filter(pl.col("measure") == measure), names, rows)
             target = MEASURES[measure].target
-            if target is not None:
+            low, high = panel.get_xlim()
+            if target is not None and low < target < high:
                 panel.axvline(target, color=VERMILLION, linestyle="--", linewidth=1)
             panel.set_xlabel(MEASURES[measure].label.replace(", ", ",\n", 1), fontsize=9)
             panel.xaxis.set_major_locator(MaxNLocator(4))
             panel.grid(axis="x", alpha=0.3)
-        panels[0].set_yticks(range(len(names)), [str(name) for name in names])
+        panels[0].set_yticks(range(len(names)), [value_name(name) for name in names])
         panels[0].set_ylim(len(names) - 0.5, -0.5)
         head(figure, title, note)
         if lines is not None:
@@ -186,12 +194,52 @@ def head(figure: Figure, title: str, note: str) -> None:
         figure.text(0.01, 1 - 0.36 / figure.get_figheight(), note, ha="left", fontsize=8, color="#666666")
 
 
+EVERY = "all alike"
+"""What the one line of a panel is called in which all lines would lie on each other."""
+
+
+def alike(one: pl.DataFrame, other: pl.DataFrame, across: str) -> bool:
+    """Whether two lines have the same means, so that one would hide the other."""
+    columns = [across, "value"]
+    return one.select(columns).sort(across).equals(other.select(columns).sort(across))
+
+
+def edge_outliers(panel: Axes, means: pl.DataFrame, names: Sequence[Any], rows: str) -> None:
+    """Keep one mean far from all others from squeezing them: it is named at the edge of the panel."""
+    values = sorted(means["value"].to_list())
+    if len(values) < 4:
+        return
+    low_gap, high_gap = values[1] - values[0], values[-1] - values[-2]
+    low_rest, high_rest = values[-1] - values[1], values[-2] - values[0]
+    if low_gap > APART * low_rest > 0:
+        far, place, rest = values[0], 0.02, means.filter(pl.col("value") > values[0])
+    elif high_gap > APART * high_rest > 0:
+        far, place, rest = values[-1], 0.98, means.filter(pl.col("value") < values[-1])
+    else:
+        return
+    # Estimates without an interval reach as far as they are.
+    least = rest.select(pl.coalesce("low", "value").min()).item()
+    most = rest.select(pl.coalesce("high", "value").max()).item()
+    panel.set_xlim(least - 0.25 * (most - least), most + 0.1 * (most - least))
+    row = names.index(means.filter(pl.col("value") == far)[rows][0])
+    text, side = (f"◂ {far:.3g}", "left") if place < 0.5 else (f"{far:.3g} ▸", "right")
+    panel.text(place, row, text, ha=side, va="center", fontsize=9, transform=panel.get_yaxis_transform())
+
+
+def value_name(value: Any) -> str:
+    """A value of a setting as a legend says it: of a path, the name of its file."""
+    text = str(value)
+    return Path(text).stem if "/" in text and Path(text).suffix else text
+
+
 def draw_line(
-    panel: Axes, part: pl.DataFrame, across: str, places: dict[Any, float], number: int, name: str
+    panel: Axes, part: pl.DataFrame, across: str, places: dict[Any, float], names: Sequence[Any], name: str
 ) -> None:
-    """One line of a panel, with an interval at each of its points."""
+    """One line of a panel, with an interval at each of its points; `names` are those of all lines."""
     ordered = sorted(part.iter_rows(named=True), key=lambda row: places[row[across]])
-    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
+    number = [*map(value_name, names), EVERY].index(name)
+    colour = "#333333" if name == EVERY else COLOURS[number % len(COLOURS)]
+    marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
     xs, ys = [places[row[across]] for row in ordered], [row["value"] for row in ordered]
     panel.plot(xs, ys, color=colour, marker=marker, markersize=5, linewidth=1.4, label=name)
     known = [row for row in ordered if row["low"] is not None]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from autoanalyze.study.intervals import Estimate
+
+if TYPE_CHECKING:
+    from IPython.display import Image
 
 # Okabe & Ito 2008: told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, VERMILLION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
@@ -51,6 +56,20 @@ def new_axes(height: float) -> Axes:
     figure = plt.figure(figsize=(8.0, height), dpi=110, layout="constrained")
     with style():
         return figure.add_subplot()
+
+
+def described(drawn: Figure | Axes) -> Image:
+    """A figure as a notebook shows it: a picture whose alternative text is its headline."""
+    from IPython.display import Image  # a notebook has it
+
+    figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+    assert figure is not None
+    titles = [figure.get_suptitle(), *(ax.get_title(loc="left") or ax.get_title() for ax in figure.axes)]
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    plt.close(figure)
+    headline = next((title.strip() for title in titles if title), "")
+    return Image(picture.getvalue(), alt=headline)  # type: ignore[no-untyped-call]
 
 
 def pareto(
@@ -176,7 +195,9 @@ def containment_bars(shares: pl.DataFrame, *, top: int = 15, title: str = "", ax
     with style():
         places = list(range(len(shown)))
         values = shown["contained"] * 100
-        reach = [(values - shown["low"] * 100).to_list(), (shown["high"] * 100 - values).to_list()]
+        # Rounding may leave an end on the wrong side of its share, and an arm of less than nothing.
+        ends = (values - shown["low"] * 100, shown["high"] * 100 - values)
+        reach = [end.clip(lower_bound=0).fill_null(0).to_list() for end in ends]
         ax.barh(places, values, xerr=reach, color=BLUE, ecolor=GREY, capsize=2)
         ax.set_yticks(
             places, [f"{label} ({n:,})" for label, n in shown.select("label", "sessions").iter_rows()]

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from autoanalyze.errors import RunFolderError
+from autoanalyze.study.answer import answer
 from autoanalyze.study.intervals import Estimate, shown
+from autoanalyze.study.summary import LABEL_HEADINGS, caveat_lines, glance, label_notes, label_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +89,18 @@ CALL_SCHEMA: dict[str, Any] = {
     "reused": pl.Boolean,
 }
 """The columns of a run's calls. `cost_usd` is what this run paid: nothing for a reused answer."""
+EDITS_SCHEMA: dict[str, Any] = {
+    "edit": pl.Int64,
+    "by": pl.String,
+    "kind": pl.String,
+    "field": pl.String,
+    "subject": pl.String,
+    "target": pl.String,
+    "before": pl.String,
+    "after": pl.String,
+    "merge": pl.Int64,
+}
+"""The columns of edits.parquet: a row per change that a person made after the run; see `analysis.edits`."""
 
 
 class Run:
@@ -120,6 +134,17 @@ class Run:
     def merges(self) -> pl.DataFrame:
         """The ledger: a row per pair of labels that was decided on; `merged` tells those that became one."""
         return self._table("merges")
+
+    @cached_property
+    def edits(self) -> pl.DataFrame:
+        """A row per change that a person made after the run and that stands."""
+        edited = (self.path / "edits.parquet").exists()
+        return self._table("edits") if edited else pl.DataFrame(schema=EDITS_SCHEMA)
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a person changed labels after the run."""
+        return len(self.edits) > 0 or self.merges["review"].null_count() < len(self.merges)
 
     @cached_property
     def probes(self) -> pl.DataFrame | None:
@@ -165,45 +190,65 @@ class Run:
         return pl.read_parquet(self.path / f"{name}.parquet", glob=False)
 
     def _repr_html_(self) -> str:
-        sessions, tokens = self.record["sessions"], self.record["tokens"]
-        rows = {
-            "model": f"{self.record['model']} ({self.record['endpoint']})",
+        parts = [html_table([(line,) for line in caveat_lines(self.caveats)])] if self.caveats else []
+        if "schema" in self.record.get("config", {}):  # the answer first, then what it took
+            found = answer(self)
+            for field in found.fields:
+                parts.append(html_table(label_rows(field), (told(field.name), *LABEL_HEADINGS)))
+                parts.append(f"<p>{html.escape(label_notes(field))}</p>")
+            parts.append(html_table(glance(found).items()))
+        scores = list(field_rows(self.record))
+        parts.append(html_table(scores, (told("scores", self.caveats), *SCORE_HEADINGS)) if scores else "")
+        return "".join([*parts, html_table(self._totals().items())])
+
+    def _totals(self) -> dict[str, str]:
+        """What the run took, and where it lies."""
+        record, page = self.record, self.path / "report.html"
+        if record.get("kind") == "detection":
+            return {"model": record["model"], "run folder": str(self.path)}
+        sessions, tokens = record["sessions"], record["tokens"]
+        speedup = record.get("speedup")
+        return {
+            "model": f"{record['model']} ({record['endpoint']})",
             "sessions labelled / unresolved": f"{sessions['labelled']:,} / {sessions['unresolved']:,}",
-            "model time": f"{self.record['model_seconds']:,.1f} s",
-            "speedup": "not measured" if self.record["speedup"] is None else f"{self.record['speedup']:.2f}x",
-            "calls": f"{self.record['calls']:,}",
+            "model time": f"{record['model_seconds']:,.1f} s",
+            **({} if speedup is None else {"speedup": f"{speedup:.2f}x"}),
+            "calls": f"{record['calls']:,}",
             "tokens prompt / completion": f"{tokens['prompt']:,} / {tokens['completion']:,}",
-            "cost": f"{self.record['cost_usd']:.4f} USD",
+            "cost": f"{record['cost_usd']:.4f} USD",
             "run folder": str(self.path),
+            **({"report": str(page)} if page.exists() else {}),
         }
-        fields = list(field_rows(self.record))
-        return html_table(rows.items()) + (html_table(fields, FIELD_HEADINGS) if fields else "")
 
 
-FIELD_HEADINGS = (
-    "field",
-    "labels first > final",
-    "planted",
-    "consistency [95 %]",
-    "precision [95 %]",
-    "macro",
-)
+def caveats_of(runs: Sequence[Run]) -> list[str]:
+    """What must be known of the figures of some runs, with how many of them it is true of."""
+    reasons: dict[tuple[str, str], int] = {}
+    for run in runs:
+        for caveat in run.caveats.items():
+            reasons[caveat] = reasons.get(caveat, 0) + 1
+    return [f"{word} ({n:,} of {len(runs):,}): {why}" for (word, why), n in reasons.items()]
+
+
+def told(name: str, caveats: Iterable[str] = ()) -> str:
+    """A heading as a person reads it, with the caveats of the figures below it."""
+    return name.replace("_", " ") + "".join(f" ({word})" for word in caveats)
+
+
+SCORE_HEADINGS = ("labels first > final", "planted", "consistency [95 %]", "precision [95 %]", "macro")
 MERGE_COLUMNS = ("merge", "field", "sessions", "alias", "verdict", "merged", "canonical", "similarity")
 
 
 def field_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """A row per label field: its labels as first given and after merging, and its scores."""
-    for field, counts in record.get("labels", {}).items():
-        measures = record.get("metrics", {}).get(field)
+    """A row per label field whose truth is known: its labels as first given and after merging, its scores."""
+    for field, measures in record.get("metrics", {}).items():
+        counts = record["labels"][field]
         labels = f"{counts['first_given']:,} > {counts['final']:,}"
-        if measures is None:
-            yield field, labels, "unknown", "not scored", "not scored", "not scored"
-        else:
-            planted = f"{measures['concept_count']['value']:,.0f}"
-            scores = (
-                shown(Estimate(**measures[name])) for name in ("consistency", "precision", "precision_macro")
-            )
-            yield field, labels, planted, *scores
+        planted = f"{measures['concept_count']['value']:,.0f}"
+        scores = (
+            shown(Estimate(**measures[name])) for name in ("consistency", "precision", "precision_macro")
+        )
+        yield field, labels, planted, *scores
 
 
 def decided_by() -> pl.Expr:

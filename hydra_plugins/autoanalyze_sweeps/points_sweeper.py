@@ -19,7 +19,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from autoanalyze.analysis.configuration import from_hydra, suggestion
+from autoanalyze.analysis.complaints import suggestion
+from autoanalyze.analysis.configuration import from_hydra
+from autoanalyze.analysis.given import check_used
 from autoanalyze.config import Config, ReportConfig
 from autoanalyze.errors import CancelledRunError, ConfigurationError
 
@@ -71,7 +73,9 @@ class PointsSweeper(Sweeper):
         from autoanalyze.laboratory.sweep import Sweep, confirmed
 
         points = self.points(arguments)
-        confirmed(self.composed(points), self.most_runs(points))
+        distinct = self.composed(points)
+        check_used([*arguments, *self.config.hydra.overrides.hydra], distinct, many=True)
+        confirmed(distinct, self.most_runs(points))
         folder = Path(str(self.config.hydra.sweep.dir))
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")

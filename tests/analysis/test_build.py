@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from autoanalyze.analysis.build import (
     import_sessions,
     transcripts,
 )
-from autoanalyze.analysis.configuration import compose, sequential
+from autoanalyze.analysis.configuration import compose, located, restored, sequential
 from autoanalyze.analysis.sessions import open_population
 from autoanalyze.config import Config
 from autoanalyze.data.reports import ImportOptions
@@ -169,3 +170,16 @@ def test_transcripts_come_from_the_store_that_the_run_names(config: Config, impo
     ]
     with pytest.raises(ImportDataError):
         transcripts(run, ["s0", "nobody"])
+
+
+def test_transcripts_are_found_from_any_folder(config: Config, imported: Path, tmp_path: Path) -> None:
+    """A path is recorded in full; where the store was moved, the error says where it was and what to do."""
+    data = replace(config.data, source="store", path=imported.name, bot_id="mine")
+    with chdir(imported.parent):
+        run = Run(imported.parent, {"config": asdict(located(replace(config, data=data)))})
+    assert len(transcripts(run, ["s2"])) == 3
+    moved = imported.rename(tmp_path / "moved.duckdb")
+    with pytest.raises(ConfigurationError, match=rf"was {imported}, where nothing is now.*store=\.\.\."):
+        transcripts(run, ["s2"])
+    assert len(transcripts(run, ["s2"], store=moved)) == 3
+    assert restored(run.record["config"], [f"data.path={moved}"]).data.path == str(moved)

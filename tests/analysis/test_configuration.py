@@ -11,22 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoanalyze.analysis.complaints import suggestion
 from autoanalyze.analysis.configuration import (
     LONGEST_NAME,
     code_digest,
     compose,
     configuration_digest,
-    configuration_folder,
     digest,
-    dotted,
-    known_keys,
     known_of,
     point_folder,
     restored,
     sequential,
     spelled,
-    suggestion,
 )
+from autoanalyze.analysis.keys import configuration_folder, dotted, known_keys
 from autoanalyze.config import AROUND, ENVIRONMENT, Config
 from autoanalyze.errors import ConfigurationError
 
@@ -55,7 +53,10 @@ def record(config: Config) -> dict[str, Any]:
         (["strems=3"], "did you mean parallel.streams"),
         (["+seeed=3"], "no setting 'seeed'; did you mean seed"),
         (["model=gpt-4o-mni"], "no catalogue knows the model 'gpt-4o-mni'; did you mean gpt-4o-mini"),
-        (["parallel.streams=many"], r"parallel.streams \(environment: PARALLEL_STREAM_COUNT\): Value 'many'"),
+        (
+            ["parallel.streams=many"],
+            r"parallel.streams=many \(environment: PARALLEL_STREAM_COUNT\): must be a whole number",
+        ),
         (["model=generic"], "model.name is not set: give model.name=..."),
         (["context=it's"], "cannot be read: put a value with signs in it in quotes"),
         (["parallel.streams=0"], "1 to 256"),
@@ -90,8 +91,8 @@ def test_slip_of_a_finger_is_recognised(key: str, data: st.DataObject) -> None:
 
 
 def test_nonsense_is_told_where_to_look() -> None:
-    """Without anything near, the message names the command that prints all settings."""
-    assert "run --cfg job" in suggestion("qqqqqqqq", KEYS)
+    """Without anything near, the message names the command that lists all settings."""
+    assert "run --help" in suggestion("qqqqqqqq", KEYS)
 
 
 def test_environment_sets_defaults_and_overrides_win(monkeypatch: pytest.MonkeyPatch) -> None:

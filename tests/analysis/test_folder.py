@@ -241,7 +241,6 @@ def test_paths_are_shown_as_they_would_be_typed(tmp_path: Path) -> None:
     assert len(new_path().parts) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="JSON that is no object is handed on as if it were one")
 def test_json_that_is_no_object_is_no_run(folder: RunFolder) -> None:
     """A list or a number in place of a record is refused like a torn file."""
     (folder.path / "progress.json").write_text(json.dumps(["running"]))

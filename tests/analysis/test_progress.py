@@ -22,11 +22,12 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 from nbclient import NotebookClient
 from rich.console import Console
 
-from autoanalyze.analysis import progress
+from autoanalyze.analysis import displays
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.configuration import compose
+from autoanalyze.analysis.displays import ProgressLines
 from autoanalyze.analysis.folder import RunFolder
-from autoanalyze.analysis.progress import LiveProgress, Progress, ProgressLines, live_progress, phases_table
+from autoanalyze.analysis.progress import LiveProgress, Progress, live_progress, phases_table
 from autoanalyze.study.runs import Run
 
 PATIENCE_SECONDS = 240
@@ -256,7 +257,7 @@ def test_lines_tell_how_far_a_run_is_when_nothing_happens(monkeypatch: pytest.Mo
             if told.getvalue().count("4 of 60") >= 4:
                 several.set()
 
-    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(displays, "LINE_EVERY_SECONDS", 0.01)
     with ProgressLines.shown(Listening(file=told)) as lines:
         lines(Progress(status="running", phase="parallel", step=4, steps=60, sessions_total=60))
         assert several.wait(10)

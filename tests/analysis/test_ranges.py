@@ -12,7 +12,8 @@ import pytest
 
 from autoanalyze.analysis import endpoints as workshop
 from autoanalyze.analysis.build import build_analysis, build_plan
-from autoanalyze.analysis.configuration import compose, known_keys
+from autoanalyze.analysis.configuration import compose
+from autoanalyze.analysis.keys import known_keys
 from autoanalyze.cli import run as hydra_runs
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError
 from autoanalyze.llm.tokens import TokenCounter, load_counter
@@ -128,6 +129,7 @@ ELSEWHERE = {
     "seeds",
     "quick",
     "confirm_above_usd",
+    "page",
     "token_counter",
     "parallel.debug",
     "model.source",

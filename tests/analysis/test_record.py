@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import chdir
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.analysis import record as records
+from autoanalyze.analysis.configuration import located
 from autoanalyze.analysis.record import (
     PACKAGES,
     Completed,
@@ -23,7 +26,7 @@ from autoanalyze.analysis.record import (
     totals,
     wall,
 )
-from autoanalyze.config import Config
+from autoanalyze.config import Config, DataConfig, JournalConfig, VocabularyConfig
 from autoanalyze.llm.journal import Account
 from autoanalyze.phases.pipeline import PhaseResults
 from autoanalyze.phases.probes import ProbeResult
@@ -171,3 +174,28 @@ def test_wall_clock_is_told_in_utc() -> None:
     assert told["seconds"] >= 5
     assert told["started"] < told["ended"]
     assert told["ended"].endswith("+00:00")
+
+
+def test_no_hash_depends_on_the_folder(tmp_path: Path) -> None:
+    """Paths are recorded in full; who works elsewhere with the same files has the same hash, and another
+    earlier run makes another one."""
+    config = Config(
+        model=MODEL,
+        data=DataConfig(source="store", path="sessions.duckdb"),
+        vocabulary=VocabularyConfig(from_run="week"),
+        journal=JournalConfig(reuse=["week"]),
+    )
+    found = []
+    for place, run_id in (("here", "one"), ("there", "one"), ("third", "other")):
+        week = tmp_path / place / "week"
+        week.mkdir(parents=True)
+        (week / "run.json").write_text(json.dumps({"id": run_id}))
+        with chdir(tmp_path / place):
+            found.append(provenance_of(config))
+            assert provenance_of(located(config)) == found[-1]
+    recorded = found[0]["config"]
+    here = tmp_path / "here"
+    assert recorded["data"]["path"] == str(here / "sessions.duckdb")
+    assert recorded["journal"]["reuse"] == [recorded["vocabulary"]["from_run"]] == [str(here / "week")]
+    hashes = [each["config_hash"] for each in found]
+    assert hashes[0] == hashes[1] != hashes[2]

@@ -53,7 +53,8 @@ def test_runs_are_listed_newest_first(sweep: Path, command: Command) -> None:
     assert fits(output)
     lines = [line.strip() for line in output.splitlines()]
     assert lines[2].split() == ["multirun/sweep/1", "2", "-", "-", "5.00x", "-"]
-    assert lines[3] == "2026-05-02 10:00  test-model"
+    assert lines[3] == "2026-05-02 10:00  test-model*"
+    assert "* simulated (2 of 2): a simulated model gave these labels" in " ".join(output.split())
     assert lines[4] == "parallel.streams=16"
     assert lines[5].startswith("context=[bold]shop[/bold]")
     assert "\x1b" not in output
@@ -68,7 +69,7 @@ def test_long_names_are_shown_whole(command: Command) -> None:
     write_run(Path("outputs") / name)
     output = command("runs")[1]
     assert fits(output)
-    assert "".join(line.split()[0] for line in output.splitlines()[2:-1]) == f"outputs/{name}"
+    assert "".join(line.split()[0] for line in output.splitlines()[2:-4]) == f"outputs/{name}"
 
 
 def test_two_runs_are_compared_with_their_difference(sweep: Path, command: Command) -> None:
@@ -151,3 +152,13 @@ def test_runs_are_exported(sweep: Path, command: Command) -> None:
     assert output.startswith("\ufeff")
     for arguments in (("multirun/sweep/0",), ("multirun/sweep/2",), ("multirun/sweep/0", "--to", "x.xls")):
         assert command("export", *arguments)[0] == 2
+
+
+def test_runs_that_stopped_are_exported_and_say_so(command: Command) -> None:
+    """What is there is written; that it is simulated and not all stands beside the table, not in it."""
+    write_run(Path("run"), status="cancelled")
+    code, output, errors = command("export", "run", "--to", "sessions.csv")
+    assert (code, "2 rows of sessions" in output) == (0, True)
+    assert "partial: the run ended as cancelled" in errors
+    assert "simulated: a simulated model" in errors
+    assert pl.read_csv("sessions.csv")["session_id"].to_list() == ["a", "b"]

@@ -66,7 +66,7 @@ def test_every_point_finishes_once_though_a_worker_is_killed(
     address, workers = cluster
     arguments = [
         *("run", "-m", "hydra/launcher=dask", f"hydra.launcher.address={address}", "hydra.sweep.dir=sweep"),
-        *("data.count=400", "parallel.streams=2,4,8", "seed=1,2,3", "baseline=none", "resamples=2"),
+        *("data.count=300", "parallel.streams=2,4,8", "seed=1,2", "baseline=none", "resamples=2"),
     ]
     command = [sys.executable, "-m", "autoanalyze", *arguments]
     sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -75,13 +75,13 @@ def test_every_point_finishes_once_though_a_worker_is_killed(
     os.kill(workers[0].pid, signal.SIGKILL)
     output, errors = sweep.communicate(timeout=PATIENCE_SECONDS)
     assert sweep.returncode == 0, errors
-    assert "9 points" in output
+    assert "6 points" in output
     ended = ended_points(folder)
     assert {(o.settings["parallel.streams"], o.settings["seed"]) for o in ended} == {
-        (streams, seed) for streams in (2, 4, 8) for seed in (1, 2, 3)
+        (streams, seed) for streams in (2, 4, 8) for seed in (1, 2)
     }
     assert {o.status for o in ended} <= {"done", "kept"}
-    assert len(list(folder.glob("*/run.json"))) == 9
+    assert len(list(folder.glob("*/run.json"))) == 6
     for outcome in ended:
         lines = (Path(outcome.folder) / "calls.jsonl").read_text().splitlines()
         calls = map(json.loads, lines)
@@ -123,14 +123,14 @@ def test_jobs_of_the_service_go_to_the_cluster(
 ) -> None:
     """With the executor of a cluster a run is made by a worker, and ends as one made here."""
     address, _ = cluster
-    small = ["data.count=300", "baseline=none", "resamples=2"]
+    small = ["data.count=100", "baseline=none", "resamples=2"]
     seen: list[Progress] = []
     with distributed.Client(address) as client:
         there = build_analysis(compose(small), executor=client.get_executor(), listener=seen.append)
         run = there.run_sync(tmp_path / "there")
     here = build_analysis(compose(small)).run_sync(tmp_path / "here")
     assert seen[-1].status == "done"
-    assert seen[-1].sessions_processed == 300
+    assert seen[-1].sessions_processed == 100
     for table in ("sessions", "labels", "merges", "rounds"):
         assert (run.path / f"{table}.parquet").read_bytes() == (here.path / f"{table}.parquet").read_bytes()
     assert run.record["config_hash"] == here.record["config_hash"]
@@ -142,7 +142,7 @@ def test_a_job_whose_worker_is_killed_goes_on_with_another(
 ) -> None:
     """What the first worker was answered is not asked for again, and the tables are as if undisturbed."""
     address, workers = cluster
-    small = ["data.count=3000", "baseline=none", "resamples=2"]
+    small = ["data.count=2000", "baseline=none", "resamples=2"]
     client = distributed.Client(address)
     analysis = build_analysis(compose(small), executor=client.get_executor())
     run_id = analysis.start_analysis(tmp_path / "there")

@@ -305,17 +305,16 @@ def test_planted_labels_are_swept_too(sweep: Command, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_an_interrupted_sweep_says_so_and_goes_on(tmp_path: Path, launcher: str) -> None:
+def test_an_interrupted_sweep_says_so_and_goes_on(tmp_path: Path) -> None:
     """Ctrl-C ends the whole sweep, with exit code 3; started again, it takes up what was begun."""
-    point = ("data.count=3000", "seed=1,2", "baseline=none", "resamples=0", f"hydra/launcher={launcher}")
+    point = ("data.count=1500", "seed=1,2", "baseline=none", "resamples=0", "hydra/launcher=joblib")
     command = [sys.executable, "-m", "autoanalyze", "run", "-m", HERE, *point]
     pipe = subprocess.PIPE
     sweeping = subprocess.Popen(
         command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 120
-    while not any(path.stat().st_size > 50_000 for path in tmp_path.glob("sweep/*/calls.jsonl")):
+    while not any(path.stat().st_size > 20_000 for path in tmp_path.glob("sweep/*/calls.jsonl")):
         assert time.monotonic() < deadline
         assert sweeping.poll() is None, sweeping.communicate()[1]
         time.sleep(0.05)
@@ -328,3 +327,17 @@ def test_an_interrupted_sweep_says_so_and_goes_on(tmp_path: Path, launcher: str)
     assert {outcome.status for outcome in ended_points(tmp_path / "sweep")} <= {"done", "kept"}
     resumed = [json.loads(path.read_text())["resumed"] for path in tmp_path.glob("sweep/*/run.json")]
     assert max(resumed) == 1
+
+
+def test_settings_that_came_to_the_same_are_named(
+    sweep: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason, below the table in the terminal, which fits, and below the one in Markdown."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert sweep("discovery.percentage=5,15,60", "discovery.min_sessions=10") == 0
+    note = "discovery.percentage=5.0 and discovery.percentage=15.0 came to the same runs: discovery takes 10"
+    shown = capsys.readouterr().out
+    assert note in " ".join(shown.split())
+    assert "by discovery.min_sessions" in Path("sweep/table.md").read_text()
+    assert "60.0 came" not in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80

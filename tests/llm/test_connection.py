@@ -28,7 +28,16 @@ from autoanalyze.config import (
     SchemaConfig,
 )
 from autoanalyze.errors import BudgetExceededError, ConfigurationError, JournalError, TransientEndpointError
-from autoanalyze.llm.connection import Connection, analysis_prompt, connected, rate_limits, token_management
+from autoanalyze.llm.calls import Endpoint
+from autoanalyze.llm.connection import (
+    Connection,
+    analysis_prompt,
+    connected,
+    embedding_endpoint,
+    embedding_price,
+    rate_limits,
+    token_management,
+)
 from autoanalyze.llm.embeddings import OfflineEmbedder
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.records import CallContext, Reply, SessionText, Usage, VocabularySnapshot
@@ -275,3 +284,35 @@ def test_too_long_context_is_refused_before_anything_is_asked(tmp_path: Path, vi
     with pytest.raises(ConfigurationError, match="1,500"):
         virtually(line.open(config_of(context="x" * 1501), ask))
     assert not line.path.exists()
+
+
+def test_key_is_shown_to_its_own_host_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint of embeddings elsewhere gets a key of its own, or none."""
+    here = Endpoint("https://one.example/v1", base_url="https://one.example/v1", api_key="secret")
+
+    def key_at(url: str | None) -> str | None:
+        return embedding_endpoint(config_of(embeddings=EmbeddingsConfig(endpoint=url)), here).api_key
+
+    assert key_at(None) == key_at("https://one.example/embed/v1") == "secret"
+    assert key_at("https://two.example/v1") == "none"
+    monkeypatch.setenv("EMBEDDINGS_API_KEY", "other")
+    assert key_at("https://two.example/v1") == "other"
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "expected"),
+    [
+        (EmbeddingsConfig(endpoint="http://localhost:11434/v1"), 0.0),
+        (EmbeddingsConfig(endpoint="https://two.example/v1", price=0.02), 0.02),
+        (EmbeddingsConfig(source="offline", price=0.02), 0.0),
+    ],
+)
+def test_local_embeddings_cost_nothing(embeddings: EmbeddingsConfig, expected: float) -> None:
+    """Neither do those that nobody is asked for; elsewhere the given price holds."""
+    assert embedding_price(config_of(embeddings=embeddings)) == expected
+
+
+def test_unknown_price_of_embeddings_is_not_nothing() -> None:
+    """Elsewhere it has to be said."""
+    with pytest.raises(ConfigurationError, match=r"embeddings\.price"):
+        embedding_price(config_of(embeddings=EmbeddingsConfig(endpoint="https://two.example/v1")))

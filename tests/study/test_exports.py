@@ -73,11 +73,25 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_files_are_named_after_table_and_run(run: Run) -> None:
-    """Without a name the file is made where the user is, as CSV, and is what the table is."""
+    """Without a name the file is made where the user is; as plain CSV it is what the table is."""
     assert export(run) == "sessions-the run.csv"
+    assert export(run, form="csv", force=True) == "sessions-the run.csv"
     assert pl.read_csv("sessions-the run.csv").equals(run.sessions)
     assert export(run, "calls", form="jsonl") == "calls-the run.jsonl"
     assert json.loads(Path("calls-the run.jsonl").read_text())["prompt"] == 900
+
+
+def test_csv_files_are_safe_to_open_and_pipes_are_plain(
+    run: Run, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Whoever double-clicks a file gets no formula; a program that reads a pipe gets every text as it is."""
+    export(run, to="labels.csv")
+    assert Path("labels.csv").read_text(encoding="utf-8").startswith("\ufeff")
+    assert "'=1+1" in Path("labels.csv").read_text(encoding="utf-8")
+    export(run, to="-")
+    piped = capfdbinary.readouterr().out.decode()
+    assert '"=1+1"' in piped
+    assert not piped.startswith("\ufeff")
 
 
 @pytest.mark.parametrize("table", ["sessions", "labels", "merges", "rounds", "calls"])
@@ -108,8 +122,9 @@ def test_files_that_exist_are_kept(run: Run) -> None:
     ("table", "to", "form", "reason"),
     [
         ("transcripts", None, None, "the tables are sessions"),
-        ("sessions", None, "xlsx", "csv, jsonl, excel"),
-        ("sessions", "a.xlsx", None, "give --format"),
+        ("sessions", None, "parquet", "xlsx, excel, csv, jsonl"),
+        ("sessions", "a.parquet", None, "give --format"),
+        ("sessions", "a.csv", "xlsx", "does not end as xlsx"),
         ("sessions", "a.jsonl", "excel", "does not end as excel"),
         ("sessions", "no/such/folder.csv", None, "cannot be written"),
     ],

@@ -47,6 +47,17 @@ def test_what_is_inside_a_run_belongs_to_it() -> None:
     assert names("outputs/run/baseline") == ["outputs/run/baseline"]
 
 
+def test_a_run_directly_in_outputs_hides_no_other() -> None:
+    """As `hydra.run.dir=outputs` leaves one, finished or not; its parts stay its own."""
+    write_run(Path("outputs"))
+    write_run(Path("outputs/repeat-2"))
+    write_run(Path("outputs/2026-05-01/run"))
+    write_run(Path("outputs/2026-05-01/run/baseline"))
+    assert names() == names("outputs/**", "outputs") == ["outputs", "outputs/2026-05-01/run"]
+    write_run(Path("outputs"), status="cancelled")
+    assert names() == ["outputs/2026-05-01/run"]
+
+
 def test_names_may_hold_any_character() -> None:
     """Quotes, commas, blanks and the signs of patterns in a path are read as they stand."""
     odd = 'it\'s "odd", [x]*?{b} %20 é'

@@ -16,8 +16,8 @@ RESULTS = pl.DataFrame(
             "parallel.streams": streams,
             "seed": seed,
             "field": "general_intent",
-            "consistency": 0.9 + 0.01 * seed,
-            "model_seconds": 100 / streams + seed,
+            "consistency": 0.9 + 0.01 * seed + 0.001 * (case == "other"),
+            "model_seconds": 100 / streams + seed + 10 * (case == "other"),
             "cost_per_1000": 0.1 * streams + 0.001 * seed,
         }
         for case in ("one", "other")
@@ -41,6 +41,30 @@ def test_curves_have_a_panel_per_measure_and_a_line_per_case() -> None:
     assert consistency.get_xlabel() == "streams"
     assert any(line.get_label() == "_target" for line in consistency.get_lines())
     assert len(consistency.collections) == 2  # the intervals
+
+
+def test_lines_that_hide_each_other_are_one() -> None:
+    """Where a setting changes nothing, its lines are drawn once and called so."""
+    same = RESULTS.with_columns(consistency=0.9 + pl.col("seed") / 100)
+    figure = curves(same, ["consistency", "model_seconds"], across="parallel.streams", lines="case")
+    alike, apart = ([line.get_label() for line in axes.get_lines()] for axes in figure.axes)
+    assert "all alike" in alike
+    assert "one" not in alike
+    assert {"one", "other"} <= set(apart)
+
+
+def test_a_mean_far_away_stands_at_the_edge() -> None:
+    """It is named there, and the others keep their room."""
+    far = pl.DataFrame(
+        [
+            {"case": name, "seed": seed, "consistency": value + 0.001 * seed}
+            for name, value in {"a": 0.96, "b": 0.965, "c": 0.97, "d": 0.3}.items()
+            for seed in (1, 2)
+        ]
+    )
+    (panel,) = rungs(far, ["consistency"], rows="case").axes
+    assert panel.get_xlim()[0] > 0.9
+    assert [text.get_text() for text in panel.texts] == ["◂ 0.301"]
 
 
 def test_rungs_have_a_rung_per_name() -> None:

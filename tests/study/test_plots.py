@@ -7,10 +7,13 @@ from collections.abc import Iterator
 import matplotlib.pyplot as plt
 import polars as pl
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from autoanalyze.study import plots
+from autoanalyze.study.containment import containment_by
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +102,32 @@ def test_style_leaves_no_trace() -> None:
     before = dict(plt.rcParams)
     plots.pareto({"a": 1})
     assert dict(plt.rcParams) == before
+
+
+def test_a_picture_says_its_headline() -> None:
+    """Who cannot see it hears what it shows."""
+    picture = plots.described(plots.pareto({"One": 3, "Two": 1}, title="One is most"))
+    data, metadata = picture._repr_mimebundle_()  # type: ignore[no-untyped-call]
+    assert metadata["image/png"]["alt"] == "One is most"
+    assert data["image/png"]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=8))
+@example([(7, 0), (0, 7), (3, 0), (0, 49)])
+def test_any_shares_of_containment_can_be_drawn(counts: list[tuple[int, int]]) -> None:
+    """Also of labels contained always or never, whose interval rounding may put on the wrong side."""
+    rows = [
+        (f"label {n}", outcome)
+        for n, (contained, not_contained) in enumerate(counts)
+        for outcome in ["Contained"] * contained + ["Transfer"] * not_contained
+    ]
+    sessions = pl.DataFrame(rows, schema={"intent": pl.String, "session_outcome": pl.String}, orient="row")
+    shares = containment_by(sessions, "intent")
+    known = [contained / (contained + rest) for contained, rest in counts if contained + rest]
+    rounded = shares.with_columns(low=pl.col("contained") + 1e-9, high=pl.col("contained") - 1e-9)
+    for table in (shares, rounded):
+        ax = plots.containment_bars(table)
+        widths = [patch.get_width() for patch in ax.patches if isinstance(patch, Rectangle)]
+        assert sorted(widths) == pytest.approx(sorted(100 * share for share in known))
+        plt.close("all")

@@ -112,12 +112,12 @@ def test_summary_shows_figures_and_escapes_text(folder: Path) -> None:
     summary = load_run(folder)._repr_html_()
     assert "1 / 1" in summary
     assert "3.5 s" in summary
-    assert "not measured" in summary
     assert "<script>" not in summary
 
 
 def test_summary_shows_each_field_with_its_interval(folder: Path) -> None:
-    """Labels before and after merging stand beside consistency and precision; an unscored field says so."""
+    """Labels before and after merging stand beside consistency and precision, marked as simulated; a
+    field whose truth nobody knows has no row."""
     scores = {"value": 0.9, "low": 0.85, "high": 0.95}
     metrics = {"concept_count": {"value": 7.0}, "consistency": scores, "precision": {**scores, "value": 1.0}}
     metrics["precision_macro"] = scores
@@ -128,11 +128,12 @@ def test_summary_shows_each_field_with_its_interval(folder: Path) -> None:
         "12 &gt; 8",
         "0.900 [0.850, 0.950]",
         "1.000 [0.850, 0.950]",
-        "not scored",
+        "scores (simulated)",
         "&lt;b&gt;intent",
     ):
         assert text in summary
     assert "<b>" not in summary
+    assert "reason" not in summary
 
 
 def test_merges_are_shown_whole_and_escaped(folder: Path) -> None:

@@ -53,7 +53,11 @@ class AllAtOnce:
             proposed = agreed(shown, looks.redirects, needed=1, standing=canonicals)
             needed = len(looks.redirects) // 2 + 1
             merged = agreed(shown, looks.redirects, needed=needed, standing=canonicals)
-            disputed |= {alias: name for alias, name in proposed.items() if merged.get(alias) != name}
+            disputed |= {
+                alias: name
+                for alias, name in proposed.items()
+                if merged.get(alias) != name and looks_for(alias, name, looks.redirects) < needed
+            }
             redirects |= merged
             placed += chunk
             canonicals += [label for label in chunk if label not in redirects]
@@ -96,12 +100,17 @@ def agreed(
     canonicals = list(standing)
     for label in labels[len(canonicals) :]:
         for canonical in canonicals:
-            if sum(o.get(label, label) == o.get(canonical, canonical) for o in opinions) >= needed:
+            if looks_for(label, canonical, opinions) >= needed:
                 redirects[label] = canonical
                 break
         else:
             canonicals.append(label)
     return redirects
+
+
+def looks_for(label: str, other: str, opinions: Sequence[Mapping[str, str]]) -> int:
+    """How many opinions put two labels in one group."""
+    return sum(opinion.get(label, label) == opinion.get(other, other) for opinion in opinions)
 
 
 def grouping(labels: Sequence[str], redirects: Mapping[str, str]) -> frozenset[frozenset[str]]:

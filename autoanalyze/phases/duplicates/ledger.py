@@ -22,7 +22,7 @@ class LedgerEntry:
     merged: bool
     proposed_by: str
     """What brought the two together: `normal form`, `embeddings`, `groups` (likeness of other labels of
-    their groups), `judge` (who saw all labels), `earlier run` or `review`."""
+    their groups), `judge` (who saw all labels), `earlier run`, or after the run `review` and `rename`."""
     judge: str
     """Who decided: a model, `normal form`, `guard`, `similarity`, `earlier run` or `review`."""
     reason: str
@@ -223,9 +223,5 @@ class FieldLedger:
         return [*self.groups, *self._merged]
 
     def _disputed(self, pair: Pair) -> bool:
-        known = self.opinions.known(*pair)
-        return any(known.looks) and not any(
-            self._merged[label].canonical == other
-            for label, other in (pair, pair[::-1])
-            if label in self._merged
-        )
+        ends = {self._merged[label].canonical if label in self._merged else label for label in pair}
+        return any(self.opinions.known(*pair).looks) and len(ends) > 1

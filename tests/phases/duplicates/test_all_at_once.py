@@ -183,7 +183,6 @@ def test_pairs_that_were_shown_are_counted(virtually: Virtually) -> None:
     assert virtually(phase.resolve_conflicts(used(**{FIELD: more}), step=2)).pairs_judged == 3 + 7
 
 
-@pytest.mark.xfail(strict=True, reason="a merge into another group makes a unanimous pair look disputed")
 def test_what_all_looks_hold_to_be_the_same_is_not_called_different(virtually: Virtually) -> None:
     """All three looks put D and C together, and both are merged into B: no entry says that they differ."""
     looks: list[list[tuple[str, ...]]] = [[("A", "B"), ("C", "D")], [("B", "C", "D")], [("B", "C", "D")]]

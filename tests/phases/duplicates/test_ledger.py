@@ -216,7 +216,6 @@ def test_conflicts_are_merges_and_what_somebody_held_to_be_the_same() -> None:
     assert ledger.conflicts == 2
 
 
-@pytest.mark.xfail(strict=True, reason="two aliases of one canonical are counted as kept apart")
 def test_aliases_of_one_canonical_are_not_kept_apart() -> None:
     """A group whose aliases were compared too is one conflict, as it is without that comparison."""
     ledger = FieldLedger(FIELD, Carried())
