@@ -7,6 +7,7 @@ In a notebook:
     config = autoanalyze.compose(["data.count=200"])    # as on the command line
     run = await autoanalyze.build_analysis(config).run()
     run.sessions
+    autoanalyze.write_report(run)                       # a page to send, in its folder
 
     runs = autoanalyze.runs("outputs", "multirun")      # all finished runs below these folders
     runs.sql("SELECT streams, avg(consistency) FROM runs GROUP BY streams")
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from autoanalyze.analysis.build import build_analysis, import_sessions, transcripts
     from autoanalyze.analysis.configuration import compose
     from autoanalyze.analysis.labels import Labels, labels
+    from autoanalyze.analysis.paging import write_report
     from autoanalyze.analysis.service import ParallelAutoAnalyze
     from autoanalyze.study.collection import Runs, runs
     from autoanalyze.study.runs import Run, load_run
@@ -39,6 +41,7 @@ __all__ = [
     "load_run",
     "runs",
     "transcripts",
+    "write_report",
 ]
 
 HOMES = {
@@ -53,6 +56,7 @@ HOMES = {
     "load_run": "study.runs",
     "runs": "study.collection",
     "transcripts": "analysis.build",
+    "write_report": "analysis.paging",
 }
 
 

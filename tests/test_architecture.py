@@ -11,10 +11,22 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "autoanalyze"
 #: From the ground up; rooms on one floor do not know each other. The files of the root are the ground.
-FLOORS = [("",), ("data", "llm", "study"), ("phases", "simulation"), ("analysis",), ("laboratory",), ("cli",)]
+FLOORS = [
+    ("",),
+    ("data", "llm", "study"),
+    ("phases", "simulation", "report"),
+    ("analysis",),
+    ("laboratory",),
+    ("cli",),
+]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 #: How many modules of which rooms may import an outside package.
-DOORS = {"openai": {"llm": 1}, "tiktoken": {"llm": 1}, "hydra": {"analysis": 1, "cli": 1}}
+DOORS = {
+    "openai": {"llm": 1},
+    "tiktoken": {"llm": 1},
+    "hydra": {"analysis": 1, "cli": 1},
+    "jinja2": {"report": 1},
+}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if not path.stem.startswith("__")]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import autoanalyze
 
-HEAVY = ("polars", "pandas", "hydra", "omegaconf", "sklearn", "openai", "duckdb")
+HEAVY = ("polars", "pandas", "hydra", "omegaconf", "sklearn", "openai", "duckdb", "jinja2")
 
 
 def test_names_are_sorted_and_each_has_a_home() -> None:

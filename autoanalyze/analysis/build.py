@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +16,7 @@ from autoanalyze.analysis.planning import Plan, plan_run
 from autoanalyze.analysis.preflight import check_connection
 from autoanalyze.analysis.progress import Progress
 from autoanalyze.analysis.service import ParallelAutoAnalyze
-from autoanalyze.analysis.sessions import open_population
+from autoanalyze.analysis.sessions import open_population, transcripts_of
 from autoanalyze.config import Config
 from autoanalyze.data.importers import import_files
 from autoanalyze.data.reports import ImportOptions, ImportReport
@@ -93,13 +93,8 @@ def transcripts(run: Run, session_ids: Sequence[str], *, store: Path | str | Non
             f"the session store of this run was {path}, where nothing is now (looked from {Path.cwd()}): "
             "if it was moved, say where it is with transcripts(run, ids, store=...)"
         )
-    found = open_population(config, Estimate()).store.read(config.data.bot_id, session_ids)
-    rows = [
-        {"session_id": session_id, "position": position, **asdict(message)}
-        for session_id in session_ids
-        for position, message in enumerate(found[session_id])
-    ]
-    return pl.DataFrame(rows, infer_schema_length=None)
+    found = open_population(config, Estimate()).store
+    return transcripts_of(found, config.data.bot_id, session_ids)
 
 
 def import_sessions(

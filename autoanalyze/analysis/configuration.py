@@ -165,7 +165,7 @@ def sequential(config: Config) -> Config:
 LONGEST_NAME = 90
 """Bytes of a point's settings that stand in the name of its folder, which may have 255."""
 
-UNTOLD = ("experiment=", "quick=", "report.", "seeds=", "confirm_above_usd=")
+UNTOLD = ("experiment=", "quick=", "report.", "seeds=", "confirm_above_usd=", "page=")
 """Overrides that do not stand in the names of folders: all points of a sweep share them."""
 
 

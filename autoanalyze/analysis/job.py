@@ -16,11 +16,18 @@ from autoanalyze.analysis.configuration import sequential
 from autoanalyze.analysis.earlier_run import carried_over
 from autoanalyze.analysis.endpoints import counter_of, in_process, is_simulated, network, simulated
 from autoanalyze.analysis.folder import RunFolder, as_typed
+from autoanalyze.analysis.paging import leave_page
 from autoanalyze.analysis.progress import Progress, ProgressTracker
 from autoanalyze.analysis.reasons import check_unresolved, nothing_labelled
 from autoanalyze.analysis.record import Completed
 from autoanalyze.analysis.scoring import measured, repeats_agreement
-from autoanalyze.analysis.sessions import Population, open_population, sampled, truth_table
+from autoanalyze.analysis.sessions import (
+    Population,
+    open_population,
+    sampled,
+    transcripts_of,
+    truth_table,
+)
 from autoanalyze.analysis.tables import merges_recorded, merges_table, sessions_table, write_tables
 from autoanalyze.config import Config, JournalConfig
 from autoanalyze.errors import CancelledRunError, RunFolderError, StoppedRunError
@@ -118,18 +125,27 @@ class Job:
                 folder.write_json("run.json", {**record, **ending, "wall": records.wall(started)})
                 tracker.update(status=status, error=error)
 
+            opened = population
             try:
-                self._label(record, tracker, population or self._opened(record, tracker))
+                opened = population or self._opened(record, tracker)
+                self._label(record, tracker, opened)
             except StoppedRunError as error:
                 if population is None:  # a run inside another one is resumed with that one
                     error.args = (str(error).replace("resume RUN", f"resume {as_typed(self.folder)}"),)
                 end("cancelled" if isinstance(error, CancelledRunError) else "stopped", str(error))
+                self._leave_page(opened)
                 raise
             except BaseException as error:
                 end("failed", str(error) or type(error).__name__)
                 raise
             end("done", None)
+            self._leave_page(opened)
             return folder.path
+
+    def _leave_page(self, population: Population | None) -> None:
+        """Write the page of what has just ended, unless that was before there were sessions."""
+        if self.config.page and population is not None:
+            leave_page(self.folder, partial(transcripts_of, population.store, self.config.data.bot_id))
 
     def _opened(self, record: dict[str, Any], tracker: ProgressTracker) -> Population:
         """The sessions to choose from. Cancelled here, a run can be resumed: it knows its settings."""
@@ -309,7 +325,7 @@ class Job:
         if self.config.journal.mode == "replay":
             recorded = [str(Path(folder) / name) for folder in self.config.journal.reuse]
             journal = replace(self.config.journal, reuse=recorded)
-        settings = replace(config, journal=journal)
+        settings = replace(config, journal=journal, page=False)
 
         def follow(progress: Progress) -> None:
             tracker.update(step=before + progress.sessions_processed)

@@ -134,6 +134,22 @@ def open_population(config: Config, counter: TokenCounter, told: Told | None = N
     )
 
 
+def transcripts_of(store: Store, bot_id: str, session_ids: Sequence[str]) -> pl.DataFrame:
+    """What was said in some sessions: a row per message, in the order asked for.
+
+    Raises ImportDataError if the store lacks a session.
+    """
+    found = store.read(bot_id, session_ids)
+    rows = [
+        (session_id, position, message.role, message.text, message.timestamp)
+        for session_id in session_ids
+        for position, message in enumerate(found[session_id])
+    ]
+    text = pl.String()
+    schema = {"session_id": text, "position": pl.Int64(), "role": text, "text": text}
+    return pl.DataFrame(rows, schema={**schema, "timestamp": pl.Datetime("us")}, orient="row")
+
+
 def truth_table(known: Sequence[Truth]) -> pl.DataFrame:
     """A row per session and field whose concept is known."""
     rows = [

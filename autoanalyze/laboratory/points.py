@@ -70,6 +70,8 @@ def end_points(composed: DictConfig, hydra_config: DictConfig, folder: Path) -> 
     `folder` is Hydra's, and that of the first point; points with further seeds lie beside it.
     """
     sweep, ended = Path(hydra_config.sweep.dir), []
+    if not any(str(told).lstrip("+").startswith("page=") for told in hydra_config.overrides.task):
+        composed.page = False  # who reads a sweep reads its table
     for position, seed in enumerate(composed.seeds or [composed.seed]):
         if position:
             folder = another_seed(composed, hydra_config, seed, folder.parent)

@@ -70,6 +70,7 @@ def replayed(folder: Path) -> Replayed:
     archived = load_run(folder)
     config = replace(
         restored(archived.record["config"]),
+        page=False,
         journal=JournalConfig(mode="replay", reuse=[str(folder.absolute())]),
     )
     with TemporaryDirectory() as scratch:

@@ -45,14 +45,33 @@ def shown_briefly(estimate: Estimate, digits: int = 3) -> str:
 Z = NormalDist().inv_cdf(0.975)
 
 
-def wilson(part: pl.Expr, whole: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    """A share with the ends of its 95 % interval (Wilson 1927), all from 0 to 1; null of nothing."""
-    n, p = pl.when(whole > 0).then(whole.cast(pl.Float64)), part / whole
-    middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    reach = Z / (1 + Z**2 / n) * (p * (1 - p) / n + Z**2 / (4 * n**2)).sqrt()
+def wilson(part: pl.Expr, whole: pl.Expr, z: float = Z) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """A share with the ends of its interval (Wilson 1927), all from 0 to 1; null of nothing.
+
+    `z` is how many standard errors it reaches to either side, by default those of 95 %.
+    """
+    n = pl.when(whole > 0).then(whole.cast(pl.Float64))
+    p = part / n
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)).sqrt()
     # At 0 and at 1 rounding would leave an end on the wrong side of the share.
     low = pl.min_horizontal(p, (middle - reach).clip(0, 1))
     return p, low, pl.max_horizontal(p, (middle + reach).clip(0, 1))
+
+
+def newcombe(
+    part: pl.Expr, whole: pl.Expr, other_part: pl.Expr, other_whole: pl.Expr, z: float = Z
+) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """How much greater the second of two independent shares is, with the ends of its interval.
+
+    From -1 to 1; null where a share is of nothing. Newcombe 1998, method 10: the ends of the two Wilson
+    intervals, of `z` standard errors, put together.
+    """
+    p, p_low, p_high = wilson(part, whole, z)
+    q, q_low, q_high = wilson(other_part, other_whole, z)
+    difference = pl.when(whole > 0, other_whole > 0).then(q - p)
+    low = difference - ((q - q_low) ** 2 + (p_high - p) ** 2).sqrt()
+    return difference, low, difference + ((q_high - q) ** 2 + (p - p_low) ** 2).sqrt()
 
 
 def user_weights(users: pl.Series, *, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

@@ -58,6 +58,16 @@ def test_every_combination_is_a_run_folder_of_its_own(sweep: Command) -> None:
         assert f"seed={outcome.settings['seed']}" in overrides
 
 
+def test_points_leave_a_page_only_when_told(sweep: Command) -> None:
+    """Who reads a sweep reads its table; the points are the same ones either way."""
+    assert sweep("seed=1") == 0
+    assert list(Path("sweep").rglob("report.html")) == []
+    assert sweep("seed=2", "page=true") == 0
+    assert len(list(Path("sweep").rglob("report.html"))) == 1
+    assert sweep("seed=1", "page=true") == 0
+    assert statuses() == ["kept"]
+
+
 def test_results_have_a_row_per_run_and_field(sweep: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """Table, figure and provenance lie in the sweep's folder, and the table is shown."""
     assert sweep("parallel.streams=2,4", "seed=1,2") == 0

@@ -1,0 +1,1 @@
+"""Finished runs as a page: one HTML file that needs nothing else."""
