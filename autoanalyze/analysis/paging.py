@@ -76,8 +76,9 @@ def reader_of(run: Run) -> Reader:
     return partial(transcripts_of, open_population(config, Estimate()).store, config.data.bot_id)
 
 
-def leave_page(folder: Path, reader: Reader) -> None:
-    """Write the page of a run that has just ended. It never fails the run: what went wrong is logged.
+def leave_page(folder: Path, reader: Reader | None = None) -> None:
+    """Write the page of a run that has just ended, or was edited. It never fails the run: what went wrong is
+    logged.
 
     An older page, which would tell of less, is gone in any case; a run that has no tables yet gets none.
     """

@@ -12,6 +12,7 @@ import polars as pl
 from autoanalyze.analysis.edits import MERGED, NO_LABEL, RENAMED, REVIEW, Draft
 from autoanalyze.analysis.folder import RunFolder, as_typed
 from autoanalyze.analysis.names import Names
+from autoanalyze.analysis.paging import PAGE, leave_page
 from autoanalyze.analysis.scoring import label_measures
 from autoanalyze.analysis.tables import LABELS_SCHEMA, MERGES_SCHEMA, merges_recorded
 from autoanalyze.errors import RunFolderError
@@ -44,6 +45,8 @@ def rewritten(folder: Path, decide: Callable[[Draft], str]) -> Run:
             changes = [asdict(change) for change in draft.changes.values()]
             journal.ledger(merges_recorded(tables["merges"]), by, changes)
         home.write_json("run.json", record)
+        if (folder / PAGE).exists():  # it would tell of the labels before
+            leave_page(folder)
     return load_run(folder)
 
 
