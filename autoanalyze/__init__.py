@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autoanalyze.analysis.build import build_analysis, import_sessions, transcripts
     from autoanalyze.analysis.configuration import compose
-    from autoanalyze.analysis.labels import Labels, labels
     from autoanalyze.analysis.paging import write_report
     from autoanalyze.analysis.service import ParallelAutoAnalyze
+    from autoanalyze.editing.labels import Labels, labels
     from autoanalyze.study.collection import Runs, runs
     from autoanalyze.study.runs import Run, load_run
 
@@ -45,14 +45,14 @@ __all__ = [
 ]
 
 HOMES = {
-    "Labels": "analysis.labels",
+    "Labels": "editing.labels",
     "ParallelAutoAnalyze": "analysis.service",
     "Run": "study.runs",
     "Runs": "study.collection",
     "build_analysis": "analysis.build",
     "compose": "analysis.configuration",
     "import_sessions": "analysis.build",
-    "labels": "analysis.labels",
+    "labels": "editing.labels",
     "load_run": "study.runs",
     "runs": "study.collection",
     "transcripts": "analysis.build",

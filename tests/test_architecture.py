@@ -16,7 +16,7 @@ FLOORS = [
     ("data", "llm", "study"),
     ("phases", "simulation", "report"),
     ("analysis",),
-    ("laboratory",),
+    ("laboratory", "editing"),
     ("cli",),
 ]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from autoanalyze.analysis.edits import RENAMED
+from autoanalyze.analysis.tables import RENAMED
 from autoanalyze.config import Config
 from autoanalyze.errors import ConfigurationError, RunFolderError
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry

@@ -164,6 +164,10 @@ MERGES_SCHEMA: dict[str, Any] = {
 `proposed_by` is `rename`, `canonical` is the name that a person gave the label, and those merged into it."""
 
 
+RENAMED = "rename"
+"""What brought an entry of the ledger about that gives a name instead of merging."""
+
+
 def merges_table(phases: PhaseResults) -> pl.DataFrame:
     """The ledger of a run: a row per pair of labels that was decided on."""
     ledger = phases.resolution.ledger if phases.resolution else ()

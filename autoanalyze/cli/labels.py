@@ -12,7 +12,7 @@ from autoanalyze.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from autoanalyze.analysis.labels import Labels
+    from autoanalyze.editing.labels import Labels
 
 SHOWN = 15
 """Labels of a field that are listed without --all."""
@@ -60,7 +60,7 @@ def labels_command(
     from rich.console import Console
 
     from autoanalyze.analysis.folder import as_typed
-    from autoanalyze.analysis.labels import labels
+    from autoanalyze.editing.labels import labels
 
     names, console = given or [], Console()
     wishes = {"--rename": rename, "--merge": merge, "--accept": accept, "--undo": undo, "--csv": csv}

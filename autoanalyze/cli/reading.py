@@ -147,9 +147,9 @@ def merges_command(
     """
     from rich.console import Console
 
-    from autoanalyze.analysis import review
-    from autoanalyze.analysis.review import write_review
     from autoanalyze.cli.tables import ledger_tables
+    from autoanalyze.editing import review
+    from autoanalyze.editing.review import write_review
     from autoanalyze.study.runs import load_run
 
     console, run = Console(), load_run(run_folder)

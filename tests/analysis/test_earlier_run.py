@@ -11,7 +11,7 @@ from fakes import small_config
 
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.configuration import compose
-from autoanalyze.analysis.review import accept, undo
+from autoanalyze.editing.review import accept, undo
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.study.runs import Run
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import polars as pl
 
 from autoanalyze.analysis.configuration import restored
-from autoanalyze.analysis.names import Names
+from autoanalyze.analysis.tables import RENAMED
+from autoanalyze.editing.names import Names
 from autoanalyze.errors import InputError
 from autoanalyze.study.runs import EDITS_SCHEMA, Run
 
@@ -29,8 +30,6 @@ NO_LABEL = "-"
 """How a reviewer says that a session has no label."""
 REVIEW = "review"
 """Who decided where a person did, and where a label comes from that only a person gave."""
-RENAMED = "rename"
-"""What brought an entry of the ledger about that gives a name instead of merging."""
 
 
 @dataclass(frozen=True, slots=True)

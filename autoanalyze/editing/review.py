@@ -8,10 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from autoanalyze.analysis.edits import APART, MERGED, RENAMED, Draft
-from autoanalyze.analysis.labels import call
-from autoanalyze.analysis.names import new_name
-from autoanalyze.analysis.relabelling import rewritten
+from autoanalyze.analysis.tables import RENAMED
+from autoanalyze.editing.edits import APART, MERGED, Draft
+from autoanalyze.editing.labels import call
+from autoanalyze.editing.names import new_name
+from autoanalyze.editing.relabelling import rewritten
 from autoanalyze.errors import InputError
 from autoanalyze.study.exports import guarded, unguarded
 from autoanalyze.study.runs import Run

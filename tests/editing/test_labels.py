@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import autoanalyze
-from autoanalyze.analysis import edits, review
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.configuration import restored
 from autoanalyze.analysis.earlier_run import carried_over
 from autoanalyze.analysis.folder import RunFolder
-from autoanalyze.analysis.labels import Labels, labels
 from autoanalyze.analysis.reasons import check_unresolved
 from autoanalyze.cli.commands import main
+from autoanalyze.editing import edits, review
+from autoanalyze.editing.labels import Labels, labels
 from autoanalyze.errors import InputError, RunFolderError
 from autoanalyze.llm.audit import verify
 from autoanalyze.study.runs import load_run

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoanalyze.analysis.build import build_analysis
-from autoanalyze.analysis.review import accept, read_review, undo, write_review
 from autoanalyze.cli.commands import main
+from autoanalyze.editing.review import accept, read_review, undo, write_review
 from autoanalyze.errors import InputError
 from autoanalyze.llm.audit import verify
 from autoanalyze.study.runs import Run, load_run

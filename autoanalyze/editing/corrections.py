@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from autoanalyze.analysis.edits import NO_LABEL, Draft
-from autoanalyze.analysis.names import Names, new_name
+from autoanalyze.editing.edits import NO_LABEL, Draft
+from autoanalyze.editing.names import Names, new_name
 from autoanalyze.errors import InputError
 from autoanalyze.study.exports import text_of, unguarded, write_text
 from autoanalyze.study.runs import Run

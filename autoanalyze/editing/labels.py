@@ -7,10 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from autoanalyze.analysis import corrections
-from autoanalyze.analysis.edits import MERGED, Draft
-from autoanalyze.analysis.names import new_name
-from autoanalyze.analysis.relabelling import rewritten
+from autoanalyze.editing import corrections
+from autoanalyze.editing.edits import MERGED, Draft
+from autoanalyze.editing.names import new_name
+from autoanalyze.editing.relabelling import rewritten
 from autoanalyze.errors import InputError
 from autoanalyze.study.answer import answer
 from autoanalyze.study.runs import Run, WholeTable, html_table, load_run

@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 
-from autoanalyze.analysis.edits import MERGED, NO_LABEL, RENAMED, REVIEW, Draft
 from autoanalyze.analysis.folder import RunFolder, as_typed
-from autoanalyze.analysis.names import Names
 from autoanalyze.analysis.paging import PAGE, leave_page
 from autoanalyze.analysis.scoring import label_measures
-from autoanalyze.analysis.tables import LABELS_SCHEMA, MERGES_SCHEMA, merges_recorded
+from autoanalyze.analysis.tables import LABELS_SCHEMA, MERGES_SCHEMA, RENAMED, merges_recorded
+from autoanalyze.editing.edits import MERGED, NO_LABEL, REVIEW, Draft
+from autoanalyze.editing.names import Names
 from autoanalyze.errors import RunFolderError
 from autoanalyze.llm.journal import Journal
 from autoanalyze.study.runs import Run, load_run

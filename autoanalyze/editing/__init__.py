@@ -1,0 +1,1 @@
+"""What people change in a finished run: merges undone, names edited, sessions corrected."""
