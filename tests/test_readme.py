@@ -20,7 +20,7 @@ README, GUIDE = (
 MOST_WORDS = 1300
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + GUIDE, re.DOTALL)
 COMMANDS = [line for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
-ANALYSES = [line for line in COMMANDS if line.startswith(("autoanalyze run", "autoanalyze frontier"))]
+ANALYSES = [line for line in COMMANDS if line.startswith(("autoanalyze run ", "autoanalyze frontier"))]
 ELSEWHERE = ("data=store", "tcp://", "vocabulary.from", "schema=")
 #: What makes the commands of a newcomer small enough for a test.
 SMALL = {
@@ -38,6 +38,19 @@ def test_first_two_commands_are_those_of_ci() -> None:
     for part in install.replace("-q ", "--quiet ").replace("-r ", "--requirement ").split(" && "):
         assert part.replace("-e .", "--editable .") in ci, part
     assert test in ci
+
+
+@pytest.mark.slow
+def test_first_output_is_what_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the README shows of the first run is what it prints, but for the hour."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run("autoanalyze", monkeypatch) == 0
+    printed = {line.rstrip() for line in capsys.readouterr().out.splitlines()}
+    told = next(block for kind, block in BLOCKS if kind == "text").splitlines()
+    assert {line for line in told if line != "..." and "outputs/" not in line} <= printed
 
 
 def test_readme_is_short() -> None:
@@ -121,8 +134,8 @@ def test_names_are_edited_as_the_readme_says(monkeypatch: pytest.MonkeyPatch, tm
     """Two weeks are compared, labels renamed, merged and restored, exported, and carried on."""
     monkeypatch.chdir(tmp_path)
     for week, seed in (("week1", 7), ("week2", 8)):
-        small = f"autoanalyze run data.count=200 baseline=none seed={seed} hydra.run.dir=outputs/{week}"
-        assert run(small, monkeypatch) == 0
+        line = f"autoanalyze run baseline=none seed={seed} hydra.run.dir=outputs/{week}"
+        assert run(line, monkeypatch) == 0
     for line in [line for line in COMMANDS if "week1" in line]:
         few = ("data.count=40", "baseline=none") if "vocabulary.from" in line else ()
         assert run(line, monkeypatch, *few) == 0, line
@@ -222,6 +235,9 @@ def test_section_on_reading_results_is_true(
         output = [text.rstrip() for text in capsys.readouterr().out.splitlines()]
         told = [text for text in shown(line).splitlines() if text != "..."]
         assert set(told) - {text for text in told if "2026-" in text} <= set(output)
+    (asking,) = [line for line in COMMANDS if line.startswith("autoanalyze runs")]
+    assert run(asking, monkeypatch) == 0
+    assert "0.960784" in capsys.readouterr().out
 
 
 def test_other_commands_on_trouble_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ class Report:
         wide = width >= WIDTH_PER_COLUMN * (len(self.rows) + len(self.measures) + 1)
         headings, cells = self.table(shown_briefly if wide else mean_only)
         note = "± half a 95 % interval" if wide else "means; table.md has the 95 % intervals"
+        note = f"simulated; {note}" if self.simulated else note
         title = f"\n{self._config.question or 'All points'} ({note})"
         table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
         for number, heading in enumerate(headings):
@@ -166,15 +167,20 @@ class Report:
             return self._config.question
         return chapter.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
+    @property
+    def simulated(self) -> bool:
+        """Whether no figure comes from a live model."""
+        return all((outcome.endpoint or "").startswith("simulated") for outcome in self._ended)
+
     def measured_on(self, frame: pl.DataFrame) -> str:
         """What the runs of a figure were measured on, in a line."""
         models = sorted({outcome.model for outcome in self._ended if outcome.model})
-        simulated = all((outcome.endpoint or "").startswith("simulated") for outcome in self._ended)
         named = ", ".join(models) if len(models) <= 3 else f"{len(models)} models"
         fields = ", ".join(str(name).replace("_", " ") for name in frame["field"].unique(maintain_order=True))
         seeds = frame["seed"].n_unique()
         return (
-            f"{fields}; {'simulated ' if simulated else ''}{named}; {seeds} seeds; means with 95 % intervals"
+            f"{fields}; {'simulated ' if self.simulated else ''}{named}; {seeds} seeds; means with 95 % "
+            "intervals"
         )
 
     def write(self, into: Path, *, seconds: float) -> None:
@@ -220,7 +226,7 @@ class Report:
         kept += f", **{told['runs_failed']:,} more failed**" if told["runs_failed"] else ""
         block = (
             f"`{told['command']}`: {told['runs']:,} runs in {told['seconds'] / 60:.1f} min on "
-            f"{told['cores']} cores{kept}, commit {commit}. Means over seeds with 95 % intervals (Student's "
+            f"{told['cores']} cores{kept}, commit {commit}. {'Simulated; means' if self.simulated else 'Means'} over seeds with 95 % intervals (Student's "
             "t); a row per run and label field is in [results.parquet](results.parquet).\n\n"
             f"{self.markdown()}\n![{self.headline}](figure.png)\n"
         )
