@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autoanalyze.config import ENVIRONMENT
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,15 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "autoanalyze"
 #: From the ground up; rooms on one floor do not know each other. The files of the root are the ground.
-FLOORS = [("",), ("data", "llm", "study"), ("phases", "simulation"), ("analysis",), ("laboratory",), ("cli",)]
+FLOORS = [
+    ("",),
+    ("data", "llm", "study"),
+    ("phases", "serving"),
+    ("simulation", "reading"),
+    ("analysis",),
+    ("laboratory",),
+    ("cli",),
+]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 #: How many modules of which rooms may import an outside package.
 DOORS = {"openai": {"llm": 1}, "tiktoken": {"llm": 1}, "hydra": {"analysis": 1, "cli": 1}}

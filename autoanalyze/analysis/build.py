@@ -22,7 +22,7 @@ from autoanalyze.data.importers import import_files
 from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.store import Store
 from autoanalyze.llm.tokens import Estimate, count_with, known_prices, load_counter
-from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.serving.app import ServedEndpoint
 from autoanalyze.study.runs import Run
 
 
@@ -64,7 +64,7 @@ def build_plan(config: Config) -> Plan:
     return plan_run(config, open_population(config, counter).store, counter)
 
 
-def build_endpoint(config: Config) -> SimulatedEndpoint:
+def build_endpoint(config: Config) -> ServedEndpoint:
     """The simulated endpoint over all sessions of the configured data, to be served in real time."""
     counter = counter_of(config)
     population = open_population(config, counter)

@@ -12,7 +12,7 @@ from autoanalyze.config import Config
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.tokens import TokenCounter, load_counter
-from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.serving.app import ServedEndpoint
 from autoanalyze.simulation.model import SimulatedModel
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -50,7 +50,7 @@ def network(config: Config) -> Endpoint:
     return Endpoint(url, url, key or "none", virtual_time=replayed)
 
 
-def in_process(config: Config, served: SimulatedEndpoint) -> Endpoint:
+def in_process(config: Config, served: ServedEndpoint) -> Endpoint:
     """A simulated endpoint as a run sees it. The behaviour is part of its identity: another noise gives
     other answers to the same request."""
     identity = f"simulated-{digest(asdict(config.noise))[:8]}"
@@ -59,7 +59,7 @@ def in_process(config: Config, served: SimulatedEndpoint) -> Endpoint:
 
 def simulated(
     config: Config, population: Population, session_ids: Sequence[str], counter: TokenCounter
-) -> SimulatedEndpoint:
+) -> ServedEndpoint:
     """A simulated endpoint that knows these sessions, with nothing cached yet.
 
     Raises ConfigurationError if none of them has planted truth.
@@ -73,7 +73,7 @@ def simulated(
             "real endpoint (endpoint=openai or a URL)"
         )
     planted = population.planted(bot_id, tuple(session_ids), schema.names)
-    return SimulatedEndpoint(
+    return ServedEndpoint(
         SimulatedModel(planted, config.noise, schema),
         config.model,
         config.noise,

@@ -27,7 +27,7 @@ from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.connection import Connection, analysis_prompt, connected, rate_limits
 from autoanalyze.phases.pipeline import PhaseResults, Pipeline
 from autoanalyze.records import Session, Usage
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 from autoanalyze.study.metrics import speedup
 from autoanalyze.study.runs import Run, load_run
 

@@ -14,13 +14,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoanalyze.config import NoiseConfig
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import LabelSchema, VocabularySnapshot
-from autoanalyze.simulation.chance import draws, fingerprint, sha256
+from autoanalyze.serving.chance import draws, fingerprint, sha256
+from autoanalyze.serving.requests import BatchRequest, JudgeRequest, PairsRequest
+from autoanalyze.simulation.embeddings import simulated_embedding
 from autoanalyze.simulation.paraphrase import paraphrases
-from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, PairsRequest
 from autoanalyze.simulation.truth import PlantedTruth
 
 CONFUSION_FROM = 20
@@ -77,6 +79,10 @@ class SimulatedModel:
             reason = "other words for one matter" if same else "they differ in substance"
             answers.append({"q": position, "same": [request.numbers[c] for c in same], "reason": reason})
         return json.dumps({"answers": answers}, separators=(",", ":"))
+
+    def embedding(self, text: str, dimensions: int) -> NDArray[np.float32]:
+        """The vector of a text, made of the text alone."""
+        return simulated_embedding(text, dimensions)
 
     def omission(self, sessions: int, position: int) -> float:
         """Chance that a session is left out: grows with the batch, and towards its end.

@@ -1,4 +1,4 @@
-"""Requests as an endpoint sees them: what the simulated model reads back from the messages."""
+"""Requests as an endpoint sees them: what a labeller in this process reads back from the messages."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def renamed(
 
 
 def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | JudgeRequest | PairsRequest:
-    """Read a request back, as the simulated endpoint does. Raises ReplyError for any other text."""
+    """Read a request back, as an endpoint in this process does. Raises ReplyError for any other text."""
     parts: dict[str, list[str]] = {}
     for line in messages[-1]["content"].split("\n"):
         if line in (KNOWN_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, ASKED_AGAIN):
