@@ -11,7 +11,7 @@ import polars as pl
 
 from autoanalyze.analysis.configuration import restored, sequential
 from autoanalyze.analysis.earlier_run import carried_over
-from autoanalyze.analysis.endpoints import counter_of, is_simulated, network, simulated
+from autoanalyze.analysis.endpoints import counter_of, is_in_process, network, served
 from autoanalyze.analysis.planning import Plan, plan_run
 from autoanalyze.analysis.preflight import check_connection
 from autoanalyze.analysis.progress import Progress
@@ -51,7 +51,7 @@ def check(config: Config) -> list[str]:
     answers. Returns what to know of an endpoint that does."""
     known_prices(config.model)
     carried_over(config)
-    endpoint = None if is_simulated(config) else network(config)
+    endpoint = None if is_in_process(config) else network(config)
     open_population(config, counter_of(config))
     if endpoint is None or config.journal.mode == "replay":
         return []
@@ -65,11 +65,11 @@ def build_plan(config: Config) -> Plan:
 
 
 def build_endpoint(config: Config) -> ServedEndpoint:
-    """The simulated endpoint over all sessions of the configured data, to be served in real time."""
+    """The endpoint of this process over all sessions of the configured data, to be served in real time."""
     counter = counter_of(config)
     population = open_population(config, counter)
     sessions = population.store.sessions(config.data.bot_id)
-    return simulated(config, population, sessions["session_id"].to_list(), counter)
+    return served(config, population, sessions["session_id"].to_list(), counter)
 
 
 def transcripts(run: Run, session_ids: Sequence[str]) -> pl.DataFrame:

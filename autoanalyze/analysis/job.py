@@ -13,7 +13,14 @@ from typing import Any
 from autoanalyze.analysis import record as records
 from autoanalyze.analysis.configuration import sequential
 from autoanalyze.analysis.earlier_run import carried_over
-from autoanalyze.analysis.endpoints import counter_of, in_process, is_simulated, network, simulated
+from autoanalyze.analysis.endpoints import (
+    counter_of,
+    in_process,
+    is_in_process,
+    is_simulated,
+    network,
+    served,
+)
 from autoanalyze.analysis.folder import RunFolder, as_typed
 from autoanalyze.analysis.progress import Progress, ProgressTracker
 from autoanalyze.analysis.reasons import check_unresolved, nothing_labelled
@@ -136,11 +143,11 @@ class Job:
         config, folder = self.config, RunFolder(self.folder)
         sessions, found = sampled(config, population.store)
         tracker.update(sessions_found=found, sessions_total=len(sessions))
-        served = None
-        if is_simulated(config):
+        app = None
+        if is_in_process(config):
             ids = [session.session_id for session in sessions]
-            served = simulated(config, population, ids, counter_of(config))
-        endpoint = in_process(config, served) if served else network(config)
+            app = served(config, population, ids, counter_of(config))
+        endpoint = in_process(app) if app else network(config)
         record |= self._provenance(endpoint, sessions, population)
         folder.write_json("run.json", record)
         loop = VirtualClockLoop if endpoint.virtual_time else asyncio.new_event_loop
@@ -148,8 +155,8 @@ class Job:
             with asyncio.Runner(loop_factory=loop) as runner:
                 outcome, stopped = runner.run(self._analyze(endpoint, sessions, record, tracker, population))
         finally:
-            if served and served.faults.drawn:
-                record["faults_drawn"] = dict(served.faults.drawn)
+            if app and app.faults.drawn:
+                record["faults_drawn"] = dict(app.faults.drawn)
         write_tables(folder, outcome.phases)
         record |= records.totals(outcome)
         # From here on progress tells of judging and embedding too, as `run.json` does.

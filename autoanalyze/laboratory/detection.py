@@ -179,7 +179,7 @@ def to_judge(
     labeller = SimulatedModel(PlantedNames(planted), config.noise, LabelSchema((planted.field,)))
     served = ServedEndpoint(labeller, config.model, config.noise, Estimate(), faults=config.faults)
     limit = rate_limits(config).tokens_per_minute
-    endpoint = in_process(config, served)
+    endpoint = in_process(served)
     return connected(config, endpoint, Estimate(), journal_path, planned_tokens_per_minute=limit)
 
 

@@ -49,7 +49,10 @@ class Counter(Protocol):
 
 
 class Labeller(Protocol):
-    """Who answers: the simulated model, or the reader. What it says depends on the request alone."""
+    """Who answers: the simulated model, or the reader. What it says depends on the request alone, and on what
+    `identity` stands for: another one gives other answers to the same request."""
+
+    identity: str
 
     def label(self, request: BatchRequest, seed: int) -> str:
         """The reply to a labelling request, as JSON text."""
@@ -147,6 +150,11 @@ class ServedEndpoint:
                 Route("/v1/models", self._models, methods=["GET"]),
             ]
         )
+
+    @property
+    def identity(self) -> str:
+        """Who answers, as the journal knows it."""
+        return self._labeller.identity
 
     def transport(self) -> httpx2.AsyncBaseTransport:
         """A way into the app for an HTTP client in this process; honours time-outs."""

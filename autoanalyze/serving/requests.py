@@ -53,6 +53,26 @@ class PairsRequest:
     numbers: Mapping[str, int]
 
 
+Additions = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
+"""The `content` of a vocabulary."""
+
+
+def snapshot(additions: Additions) -> VocabularySnapshot:
+    """The vocabulary of this content."""
+    return VocabularySnapshot(tuple(map(dict, additions)))
+
+
+@lru_cache(maxsize=64)
+def numbered(additions: Additions, names: tuple[str, ...]) -> dict[tuple[str, object], int]:
+    """The number of each known label, per field."""
+    vocabulary = snapshot(additions)
+    return {
+        (name, label): number
+        for name in names
+        for number, label in enumerate(vocabulary.labels(name), start=1)
+    }
+
+
 # Many requests show one vocabulary: it is read once. Snapshots never change, so all may share it.
 @lru_cache(maxsize=64)
 def vocabulary_read(lines: str, numbered: bool) -> VocabularySnapshot:
