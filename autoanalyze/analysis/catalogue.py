@@ -51,7 +51,9 @@ def completed(composed: DictConfig) -> DictConfig:
     Raises ConfigurationError for a service tier whose price nobody knows, unless prices are set.
     """
     if composed.endpoint == "offline":
-        composed = OmegaConf.merge(composed, {"model": READER})
+        merged = OmegaConf.merge(composed, {"model": READER})
+        assert isinstance(merged, DictConfig)
+        composed = merged
     model = composed.model
     if OmegaConf.is_missing(model, "name"):
         return composed

@@ -29,7 +29,7 @@ def is_in_process(config: Config) -> bool:
 
 
 def counter_of(config: Config) -> TokenCounter:
-    """What counts tokens: by default the estimate where answers are made here, so that runs are the same everywhere."""
+    """What counts tokens: by default the estimate where answers are made here, to be the same everywhere."""
     mode = config.token_counter
     if mode == "auto":
         mode = "estimate" if is_in_process(config) else "tiktoken"
@@ -49,7 +49,8 @@ def network(config: Config) -> Endpoint:
         if not key and not replayed:
             raise ConfigurationError(
                 "endpoint=openai needs a key: set the environment variable OPENAI_API_KEY, or leave "
-                "endpoint=simulated to try things out for free, or take endpoint=offline for a draft without a key"
+                "endpoint=simulated to try things out for free, or take endpoint=offline for a draft without "
+                "a key"
             )
         url = os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
     return Endpoint(url, url, key or "none", virtual_time=replayed)
@@ -103,7 +104,7 @@ READ_AT_ONCE = 2_000
 def transcripts(
     config: Config, population: Population, session_ids: Sequence[str]
 ) -> Iterator[tuple[str, ContainmentType]]:
-    """What the reader is given: transcripts and how their sessions ended, and nothing that is known besides."""
+    """What the reader is given: transcripts and how their channel says they ended, nothing else."""
     bot_id, store = config.data.bot_id, population.store
     recorded = store.sessions(bot_id).select("session_id", "containment_type")
     ended = dict(recorded.iter_rows())

@@ -54,9 +54,9 @@ class Names:
 
     def key_phrases(self, text: str, most: int) -> list[str]:
         """What says most of its matter in a text, in small letters."""
-        if not self.names:
-            return []
-        found = self._named_in(self._phrases.transform([text])).indices.tolist()
+        known = self._phrases.vocabulary_ if self.names else {}
+        columns = {known[phrase] for phrase in self._found(text) if phrase in known}
+        found = {int(self._name_of[column]) for column in columns}
         return [self.names[name].lower() for name in sorted(found, key=self._rank)[:most]]
 
     def _found(self, text: str) -> list[str]:
@@ -89,17 +89,17 @@ class Names:
         self._frequent = most >= np.maximum(FREQUENT, SHARE * sizes[self._home])
 
     def _told_by_words(self, everywhere: Any) -> Any:
-        """What a name's words add: how many there are, and what share of their texts lies where it is at home,
-        as a mean. "Claim April" says less than "Claim Denied", though it may stand in as many texts."""
+        """What a name's words add: how many there are, and what share of their texts lies where the name is
+        at home, as a mean. "Claim April" says less than "Claim Denied", though it may stand in as many texts."""
         number = {name: position for position, name in enumerate(self.names)}
-        inside = self._inside.tocsc()
-        told = np.ones(len(self.names))
-        for position, name in enumerate(self.names):
-            words = name.split()
-            single = [number[word] for word in words if word in number]
-            shares = [inside[self._home[position], word] / everywhere[word] for word in single]
-            told[position] = BY_WORDS[len(words)] * (np.mean(shares) if shares else 1.0)
-        return told
+        parts = [[number[word] for word in name.split() if word in number] for name in self.names]
+        names = np.repeat(np.arange(len(parts)), [len(words) for words in parts])
+        words = np.array([word for found in parts for word in found], dtype=int)
+        at_home = np.asarray(self._inside[self._home[names], words]).ravel() / everywhere[words]
+        shares = np.bincount(names, at_home, len(parts)) / np.maximum(
+            np.bincount(names, minlength=len(parts)), 1
+        )
+        return shares * np.array([BY_WORDS[len(name.split())] for name in self.names])
 
     def _rank(self, name: int) -> tuple[float, str]:
         """Sorts names by what they say, best first."""

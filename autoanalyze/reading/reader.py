@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -228,6 +228,3 @@ def digest(text: str) -> bytes:
 def has_words(text: str) -> bool:
     """Whether there is anything to read."""
     return any(character.isalnum() for character in text)
-
-
-Labels = Mapping[str, Sequence[str]]

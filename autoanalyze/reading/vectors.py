@@ -46,7 +46,9 @@ class Vectors:
             weight.fit(block)
         weighted = self._weighted(counts)
         learnt = weighted[chosen_rows(np.diff(weighted.indptr))]
-        self._space = TruncatedSVD(min(DIMENSIONS, *learnt.shape), n_iter=2, random_state=0).fit(learnt)
+        self._space = TruncatedSVD(min(DIMENSIONS, *learnt.shape), n_iter=2, random_state=0)
+        with np.errstate(invalid="ignore"):  # a single text has no variance to be explained
+            self._space.fit(learnt)
         self.fitted = self._placed(weighted)
 
     def of(self, texts: Sequence[str]) -> Matrix:
@@ -68,7 +70,8 @@ class Vectors:
         )
 
     def _placed(self, weighted: Any) -> Matrix:
-        return unit(self._space.transform(weighted).astype(np.float32))
+        placed: Matrix = unit(self._space.transform(weighted).astype(np.float32))
+        return placed
 
 
 def telling(counts: Any) -> Any:

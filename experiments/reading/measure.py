@@ -2,9 +2,9 @@
 
     python experiments/reading/measure.py [FOLDER] [--into FOLDER] [--sample N] [--only NAME ...]
 
-FOLDER holds the data sets (default ../shared/data); nothing of it is copied into the repository. Sessions with
-a single intent and with messages are labelled with `endpoint=offline`, all else as it is by default (8 streams,
-merging); intents are looked at only here, after the run. Simulated is not the word: "topics by words, no model".
+FOLDER holds the data sets (default ../shared/data); nothing of it is copied into the repository. Sessions
+with a single intent and with messages are labelled with `endpoint=offline`, all else as it is by default (8
+streams, merging); intents are looked at only here, after the run. Topics by words, no model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,13 @@ SETS = {
     "DSTC11 development": ("dstc11-development", pl.lit(True)),
     "tau-bench": ("taubench", pl.lit(True)),
 }
-WANTED = {"STAR": 0.87, "CLINC150 test": 0.61, "Banking77": 0.51, "DSTC11 development": 0.73, "tau-bench": 0.50}
+WANTED = {
+    "STAR": 0.87,
+    "CLINC150 test": 0.61,
+    "Banking77": 0.51,
+    "DSTC11 development": 0.73,
+    "tau-bench": 0.50,
+}
 KEPT = ["session_id", "user_id", "start_time", "end_time", "containment_type", "messages", "true_intent"]
 FIELD, FEW, WORST = "general_intent", 5, 20
 
@@ -40,8 +46,12 @@ def sessions_of(folder: Path, name: str, sample: int | None) -> pl.DataFrame:
     """The sessions of a data set that have messages and exactly one intent."""
     file, chosen = SETS[name]
     found = pl.read_parquet(folder / f"{file}.parquet").filter(chosen, pl.col("true_intent").is_not_null())
-    found = found.filter(pl.col("messages").list.len() > 0, pl.col("true_intents").list.len().fill_null(1) <= 1)
-    return found.select(KEPT) if sample is None else found.select(KEPT).sample(min(sample, len(found)), seed=7)
+    found = found.filter(
+        pl.col("messages").list.len() > 0, pl.col("true_intents").list.len().fill_null(1) <= 1
+    )
+    return (
+        found.select(KEPT) if sample is None else found.select(KEPT).sample(min(sample, len(found)), seed=7)
+    )
 
 
 def read(sessions: pl.DataFrame, folder: Path) -> tuple[autoanalyze.Run, float]:
@@ -94,7 +104,9 @@ def labelled(run: autoanalyze.Run, sessions: pl.DataFrame) -> pl.DataFrame:
 
 def worst(name: str, read_as: pl.DataFrame) -> pl.DataFrame:
     """Labels of at least five sessions, those first whose sessions agree least on one intent."""
-    intents = read_as.group_by("final", "true_intent").len().sort("len", "true_intent", descending=[True, False])
+    intents = (
+        read_as.group_by("final", "true_intent").len().sort("len", "true_intent", descending=[True, False])
+    )
     return (
         intents.group_by("final", maintain_order=True)
         .agg(
@@ -103,7 +115,13 @@ def worst(name: str, read_as: pl.DataFrame) -> pl.DataFrame:
             pl.format("{} ({})", "true_intent", "len").head(3).str.join(", ").alias("their intents"),
         )
         .filter(pl.col("sessions") >= FEW)
-        .select(pl.lit(name).alias("data set"), pl.col("final").alias("label"), "sessions", "agree", "their intents")
+        .select(
+            pl.lit(name).alias("data set"),
+            pl.col("final").alias("label"),
+            "sessions",
+            "agree",
+            "their intents",
+        )
     )
 
 
@@ -154,7 +172,9 @@ def main() -> None:
         found.append(measured(given.folder, name, given.sample))
         print(in_words(pl.DataFrame([found[-1][0]]), found[-1][1].head(0)).split("\n\n")[0], flush=True)
     results = pl.DataFrame([row for row, _ in found])
-    mixed = pl.concat([labels for _, labels in found]).sort("agree", "sessions", "label", descending=[False, True, False])
+    mixed = pl.concat([labels for _, labels in found]).sort(
+        "agree", "sessions", "label", descending=[False, True, False]
+    )
     given.into.mkdir(parents=True, exist_ok=True)
     results.write_parquet(given.into / "results.parquet")
     (given.into / "tables.md").write_text(in_words(results, mixed.head(WORST)), encoding="utf-8")
