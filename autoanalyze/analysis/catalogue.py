@@ -51,9 +51,8 @@ def completed(composed: DictConfig) -> DictConfig:
     Raises ConfigurationError for a service tier whose price nobody knows, unless prices are set.
     """
     if composed.endpoint == "offline":
-        merged = OmegaConf.merge(composed, {"model": READER})
-        assert isinstance(merged, DictConfig)
-        composed = merged
+        composed = composed.copy()
+        composed.model = ModelConfig(**READER)
     model = composed.model
     if OmegaConf.is_missing(model, "name"):
         return composed

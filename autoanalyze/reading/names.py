@@ -90,7 +90,7 @@ class Names:
 
     def _told_by_words(self, everywhere: Any) -> Any:
         """What a name's words add: how many there are, and what share of their texts lies where the name is
-        at home, as a mean. "Claim April" says less than "Claim Denied", though it may stand in as many texts."""
+        at home, as a mean. "Claim April" says less than "Claim Denied", in however many texts it stands."""
         number = {name: position for position, name in enumerate(self.names)}
         parts = [[number[word] for word in name.split() if word in number] for name in self.names]
         names = np.repeat(np.arange(len(parts)), [len(words) for words in parts])
