@@ -17,6 +17,9 @@ from autoanalyze.records import LabelField, LabelSchema
 AROUND = frozenset({"case", "quick", "report", "seeds", "confirm_above_usd", "page"})
 """Keys that stand around a run and change nothing of it: two runs that differ in these are identical."""
 
+IN_PROCESS = ("simulated", "offline")
+"""Endpoints that answer in this process, in virtual time: the simulated model, and the reader."""
+
 ENVIRONMENT = {
     "parallel.streams": "PARALLEL_STREAM_COUNT",
     "parallel.sessions_per_stream": "SESSIONS_PER_STREAM",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from autoanalyze.config import ENVIRONMENT
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 # Two cores and six minutes: more examples are for whoever hunts a bug (--hypothesis-profile=default).
 settings.register_profile("suite", deadline=None, max_examples=40)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from autoanalyze.llm.calls import Endpoint
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 __all__ = ["KEY", "Script", "ScriptedEndpoint", "completion", "in_virtual_time", "ok", "refusal"]
 

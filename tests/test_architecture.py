@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "autoanalyze"
 FLOORS = [
     ("",),
     ("data", "llm", "study"),
-    ("phases", "simulation", "report"),
+    ("phases", "serving", "report"),
+    ("simulation", "reading"),
     ("analysis",),
     ("laboratory", "editing"),
     ("cli",),

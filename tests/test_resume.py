@@ -35,8 +35,8 @@ from autoanalyze.errors import (
     StoppedRunError,
 )
 from autoanalyze.llm.calls import Endpoint
-from autoanalyze.simulation.endpoint import SimulatedEndpoint
-from autoanalyze.simulation.faults import FaultInjector
+from autoanalyze.serving.app import ServedEndpoint
+from autoanalyze.serving.faults import FaultInjector
 from autoanalyze.study.runs import Run, load_run
 
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")
@@ -179,8 +179,8 @@ def test_live_run_without_barrier_is_taken_up_as_it_was(
     def live(config: Config, folder: Path, *, resume: bool = False) -> Run:
         return build_analysis(config).run_sync(folder, resume=resume)
 
-    def in_real_time(config: Config, served: SimulatedEndpoint) -> Endpoint:
-        return replace(in_process(config, served), virtual_time=False)
+    def in_real_time(served: ServedEndpoint) -> Endpoint:
+        return replace(in_process(served), virtual_time=False)
 
     monkeypatch.setattr(job, "in_process", in_real_time)
 

@@ -19,7 +19,7 @@ from autoanalyze.analysis import build
 from autoanalyze.analysis.build import build_endpoint, import_sessions
 from autoanalyze.analysis.configuration import compose
 from autoanalyze.config import FAULTS, FaultsConfig
-from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.serving.app import ServedEndpoint
 from autoanalyze.study.runs import Run
 
 Virtually = Callable[[Any], Any]
@@ -42,13 +42,13 @@ class Tap(httpx2.AsyncBaseTransport):
 def overheard(folder: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str, faults: FaultsConfig) -> Tap:
     """Everything that was said during a run."""
     taps: list[Tap] = []
-    original = SimulatedEndpoint.transport
+    original = ServedEndpoint.transport
 
-    def transport(self: SimulatedEndpoint) -> httpx2.AsyncBaseTransport:
+    def transport(self: ServedEndpoint) -> httpx2.AsyncBaseTransport:
         taps.append(Tap(original(self)))
         return taps[-1]
 
-    monkeypatch.setattr(SimulatedEndpoint, "transport", transport)
+    monkeypatch.setattr(ServedEndpoint, "transport", transport)
     config = replace(compose(overrides), faults=faults)
     build.build_analysis(config).run_sync(folder)
     return taps[0]

@@ -11,7 +11,7 @@ import polars as pl
 
 from autoanalyze.analysis.configuration import restored, sequential
 from autoanalyze.analysis.earlier_run import carried_over
-from autoanalyze.analysis.endpoints import counter_of, is_simulated, network, simulated
+from autoanalyze.analysis.endpoints import counter_of, is_in_process, network, served
 from autoanalyze.analysis.planning import Plan, plan_run
 from autoanalyze.analysis.preflight import check_connection
 from autoanalyze.analysis.progress import Progress
@@ -23,7 +23,7 @@ from autoanalyze.data.reports import ImportOptions, ImportReport
 from autoanalyze.data.store import Store
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.tokens import Estimate, count_with, known_prices, load_counter
-from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.serving.app import ServedEndpoint
 from autoanalyze.study.runs import Run
 
 
@@ -54,7 +54,7 @@ def check(config: Config) -> list[str]:
     answers. Returns what to know of an endpoint that does."""
     known_prices(config.model)
     carried_over(config)
-    endpoint = None if is_simulated(config) else network(config)
+    endpoint = None if is_in_process(config) else network(config)
     if config.data.source != "synthetic":  # inventing sessions takes time, of which the run's progress tells
         open_population(config, counter_of(config))
     if endpoint is None or config.journal.mode == "replay":
@@ -68,12 +68,12 @@ def build_plan(config: Config) -> Plan:
     return plan_run(config, open_population(config, counter).store, counter)
 
 
-def build_endpoint(config: Config) -> SimulatedEndpoint:
-    """The simulated endpoint over all sessions of the configured data, to be served in real time."""
+def build_endpoint(config: Config) -> ServedEndpoint:
+    """The endpoint of this process over all sessions of the configured data, to be served in real time."""
     counter = counter_of(config)
     population = open_population(config, counter)
     sessions = population.store.sessions(config.data.bot_id)
-    return simulated(config, population, sessions["session_id"].to_list(), counter)
+    return served(config, population, sessions["session_id"].to_list(), counter)
 
 
 def transcripts(run: Run, session_ids: Sequence[str], *, store: Path | str | None = None) -> pl.DataFrame:

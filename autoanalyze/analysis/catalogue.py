@@ -27,6 +27,13 @@ from autoanalyze.errors import ConfigurationError
 PRICES_OF = {"0.2.3": "2026-11-09"}
 """The newest day from which a price holds in a version of genai-prices, which does not say its own date."""
 
+READER: dict[str, Any] = {
+    **{"name": "reader", "encoding": "o200k_base", "context_window": 1_000_000, "output_limit": 100_000},
+    **{"item_cap": 20, "price_prompt": 0.0, "price_cached": 0.0, "price_completion": 0.0, "price_tiers": []},
+    **{"source": "no model: nothing is paid", "shutdown": None, "tiers": {}},
+}
+"""What `endpoint=offline` has for a model, whatever `model` says: it reads, and needs none."""
+
 CAUTIOUS = {"context_window": 32_768, "output_limit": 4_096}
 """Limits of a model that nobody knows."""
 
@@ -43,6 +50,9 @@ def completed(composed: DictConfig) -> DictConfig:
 
     Raises ConfigurationError for a service tier whose price nobody knows, unless prices are set.
     """
+    if composed.endpoint == "offline":
+        composed = composed.copy()
+        composed.model = ModelConfig(**READER)
     model = composed.model
     if OmegaConf.is_missing(model, "name"):
         return composed

@@ -14,7 +14,14 @@ from typing import Any
 from autoanalyze.analysis import record as records
 from autoanalyze.analysis.configuration import sequential
 from autoanalyze.analysis.earlier_run import carried_over
-from autoanalyze.analysis.endpoints import counter_of, in_process, is_simulated, network, simulated
+from autoanalyze.analysis.endpoints import (
+    counter_of,
+    in_process,
+    is_in_process,
+    is_simulated,
+    network,
+    served,
+)
 from autoanalyze.analysis.folder import RunFolder, as_typed
 from autoanalyze.analysis.paging import leave_page
 from autoanalyze.analysis.progress import Progress, ProgressTracker
@@ -35,7 +42,7 @@ from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.connection import Connection, analysis_prompt, connected, rate_limits
 from autoanalyze.phases.pipeline import PhaseResults, Pipeline
 from autoanalyze.records import Session, Usage
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 from autoanalyze.study.metrics import speedup
 from autoanalyze.study.runs import Run, load_run
 
@@ -164,12 +171,12 @@ class Job:
         sessions, found = sampled(config, population.store)
         tracker.update(sessions_found=found, sessions_total=len(sessions))
         self._prepared(tracker, 0, 0)
-        served = None
-        if is_simulated(config):
+        app = None
+        if is_in_process(config):
             ids = [session.session_id for session in sessions]
-            served = simulated(config, population, ids, counter_of(config))
+            app = served(config, population, ids, counter_of(config))
             self._prepared(tracker, 0, 0)
-        endpoint = in_process(config, served) if served else network(config)
+        endpoint = in_process(app) if app else network(config)
         record |= self._provenance(endpoint, sessions, population)
         folder.write_json("run.json", record)
         loop = VirtualClockLoop if endpoint.virtual_time else asyncio.new_event_loop
@@ -177,8 +184,8 @@ class Job:
             with asyncio.Runner(loop_factory=loop) as runner:
                 outcome, stopped = runner.run(self._analyze(endpoint, sessions, record, tracker, population))
         finally:
-            if served and served.faults.drawn:
-                record["faults_drawn"] = dict(served.faults.drawn)
+            if app and app.faults.drawn:
+                record["faults_drawn"] = dict(app.faults.drawn)
         write_tables(folder, outcome.phases)
         record |= records.totals(outcome)
         # From here on progress tells of judging and embedding too, as `run.json` does.

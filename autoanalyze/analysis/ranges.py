@@ -6,7 +6,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from autoanalyze.config import ENVIRONMENT, FAULTS, Config, FieldConfig
+from autoanalyze.config import ENVIRONMENT, FAULTS, IN_PROCESS, Config, FieldConfig
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.prompts import LONGEST_LABEL
 from autoanalyze.phases.validation import clean_label, is_null
@@ -30,7 +30,11 @@ def one_of(*values: str | int) -> Callable[[Any], bool]:
 ANY_SIZE = float("inf")
 
 RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("endpoint", lambda v: v in ("simulated", "openai") or "://" in v, "simulated, openai or a URL"),
+    (
+        "endpoint",
+        lambda v: v in IN_PROCESS or v == "openai" or "://" in v,
+        "simulated, offline, openai or a URL",
+    ),
     (
         "sync",
         one_of("rounds", "continuous", "none", "sequential"),

@@ -31,8 +31,8 @@ from autoanalyze.phases.duplicates.spelling import normal_form
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Vectors
 from autoanalyze.records import CallContext, LabelSchema, Usage
-from autoanalyze.simulation.clock import VirtualClockLoop
-from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.serving.app import ServedEndpoint
+from autoanalyze.serving.clock import VirtualClockLoop
 from autoanalyze.simulation.label_sets import PlantedLabels, PlantedNames, planted_labels
 from autoanalyze.simulation.model import SimulatedModel
 from autoanalyze.study.duplicates import (
@@ -177,9 +177,9 @@ def to_judge(
 ) -> AbstractAsyncContextManager[Connection]:
     """A connection to a simulated endpoint that knows what is planted in a label set."""
     labeller = SimulatedModel(PlantedNames(planted), config.noise, LabelSchema((planted.field,)))
-    served = SimulatedEndpoint(labeller, config.model, config.noise, Estimate(), faults=config.faults)
+    served = ServedEndpoint(labeller, config.model, config.noise, Estimate(), faults=config.faults)
     limit = rate_limits(config).tokens_per_minute
-    endpoint = in_process(config, served)
+    endpoint = in_process(served)
     return connected(config, endpoint, Estimate(), journal_path, planned_tokens_per_minute=limit)
 
 

@@ -1,1 +1,1 @@
-"""The simulated model: virtual time, an OpenAI-compatible endpoint, a labeller that knows the truth."""
+"""The simulated model: a labeller that knows the truth and errs as models err."""

@@ -11,16 +11,26 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache, partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoanalyze.config import NoiseConfig
 from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.records import LabelSchema, VocabularySnapshot
-from autoanalyze.simulation.chance import draws, fingerprint, sha256
+from autoanalyze.records import LabelSchema
+from autoanalyze.serving.chance import draws, fingerprint, sha256
+from autoanalyze.serving.requests import (
+    Additions,
+    BatchRequest,
+    JudgeRequest,
+    PairsRequest,
+    numbered,
+    snapshot,
+)
+from autoanalyze.simulation.embeddings import simulated_embedding
 from autoanalyze.simulation.paraphrase import paraphrases
-from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, PairsRequest
 from autoanalyze.simulation.truth import PlantedTruth
 
 CONFUSION_FROM = 20
@@ -34,6 +44,8 @@ class SimulatedModel:
         self._truth = truth
         self._noise = noise
         self._schema = schema
+        behaviour = json.dumps(asdict(noise), sort_keys=True, separators=(",", ":"))
+        self.identity = f"simulated-{sha256(behaviour)[:8]}"
         # Calls of several streams show the same labels; those of one run are not kept for the next.
         self._known_labels = lru_cache(maxsize=64)(partial(labels_by_concept, truth))
 
@@ -77,6 +89,10 @@ class SimulatedModel:
             reason = "other words for one matter" if same else "they differ in substance"
             answers.append({"q": position, "same": [request.numbers[c] for c in same], "reason": reason})
         return json.dumps({"answers": answers}, separators=(",", ":"))
+
+    def embedding(self, text: str, dimensions: int) -> NDArray[np.float32]:
+        """The vector of a text, made of the text alone."""
+        return simulated_embedding(text, dimensions)
 
     def omission(self, sessions: int, position: int) -> float:
         """Chance that a session is left out: grows with the batch, and towards its end.
@@ -158,10 +174,6 @@ class SimulatedModel:
         return same != wrong
 
 
-Additions = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
-"""The `content` of a vocabulary."""
-
-
 def labels_by_concept(truth: PlantedTruth, additions: Additions) -> dict[str, dict[str, list[str]]]:
     """Per field and concept, the known labels that mean it, in order of arrival."""
     vocabulary = snapshot(additions)
@@ -176,26 +188,10 @@ def labels_by_concept(truth: PlantedTruth, additions: Additions) -> dict[str, di
     return known
 
 
-def snapshot(additions: Additions) -> VocabularySnapshot:
-    """The vocabulary of this content."""
-    return VocabularySnapshot(tuple(map(dict, additions)))
-
-
 @lru_cache(maxsize=64)
 def as_json(additions: Additions) -> str:
     """The additions of a vocabulary as JSON."""
     return json.dumps(list(map(dict, additions)))
-
-
-@lru_cache(maxsize=64)
-def numbered(additions: Additions, names: tuple[str, ...]) -> dict[tuple[str, object], int]:
-    """The number of each known label, per field."""
-    vocabulary = snapshot(additions)
-    return {
-        (name, label): number
-        for name in names
-        for number, label in enumerate(vocabulary.labels(name), start=1)
-    }
 
 
 def interpolated(sessions: int, sizes: Sequence[int], rates: Sequence[float]) -> float:

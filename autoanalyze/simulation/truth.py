@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from autoanalyze.records import Truth
-from autoanalyze.simulation.chance import draws
+from autoanalyze.serving.chance import draws
 from autoanalyze.simulation.paraphrase import paraphrases
 
 CUT = "characters left out"

@@ -116,6 +116,8 @@ class Run:
         found = {}
         if self.record["endpoint"].startswith("simulated"):
             found["simulated"] = "a simulated model gave these labels from truth that was planted or known"
+        if self.record["endpoint"].startswith("offline"):
+            found["draft"] = "topics by words, no model: the reader named these sessions from their own words"
         if self.record["status"] != "done":
             found["partial"] = f"the run ended as {self.record['status']}, before all sessions had their turn"
         return found

@@ -13,12 +13,14 @@ from autoanalyze.analysis.endpoints import (
     in_process,
     is_simulated,
     network,
+    served,
     simulated,
 )
 from autoanalyze.analysis.sessions import Population, open_population
 from autoanalyze.config import Config, JournalConfig, NoiseConfig
 from autoanalyze.data.store import Store
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.tokens import Estimate, count_with
 from autoanalyze.records import Conversation, Message
 
@@ -79,13 +81,16 @@ def test_other_behaviour_is_another_endpoint(config: Config) -> None:
     """Noise is part of the identity, since it gives other answers to the same request; faults are not."""
     population = open_population(config, Estimate())
     ids = population.store.sessions(config.data.bot_id)["session_id"].to_list()
-    served = simulated(config, population, ids, Estimate())
-    endpoint = in_process(config, served)
+
+    def endpoint_of(changed: Config) -> Endpoint:
+        return in_process(served(changed, population, ids, Estimate()))
+
+    endpoint = endpoint_of(config)
     assert endpoint.virtual_time
     assert endpoint.transport is not None
-    again = in_process(replace(config, faults=replace(config.faults, rate=0.5)), served)
+    again = endpoint_of(replace(config, faults=replace(config.faults, rate=0.5)))
     assert again.identity == endpoint.identity
-    noisy = in_process(replace(config, noise=NoiseConfig(reuse=0.1)), served)
+    noisy = endpoint_of(replace(config, noise=NoiseConfig(reuse=0.1)))
     assert noisy.identity != endpoint.identity
     assert endpoint.identity.startswith("simulated-")
 
@@ -108,6 +113,8 @@ def test_without_truth_there_is_nothing_to_answer_from(config: Config) -> None:
     )
     population = Population(store)
     for ids in (["plain"], ["plain", "foreign"], []):
-        with pytest.raises(ConfigurationError, match=r"true_<field> columns.*endpoint=openai"):
-            simulated(config, population, ids, Estimate())
-    assert simulated(config, population, ["plain", "known"], Estimate()) is not None
+        with pytest.raises(
+            ConfigurationError, match=r"endpoint=offline.*true_<field> columns.*endpoint=openai"
+        ):
+            simulated(config, population, ids)
+    assert simulated(config, population, ["plain", "known"]) is not None

@@ -19,7 +19,7 @@ from autoanalyze.analysis.build import build_analysis, transcripts
 from autoanalyze.analysis.progress import Progress
 from autoanalyze.analysis.service import ParallelAutoAnalyze
 from autoanalyze.errors import CancelledRunError, ConfigurationError, ImportDataError, RunFolderError
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 from autoanalyze.study.runs import Run, load_run
 
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")

@@ -17,7 +17,7 @@ from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution
 from autoanalyze.phases.vocabulary import Vocabulary
 from autoanalyze.protocols import Judgement
 from autoanalyze.records import Facts, VocabularySnapshot
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
 FIELD = "general_intent"

@@ -22,7 +22,7 @@ from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, call_siz
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapshot
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
 ADAPTIVE = DiscoveryConfig("adaptive")

@@ -28,7 +28,7 @@ from autoanalyze.phases.duplicates.ledger import Carried
 from autoanalyze.phases.pipeline import PhaseResults, Pipeline
 from autoanalyze.phases.streams import BatchOutcome
 from autoanalyze.records import CallContext, ReplyRow, VocabularySnapshot
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 FIELD = "general_intent"
 WAYS = ("rounds", "continuous", "none")

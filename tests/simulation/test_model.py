@@ -15,9 +15,9 @@ from autoanalyze.config import NoiseConfig
 from autoanalyze.llm.judging import parse_judge_reply
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import LabelField, LabelSchema, SessionText, Truth, VocabularySnapshot
+from autoanalyze.serving.requests import BatchRequest, JudgeRequest, parse_request
 from autoanalyze.simulation.model import SimulatedModel
 from autoanalyze.simulation.paraphrase import paraphrases
-from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, parse_request
 from autoanalyze.simulation.truth import PlantedTruth
 
 FIELD = "general_intent"

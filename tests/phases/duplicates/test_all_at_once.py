@@ -16,7 +16,7 @@ from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.duplicates import all_at_once
 from autoanalyze.phases.duplicates.all_at_once import agreed, grouping
 from autoanalyze.phases.duplicates.ledger import Carried
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
 FIELD = "general_intent"

@@ -26,7 +26,7 @@ from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.duplicates.judge import QUESTIONS_PER_CALL, Judge, flaw, redirects_of, shuffled
 from autoanalyze.protocols import Answers, Judgement, Question
 from autoanalyze.records import CallContext, LabelField, Usage
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
 names = st.sampled_from(list("ABCDEFXY"))

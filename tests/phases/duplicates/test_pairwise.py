@@ -20,7 +20,7 @@ from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Answer, Answers, Question
 from autoanalyze.records import CallContext, LabelField, Usage
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
 FIELD = "general_intent"

@@ -23,7 +23,7 @@ from autoanalyze.phases.duplicates.similarity import NEIGHBOURS, BySimilarity, L
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Embedded, Vectors
 from autoanalyze.records import CallContext, Usage
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
 FIELD = SCHEMA.fields[0]

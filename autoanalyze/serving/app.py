@@ -1,4 +1,4 @@
-"""The simulated endpoint: one ASGI app that speaks the OpenAI wire format.
+"""An endpoint in this process: one ASGI app that speaks the OpenAI wire format, whoever answers behind it.
 
 The real openai client talks to it, in process through `transport` (in virtual time) or over a
 socket (`autoanalyze serve`). Latency is spent in `asyncio.sleep`, so the loop decides whose
@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import httpx2
+import numpy as np
+from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -24,11 +26,9 @@ from starlette.routing import Route
 from autoanalyze.config import FaultsConfig, ModelConfig, NoiseConfig, RateLimit
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.limits import TokenBucket
-from autoanalyze.simulation.chance import draws, fingerprint
-from autoanalyze.simulation.embeddings import simulated_embedding
-from autoanalyze.simulation.faults import FaultInjector, refused
-from autoanalyze.simulation.model import SimulatedModel
-from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, parse_request
+from autoanalyze.serving.chance import draws, fingerprint
+from autoanalyze.serving.faults import FaultInjector, refused
+from autoanalyze.serving.requests import BatchRequest, JudgeRequest, PairsRequest, parse_request
 
 MOST_TEXTS, EMBEDDING_DIMENSIONS = 2048, 1536
 """Texts per request, and dimensions unless fewer are asked for, as of text-embedding-3-small."""
@@ -45,6 +45,29 @@ class Counter(Protocol):
 
     def count(self, text: str) -> int:
         """Tokens of a text."""
+        ...
+
+
+class Labeller(Protocol):
+    """Who answers: the simulated model, or the reader. What it says depends on the request alone, and on what
+    `identity` stands for: another one gives other answers to the same request."""
+
+    identity: str
+
+    def label(self, request: BatchRequest, seed: int) -> str:
+        """The reply to a labelling request, as JSON text."""
+        ...
+
+    def judge(self, request: JudgeRequest, seed: int) -> str:
+        """The reply to a judging request that shows all labels at once."""
+        ...
+
+    def judge_pairs(self, request: PairsRequest, seed: int) -> str:
+        """The reply to questions about pairs of labels."""
+        ...
+
+    def embedding(self, text: str, dimensions: int) -> NDArray[np.float32]:
+        """The vector of a text, of length 1."""
         ...
 
 
@@ -95,16 +118,17 @@ class ProviderLimits:
         return headers
 
 
-class SimulatedEndpoint:
+class ServedEndpoint:
     """Serves one model of the catalogue, and embeddings under any name. Known routes: chat completions,
     embeddings and models.
 
-    `tier` sets the account's limits, `faults` what goes wrong on purpose.
+    `noise` says how long an answer takes, `tier` sets the account's limits, `faults` what goes wrong on
+    purpose.
     """
 
     def __init__(
         self,
-        labeller: SimulatedModel,
+        labeller: Labeller,
         model: ModelConfig,
         noise: NoiseConfig,
         counter: Counter,
@@ -126,6 +150,11 @@ class SimulatedEndpoint:
                 Route("/v1/models", self._models, methods=["GET"]),
             ]
         )
+
+    @property
+    def identity(self) -> str:
+        """Who answers, as the journal knows it."""
+        return self._labeller.identity
 
     def transport(self) -> httpx2.AsyncBaseTransport:
         """A way into the app for an HTTP client in this process; honours time-outs."""
@@ -161,7 +190,7 @@ class SimulatedEndpoint:
         encoded = body.get("encoding_format") == "base64"
         data = []
         for index, text in enumerate(texts):
-            vector = simulated_embedding(text, dimensions)
+            vector = self._labeller.embedding(text, dimensions)
             shown = base64.b64encode(vector.tobytes()).decode() if encoded else vector.tolist()
             data.append({"object": "embedding", "index": index, "embedding": shown})
         # Nothing is generated: there is only the way there and back, a third of a first token's time.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.simulation.clock import VirtualClockLoop
+from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
 

@@ -15,7 +15,7 @@ from autoanalyze.llm.judging import judge_messages, pairs_messages
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.protocols import Question
 from autoanalyze.records import LabelField, SessionText, VocabularySnapshot
-from autoanalyze.simulation.requests import BatchRequest, JudgeRequest, PairsRequest, parse_request
+from autoanalyze.serving.requests import BatchRequest, JudgeRequest, PairsRequest, parse_request
 
 KNOWN = VocabularySnapshot(({"general_intent": ("Claim Status",)}, {"transfer_reason": ("Invalid ID",)}))
 FORMS = ["labels", "numbers"]

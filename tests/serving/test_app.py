@@ -19,7 +19,7 @@ from autoanalyze.config import ModelConfig, NoiseConfig
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.tokens import Estimate
 from autoanalyze.records import SessionText, Truth, VocabularySnapshot
-from autoanalyze.simulation.endpoint import SimulatedEndpoint
+from autoanalyze.serving.app import ServedEndpoint
 from autoanalyze.simulation.model import SimulatedModel
 from autoanalyze.simulation.truth import PlantedTruth
 
@@ -30,12 +30,12 @@ TRUTH = PlantedTruth(
 )
 
 
-def endpoint(model: ModelConfig = MODEL) -> SimulatedEndpoint:
-    return SimulatedEndpoint(SimulatedModel(TRUTH, NoiseConfig(), SCHEMA), model, NoiseConfig(), Estimate())
+def endpoint(model: ModelConfig = MODEL) -> ServedEndpoint:
+    return ServedEndpoint(SimulatedModel(TRUTH, NoiseConfig(), SCHEMA), model, NoiseConfig(), Estimate())
 
 
 @asynccontextmanager
-async def client(served: SimulatedEndpoint, **changes: Any) -> AsyncIterator[openai.AsyncOpenAI]:
+async def client(served: ServedEndpoint, **changes: Any) -> AsyncIterator[openai.AsyncOpenAI]:
     http = httpx2.AsyncClient(transport=served.transport())
     settings: dict[str, Any] = {
         "api_key": "x",
@@ -54,7 +54,7 @@ def messages(text: str = TEXT, labels: int = 0) -> Any:
     return AnalysisPrompt(SCHEMA).messages([SessionText("a", text, 10)], vocabulary)
 
 
-def ask(served: SimulatedEndpoint, content: Any = None, settings: Any = None, **request: Any) -> Any:
+def ask(served: ServedEndpoint, content: Any = None, settings: Any = None, **request: Any) -> Any:
     async def go() -> tuple[Any, float]:
         async with client(served, **(settings or {})) as opened:
             answer = await opened.chat.completions.create(
@@ -128,7 +128,7 @@ def test_bad_requests_get_openai_errors(
 
 def test_slow_answer_is_a_time_out(virtually: Virtually) -> None:
     """A time-out strikes in process as it would on a network, in virtual time."""
-    slow = SimulatedEndpoint(
+    slow = ServedEndpoint(
         SimulatedModel(TRUTH, NoiseConfig(), SCHEMA),
         MODEL,
         replace(NoiseConfig(), first_token_seconds=1000.0),
@@ -148,7 +148,7 @@ def test_models_are_listed(virtually: Virtually) -> None:
     assert virtually(names()) == ["test-model"]
 
 
-def embed(served: SimulatedEndpoint, **request: Any) -> Any:
+def embed(served: ServedEndpoint, **request: Any) -> Any:
     async def go() -> tuple[Any, float]:
         async with client(served) as opened:
             answer = await opened.embeddings.create(**{"model": "text-embedding-3-small", **request})

@@ -1,4 +1,4 @@
-"""Requests as an endpoint sees them: what the simulated model reads back from the messages."""
+"""Requests as an endpoint sees them: what a labeller in this process reads back from the messages."""
 
 from __future__ import annotations
 
@@ -53,6 +53,26 @@ class PairsRequest:
     numbers: Mapping[str, int]
 
 
+Additions = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
+"""The `content` of a vocabulary."""
+
+
+def snapshot(additions: Additions) -> VocabularySnapshot:
+    """The vocabulary of this content."""
+    return VocabularySnapshot(tuple(map(dict, additions)))
+
+
+@lru_cache(maxsize=64)
+def numbered(additions: Additions, names: tuple[str, ...]) -> dict[tuple[str, object], int]:
+    """The number of each known label, per field."""
+    vocabulary = snapshot(additions)
+    return {
+        (name, label): number
+        for name in names
+        for number, label in enumerate(vocabulary.labels(name), start=1)
+    }
+
+
 # Many requests show one vocabulary: it is read once. Snapshots never change, so all may share it.
 @lru_cache(maxsize=64)
 def vocabulary_read(lines: str, numbered: bool) -> VocabularySnapshot:
@@ -78,7 +98,7 @@ def renamed(
 
 
 def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | JudgeRequest | PairsRequest:
-    """Read a request back, as the simulated endpoint does. Raises ReplyError for any other text."""
+    """Read a request back, as an endpoint in this process does. Raises ReplyError for any other text."""
     parts: dict[str, list[str]] = {}
     for line in messages[-1]["content"].split("\n"):
         if line in (KNOWN_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, ASKED_AGAIN):

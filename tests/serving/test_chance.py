@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.simulation.chance import draws, fingerprint, sha256
+from autoanalyze.serving.chance import draws, fingerprint, sha256
 
 PART = (
     st.none()

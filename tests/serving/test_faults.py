@@ -18,7 +18,7 @@ from scripted_endpoint import completion, in_virtual_time
 from starlette.responses import JSONResponse, Response
 
 from autoanalyze.config import FAULTS, FaultsConfig
-from autoanalyze.simulation.faults import (
+from autoanalyze.serving.faults import (
     HANG_SECONDS,
     IN_TRANSIT,
     LONGEST_RETRY_AFTER,

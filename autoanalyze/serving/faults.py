@@ -1,4 +1,4 @@
-"""Trouble on purpose: what the simulated endpoint does wrong, and when.
+"""Trouble on purpose: what an endpoint in this process does wrong, and when.
 
 A fault is drawn from the request's content and from how often the same request was made before,
 so that it depends neither on the order of arrival nor on time, and a retry draws anew.
@@ -18,7 +18,7 @@ import numpy as np
 from starlette.responses import JSONResponse, Response
 
 from autoanalyze.config import FAULTS, FaultsConfig
-from autoanalyze.simulation.chance import draws
+from autoanalyze.serving.chance import draws
 
 HANG_SECONDS = 1e6
 """Longer than any time-out."""
