@@ -25,26 +25,22 @@ import autoanalyze
 from autoanalyze.data.reports import ImportOptions
 
 SETS = {
-    "STAR": ("star", pl.lit(True)),
-    "CLINC150 test": ("clinc150", pl.col("split") == "test"),
-    "Banking77": ("banking77", pl.lit(True)),
-    "DSTC11 development": ("dstc11-development", pl.lit(True)),
-    "tau-bench": ("taubench", pl.lit(True)),
+    "STAR": ("star", pl.lit(True), None, 0.87),
+    "STAR, 1,879 of it": ("star", pl.lit(True), 1879, 0.87),
+    "CLINC150 test": ("clinc150", pl.col("split") == "test", None, 0.61),
+    "Banking77": ("banking77", pl.lit(True), None, 0.51),
+    "DSTC11 development": ("dstc11-development", pl.lit(True), None, 0.73),
+    "tau-bench": ("taubench", pl.lit(True), None, 0.50),
 }
-WANTED = {
-    "STAR": 0.87,
-    "CLINC150 test": 0.61,
-    "Banking77": 0.51,
-    "DSTC11 development": 0.73,
-    "tau-bench": 0.50,
-}
+"""File, sessions of it, how many are drawn of those (null: all), and the AMI to reach."""
 KEPT = ["session_id", "user_id", "start_time", "end_time", "containment_type", "messages", "true_intent"]
 FIELD, FEW, WORST = "general_intent", 5, 20
 
 
 def sessions_of(folder: Path, name: str, sample: int | None) -> pl.DataFrame:
     """The sessions of a data set that have messages and exactly one intent."""
-    file, chosen = SETS[name]
+    file, chosen, drawn, _ = SETS[name]
+    sample = drawn if sample is None else sample
     found = pl.read_parquet(folder / f"{file}.parquet").filter(chosen, pl.col("true_intent").is_not_null())
     found = found.filter(
         pl.col("messages").list.len() > 0, pl.col("true_intents").list.len().fill_null(1) <= 1
@@ -137,7 +133,7 @@ def measured(folder: Path, name: str, sample: int | None) -> tuple[dict[str, Any
         "data set": name,
         "sessions": len(sessions),
         **final,
-        "wanted_ami": WANTED[name],
+        "wanted_ami": SETS[name][3],
         **{f"first_{key}": first[key] for key in ("ami", "consistency", "precision", "labels")},
         "cpu_ms_per_session": 1000 * seconds / len(sessions),
     }
