@@ -71,7 +71,7 @@ class Names:
 
         columns = counts.indices
         names = csr_matrix(
-            (np.ones(len(columns)), self._name_of[columns], counts.indptr),
+            (np.ones(len(columns)), self._name_of[columns], counts.indptr.copy()),
             shape=(counts.shape[0], len(self.names)),
         )
         names.sum_duplicates()

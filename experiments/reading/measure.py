@@ -35,6 +35,7 @@ SETS = {
 """File, sessions of it, how many are drawn of those (null: all), and the AMI to reach."""
 KEPT = ["session_id", "user_id", "start_time", "end_time", "containment_type", "messages", "true_intent"]
 FIELD, FEW, WORST = "general_intent", 5, 20
+MARK = "<!-- tables, written by measure.py -->"
 
 
 def sessions_of(folder: Path, name: str, sample: int | None) -> pl.DataFrame:
@@ -156,7 +157,7 @@ def in_words(results: pl.DataFrame, mixed: pl.DataFrame) -> str:
 
 
 def main() -> None:
-    """Measure, and write results.parquet, worst.parquet and tables.md."""
+    """Measure, and write results.parquet, and the tables behind the words of the chapter."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("../shared/data"))
     parser.add_argument("--into", type=Path, default=Path(__file__).parent)
@@ -173,7 +174,9 @@ def main() -> None:
     )
     given.into.mkdir(parents=True, exist_ok=True)
     results.write_parquet(given.into / "results.parquet")
-    (given.into / "tables.md").write_text(in_words(results, mixed.head(WORST)), encoding="utf-8")
+    chapter = given.into / "README.md"
+    before = chapter.read_text(encoding="utf-8").partition(MARK)[0] if chapter.exists() else ""
+    chapter.write_text(f"{before}{MARK}\n\n{in_words(results, mixed.head(WORST))}", encoding="utf-8")
 
 
 if __name__ == "__main__":
