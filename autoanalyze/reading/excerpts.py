@@ -17,10 +17,13 @@ LAST_TURNS = 2
 
 TURN = re.compile(r"^(user|bot|agent): ?", re.MULTILINE)
 
+HUMAN = (
+    r"\b(?:agents?|humans?|representatives?|specialists?|colleagues?|advis[eo]rs?|associates?|operators?|"
+    r"persons?|someone|somebody|team)\b"
+)
 HANDS_OVER = re.compile(
     r"\b(?:transfer|connect|hand|pass|put|forward|escalat|redirect)\w*\b[^.?!\n]{0,60}"
-    r"\b(?:agents?|humans?|representatives?|specialists?|colleagues?|advis[eo]rs?|associates?|operators?|"
-    r"persons?|someone|team)\b",
+    rf"{HUMAN}|{HUMAN}[^.?!\n]{{0,30}}\b(?:tak\w+ over|joins?|be with you)\b",
     re.IGNORECASE,
 )
 """A bot that announces a hand-over, in English: elsewhere the human's turns and the channel's record tell."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from autoanalyze.phases.duplicates.spelling import normal_form
-from autoanalyze.reading.phrases import common_little_words, people, phrases, title
+from autoanalyze.reading.phrases import Clauses, clauses, common_little_words, people, phrases, title
 
 BY_WORDS = {1: 0.05, 2: 1.0, 3: 1.15}
 """What a name's length is worth: two to four words are asked for, and a single word is the last resort."""
@@ -31,36 +30,40 @@ class Names:
     def __init__(self, texts: Sequence[str], community: Any) -> None:
         from sklearn.feature_extraction.text import CountVectorizer
 
-        words = chain.from_iterable(set(text.casefold().split()) for text in texts)
-        self._never = people(texts) | common_little_words(words, len(texts))
+        spoken = [clauses(text) for text in texts]
+        self._never = people(texts, spoken) | common_little_words(spoken)
         self._phrases = CountVectorizer(analyzer=self._found, binary=True, dtype=np.float32)
         try:
-            counts = self._phrases.fit_transform(texts)
+            counts = self._phrases.fit_transform(spoken)
         except ValueError:  # scikit-learn's way to say that no text has any phrase
             self.names: list[str] = []
             self.of_texts: list[str | None] = [None] * len(texts)
             return
         surfaces = self._phrases.get_feature_names_out()
         self.names, self._name_of = spellings(surfaces, np.asarray(counts.sum(axis=0)).ravel())
-        self._weigh(self._named_in(counts), community)
+        self._named = self._named_in(counts)
+        self._weigh(self._named, community)
         self.best = [self._best_of(number) for number in range(community.max() + 1)]
-        self.of_texts = self._called(self._named_in(counts), community)
+        self.of_texts = self._called(self._named, community)
 
     def of(self, texts: Sequence[str], community: Any) -> list[str | None]:
         """What each text is called, given its community."""
         if not self.names:
             return [None] * len(texts)
-        return self._called(self._named_in(self._phrases.transform(texts)), community)
+        return self._called(self._named_in(self._phrases.transform(map(clauses, texts))), community)
 
-    def key_phrases(self, text: str, most: int) -> list[str]:
-        """What says most of its matter in a text, in small letters."""
-        known = self._phrases.vocabulary_ if self.names else {}
-        columns = {known[phrase] for phrase in self._found(text) if phrase in known}
-        found = {int(self._name_of[column]) for column in columns}
+    def key_phrases(self, text: int | str, most: int) -> list[str]:
+        """What says most of its matter in a text, or in the text of that number, in small letters."""
+        if not self.names:
+            return []
+        row, named = (text, self._named) if isinstance(text, int) else (0, None)
+        if named is None:
+            named = self._named_in(self._phrases.transform([clauses(str(text))]))
+        found = named.indices[named.indptr[row] : named.indptr[row + 1]].tolist()
         return [self.names[name].lower() for name in sorted(found, key=self._rank)[:most]]
 
-    def _found(self, text: str) -> list[str]:
-        return list(phrases(text, self._never))
+    def _found(self, said: Clauses) -> list[str]:
+        return list(phrases(said, self._never))
 
     def _named_in(self, counts: Any) -> Any:
         """Which names stand in which text, given its phrases."""
@@ -68,7 +71,7 @@ class Names:
 
         columns = counts.indices
         names = csr_matrix(
-            (np.ones(len(columns)), self._name_of[columns], counts.indptr),
+            (np.ones(len(columns)), self._name_of[columns], counts.indptr.copy()),
             shape=(counts.shape[0], len(self.names)),
         )
         names.sum_duplicates()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
 import yaml
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+Clauses = Sequence[Sequence[str]]
+"""The words of a text, clause by clause."""
 
 LONGEST_PHRASE = 3
 """Words. Four are allowed in a label, but hardly four words come back in the same order."""
@@ -46,10 +49,10 @@ MOST_CAPITALS = 0.15
 """Of the words inside clauses: beyond, they are the nouns of a language that writes them so."""
 
 
-def phrases(text: str, names: frozenset[str] = frozenset()) -> Iterator[str]:
+def phrases(said: Clauses, names: frozenset[str] = frozenset()) -> Iterator[str]:
     """What of a text could be a name: two or three words that follow each other in a clause, stop words left
     out, and its single words. `names` are words that are never part of one."""
-    for clause in clauses(text):
+    for clause in said:
         words = [word for word in map(plain, clause) if word not in names and told(word)]
         for start, first in enumerate(words):
             if first not in DENIALS:
@@ -60,18 +63,19 @@ def phrases(text: str, names: frozenset[str] = frozenset()) -> Iterator[str]:
                     yield " ".join(phrase)
 
 
-def clauses(text: str) -> Iterator[list[str]]:
-    """The words of each clause, without what is no word."""
-    for clause in CLAUSE_END.split(UNSPEAKABLE.sub(".", text)):
-        yield SPOKEN.findall(clause)
+def clauses(text: str) -> Clauses:
+    """The words of each clause of a text, without what is no word."""
+    return [SPOKEN.findall(clause) for clause in CLAUSE_END.split(UNSPEAKABLE.sub(".", text))]
 
 
+@lru_cache(maxsize=100_000)
 def plain(word: str) -> str:
     """A word in small letters; one that denies as the denial it is."""
     word = word.casefold().replace("\u2019", "'")
     return DENIAL if word.endswith("n't") else word.removesuffix("'s")
 
 
+@lru_cache(maxsize=100_000)
 def told(word: str) -> bool:
     """Whether a word may stand in a name."""
     if word in DENIALS:
@@ -79,7 +83,7 @@ def told(word: str) -> bool:
     return word not in stop_words() and "'" not in word and SHORTEST_WORD <= len(word) <= LONGEST_WORD
 
 
-def people(texts: Sequence[str]) -> frozenset[str]:
+def people(texts: Sequence[str], spoken: Sequence[Clauses]) -> frozenset[str]:
     """Words that name somebody or some place, as far as the texts show: those that often follow "my name is",
     "Mr" or a greeting, and those that have a capital where others have none. Written small and never
     introduced, a name is not found; where all nouns have capitals (German), capitals say nothing."""
@@ -88,10 +92,10 @@ def people(texts: Sequence[str]) -> frozenset[str]:
     small: Counter[str] = Counter()
     said: Counter[str] = Counter()
     inside = 0
-    for text in texts:
+    for text, told_in in zip(texts, spoken, strict=True):
         for match in INTRODUCED.finditer(text):
             introduced.update(plain(word) for word in match.groups() if word)
-        for words in clauses(text):
+        for words in told_in:
             said.update(map(plain, words))
             small.update(plain(word) for word in words if word[0].islower())
             raised = [plain(word) for word in words[1:] if word[0].isupper()]
@@ -105,13 +109,12 @@ def people(texts: Sequence[str]) -> frozenset[str]:
     return frozenset(found - stop_words())
 
 
-def common_little_words(found: Iterable[str], texts: int) -> frozenset[str]:
-    """Short words that stand in very many texts: the stop words of languages that no list here knows.
-
-    `found`: the words of all texts, each once per text.
-    """
-    counted = Counter(word for word in found if len(word) <= LITTLE)
-    return frozenset(word for word, times in counted.items() if times >= max(10, COMMON * texts))
+def common_little_words(spoken: Sequence[Clauses]) -> frozenset[str]:
+    """Short words that stand in very many texts: the stop words of languages that no list here knows."""
+    counted: Counter[str] = Counter()
+    for said in spoken:
+        counted.update({plain(word) for words in said for word in words if len(word) <= LITTLE})
+    return frozenset(word for word, times in counted.items() if times >= max(10, COMMON * len(spoken)))
 
 
 LITTLE, COMMON = 3, 0.1

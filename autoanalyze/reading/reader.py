@@ -10,13 +10,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.reading.excerpts import excerpt, outcome_of, turns_of
+from autoanalyze.reading.excerpts import Turn, excerpt, outcome_of, turns_of
 from autoanalyze.reading.names import Names
 from autoanalyze.reading.topics import NOWHERE, Topics
 from autoanalyze.reading.vectors import Matrix, unit
@@ -94,6 +93,10 @@ class FieldReader:
             ):
                 vectors[position], communities[position], names[position] = vector, community, name
         return vectors, communities, names
+
+    def key_phrases(self, text: str) -> list[str]:
+        """What says most of its matter in a text."""
+        return self.names.key_phrases(self._fitted.get(text, text), NOTED)
 
     def knows(self, label: str) -> bool:
         """Whether a text of its own is called so."""
@@ -212,10 +215,10 @@ class Reader:
         reader = self._fields.get(field)
         return reader.meaning(label).community if reader else NOWHERE
 
-    def _note(self, turns: Sequence[Any], outcome: Outcome) -> str:
-        first = next((self._fields[f.name] for f in self._schema.fields if not f.applies_to), None)
-        user = "\n".join(turn.text for turn in turns if turn.role == "user")[:2000]
-        told = ", ".join(first.names.key_phrases(user, NOTED)) if first else ""
+    def _note(self, turns: Sequence[Turn], outcome: Outcome) -> str:
+        always = next((field for field in self._schema.fields if not field.applies_to), None)
+        reader = self._fields[always.name] if always else None
+        told = ", ".join(reader.key_phrases(excerpt(turns, always))) if reader and always else ""
         ending = "handed over to a human" if outcome == "Transfer" else "ended inside the bot"
         return f"Draft by words: {told or 'no words to go by'}; {ending}."
 

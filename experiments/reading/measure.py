@@ -25,26 +25,23 @@ import autoanalyze
 from autoanalyze.data.reports import ImportOptions
 
 SETS = {
-    "STAR": ("star", pl.lit(True)),
-    "CLINC150 test": ("clinc150", pl.col("split") == "test"),
-    "Banking77": ("banking77", pl.lit(True)),
-    "DSTC11 development": ("dstc11-development", pl.lit(True)),
-    "tau-bench": ("taubench", pl.lit(True)),
+    "STAR": ("star", pl.lit(True), None, 0.87),
+    "STAR, 1,879 of it": ("star", pl.lit(True), 1879, 0.87),
+    "CLINC150 test": ("clinc150", pl.col("split") == "test", None, 0.61),
+    "Banking77": ("banking77", pl.lit(True), None, 0.51),
+    "DSTC11 development": ("dstc11-development", pl.lit(True), None, 0.73),
+    "tau-bench": ("taubench", pl.lit(True), None, 0.50),
 }
-WANTED = {
-    "STAR": 0.87,
-    "CLINC150 test": 0.61,
-    "Banking77": 0.51,
-    "DSTC11 development": 0.73,
-    "tau-bench": 0.50,
-}
+"""File, sessions of it, how many are drawn of those (null: all), and the AMI to reach."""
 KEPT = ["session_id", "user_id", "start_time", "end_time", "containment_type", "messages", "true_intent"]
 FIELD, FEW, WORST = "general_intent", 5, 20
+MARK = "<!-- tables, written by measure.py -->"
 
 
 def sessions_of(folder: Path, name: str, sample: int | None) -> pl.DataFrame:
     """The sessions of a data set that have messages and exactly one intent."""
-    file, chosen = SETS[name]
+    file, chosen, drawn, _ = SETS[name]
+    sample = drawn if sample is None else sample
     found = pl.read_parquet(folder / f"{file}.parquet").filter(chosen, pl.col("true_intent").is_not_null())
     found = found.filter(
         pl.col("messages").list.len() > 0, pl.col("true_intents").list.len().fill_null(1) <= 1
@@ -137,7 +134,7 @@ def measured(folder: Path, name: str, sample: int | None) -> tuple[dict[str, Any
         "data set": name,
         "sessions": len(sessions),
         **final,
-        "wanted_ami": WANTED[name],
+        "wanted_ami": SETS[name][3],
         **{f"first_{key}": first[key] for key in ("ami", "consistency", "precision", "labels")},
         "cpu_ms_per_session": 1000 * seconds / len(sessions),
     }
@@ -160,7 +157,7 @@ def in_words(results: pl.DataFrame, mixed: pl.DataFrame) -> str:
 
 
 def main() -> None:
-    """Measure, and write results.parquet, worst.parquet and tables.md."""
+    """Measure, and write results.parquet, and the tables behind the words of the chapter."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("../shared/data"))
     parser.add_argument("--into", type=Path, default=Path(__file__).parent)
@@ -177,7 +174,9 @@ def main() -> None:
     )
     given.into.mkdir(parents=True, exist_ok=True)
     results.write_parquet(given.into / "results.parquet")
-    (given.into / "tables.md").write_text(in_words(results, mixed.head(WORST)), encoding="utf-8")
+    chapter = given.into / "README.md"
+    before = chapter.read_text(encoding="utf-8").partition(MARK)[0] if chapter.exists() else ""
+    chapter.write_text(f"{before}{MARK}\n\n{in_words(results, mixed.head(WORST))}", encoding="utf-8")
 
 
 if __name__ == "__main__":

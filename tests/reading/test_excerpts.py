@@ -48,6 +48,7 @@ def test_long_sessions_are_read_from_their_beginning() -> None:
         ("user: a", "agent", "Transfer"),
         ("user: a\nbot: I will connect you with an agent now.", "dropOff", "Contained"),
         ("user: a\nbot: I will connect you with an agent now.", "unknown", "Transfer"),
+        ("user: a\nbot: Somebody will join you shortly.", "unknown", "Transfer"),
         ("user: a\nbot: your connection was reset", "unknown", "Contained"),
         ("", "unknown", "Contained"),
     ],
