@@ -97,6 +97,8 @@ class Inquiry:
                 f"{where} refuses the key ({status}): set the environment variable OPENAI_API_KEY to one "
                 "that it takes"
             )
+        if model.output_parameter in said:  # there is a model that does not take it; the run asks otherwise
+            return
         absent = status in (400, 404, 422) and (
             NO_SUCH_MODEL.search(said) is not None or (status == 404 and names)
         )

@@ -127,6 +127,18 @@ def test_what_no_retry_can_mend_is_said_with_its_remedy(
     assert len(asked) <= 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "max_tokens is unknown to this model, use max_completion_tokens",
+        "Unsupported parameter: 'max_tokens' is not supported with this model.",
+    ],
+)
+def test_model_that_refuses_a_parameter_is_there(serve: Serve, words: str) -> None:
+    """The run asks it without, or otherwise."""
+    check(live(serve((404, "no list"), refused(400, words))))
+
+
 def test_key_that_may_not_list_models_may_label(serve: Serve) -> None:
     """A restricted key is no wrong one."""
     check(live(serve(refused(403, "missing scope"), WORD)))
