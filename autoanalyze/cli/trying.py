@@ -55,9 +55,7 @@ def try_command(
     role: RoleOption = None,
     dates: DatesOption = None,
     bad: BadOption = None,
-    count: Annotated[
-        int, typer.Option(min=1, help="Sessions to read; of more, a sample is drawn.")
-    ] = SAMPLE,
+    count: Annotated[int, typer.Option(min=1, help="Sessions to read; of more, a sample is drawn.")] = SAMPLE,
 ) -> None:
     """From a file to a first answer and a page, without a key or a network.
 
@@ -75,14 +73,20 @@ def try_command(
 
     from autoanalyze.analysis.configuration import compose
     from autoanalyze.cli.run import work
+    from autoanalyze.study.answer import answer
 
     console = Console(soft_wrap=True)
     options = options_of(map_, role, dates, bad)
-    store = filled(console, files, folder_beside(files), options)
-    taken = Taken.of(store, count)
+    folder = folder_beside(files)
+    taken = Taken.of(filled(console, files, folder, options), count)
     say(console, taken.told())
-    config = compose([*taken.settings(taken.read), "endpoint=offline"])
-    work(config, next_run(store.parent), resume=False)
+    run = work(compose([*taken.settings(taken.read), "endpoint=offline"]), next_run(folder), resume=False)
+    if not any(len(field.labels) for field in answer(run).fields):
+        say(
+            console,
+            "\nNo session got a topic: its users said no words to go by. If the wrong side was read as the "
+            "user, say who is who: --role THEIRS=user, --role OTHERS=bot.",
+        )
     show_next(console, taken)
 
 
@@ -122,11 +126,18 @@ def filled(console: Any, files: Sequence[str], folder: Path, options: ImportOpti
         if not report.brought_nothing and holds_just(earlier[-1], report):
             show_import(console, report)
             return earlier[-1]
-        changed = f"{len(report.conflicts):,} sessions read otherwise" if report.conflicts else "sessions gone"
+        changed = (
+            f"{len(report.conflicts):,} sessions read otherwise" if report.conflicts else "sessions gone"
+        )
         say(console, f"Not the same as at an earlier try ({changed}): read anew; the earlier one is kept.")
     with undone_if_failing(following):
         report = imported(console, files, following, options)
         show_import(console, report)
+        if report.added == report.without_messages:
+            raise InputError(
+                f"none of the {report.added:,} sessions has a message to read: name the file with what was "
+                "said too"
+            )
     say(console, f"Kept in {as_typed(folder)}")
     return following
 
@@ -135,10 +146,16 @@ def show_import(console: Any, report: ImportReport) -> None:
     """Say how the columns were understood, how to say it better, what went in, and what stayed out."""
     show_recognised(console, report)
     if any(file.unused for file in report.files):
-        say(console, '(Is one of the unused columns meant? --map "Their column=text", or =session_id, =role, ...)')
+        say(
+            console,
+            '(Is one of the unused columns meant? --map "Their column=text", or =session_id, =role, ...)',
+        )
     show_report(console, report)
     if report.with_truth:
-        say(console, "The known labels are kept from the reader: the scores below hold its draft against them.")
+        say(
+            console,
+            "The known labels are kept from the reader: the scores below hold its draft against them.",
+        )
 
 
 def numbered(path: Path) -> int:
@@ -198,14 +215,9 @@ class Taken:
     @classmethod
     def of(cls, store: Path, count: int) -> Taken:
         """Up to `count` sessions: those of two messages or more, unless most have a single one, as tickets
-        do. Raises InputError if no session has a message."""
+        do."""
         lengths = sessions_in(store)["message_count"]
         several, any_ = int((lengths >= 2).sum()), int((lengths >= 1).sum())
-        if not any_:
-            raise InputError(
-                f"none of the {len(lengths):,} sessions has a message to read: name the file with what was "
-                "said too"
-            )
         minimum = 2 if 2 * several >= any_ else 1
         available = several if minimum == 2 else any_
         return cls(store, minimum, available, min(count, available), len(lengths) - available)
@@ -219,11 +231,16 @@ class Taken:
 
     def told(self) -> str:
         """Which sessions are read, in words."""
-        which = "sessions" if self.minimum == 2 else "sessions, also those of one message"
-        part = f"a sample of {self.read:,} of" if self.read < self.available else "all"
+        which = sessions_told(self.available) + (", also of one message" if self.minimum == 1 else "")
+        part = f"a sample of {self.read:,} of " if self.read < self.available else ""
         short = "without messages" if self.minimum == 1 else "of fewer than two messages"
-        left = f"; {self.short:,} {short} are left out" if self.short else ""
-        return f"\nReading {part} {self.available:,} {which}{left}. No model: topics by words.\n"
+        left = f"; left out: {self.short:,} {short}" if self.short else ""
+        return f"\nReading {part}{which}{left}. No model: topics by words.\n"
+
+
+def sessions_told(number: int) -> str:
+    """A number of sessions, in words."""
+    return f"{number:,} session{'' if number == 1 else 's'}"
 
 
 def quoted(text: str) -> str:
@@ -243,12 +260,12 @@ def show_next(console: Any, taken: Taken) -> None:
     asking = [*everything, "endpoint=openai", f"model={MODEL}"]
     with console.status("What would a model cost?"):
         plan = build_plan(compose([*asking, "token_counter=estimate"]))
-    which = f"all {taken.available:,} sessions" if taken.available > 1 else "this session"
-    cost, most = (f"{usd:,.2f}" if usd >= 0.01 else "0.01" for usd in (plan.cost_usd, plan.cost_upper_usd))
+    most = f"at most {plan.cost_upper_usd:,.2f} USD" if plan.cost_upper_usd >= 0.01 else "less than 0.01 USD"
     say(
         console,
-        f"\nThis was a draft by words. A model that understands what was said: {MODEL} would read {which} for "
-        f"about {cost} USD, at most {most} (prices and limits: {plan.source}; nothing was sent):",
+        f"\nThis was a draft by words. A model understands: {MODEL} would read "
+        f"{sessions_told(taken.available)} for about {plan.cost_usd:,.4f} USD, {most} (prices and limits: "
+        f"{plan.source}; nothing was sent):",
     )
     show_command(console, ["export", "OPENAI_API_KEY=..."])
     show_command(console, ["autoanalyze", "run", *asking])
