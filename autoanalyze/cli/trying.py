@@ -77,7 +77,7 @@ def try_command(
 
     console = Console(soft_wrap=True)
     options = options_of(map_, role, dates, bad)
-    folder = folder_beside(files)
+    folder = folder_beside(console, files)
     taken = Taken.of(filled(console, files, folder, options), count)
     say(console, taken.told())
     run = work(compose([*taken.settings(taken.read), "endpoint=offline"]), next_run(folder), resume=False)
@@ -90,9 +90,10 @@ def try_command(
     show_next(console, taken)
 
 
-def folder_beside(files: Sequence[str]) -> Path:
+def folder_beside(console: Any, files: Sequence[str]) -> Path:
     """The folder for what is made of these files: beside the first, or in the working folder where nothing
-    can be written beside it. Raises InputError if neither can be written, or there is no such file."""
+    can be written beside it, and that is said. Raises InputError if neither can be written, or there is no such file."""
+    from autoanalyze.analysis.folder import as_typed
     from autoanalyze.data.sources import TRIED, found
 
     first = Path(files[0])
@@ -104,7 +105,10 @@ def folder_beside(files: Sequence[str]) -> Path:
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
             if os.access(folder, os.W_OK):
+                if parent != file.parent:
+                    say(console, f"{file.parent} cannot be written: kept in {as_typed(folder)}")
                 return folder
+            folder.rmdir()
     raise InputError(
         f"nothing can be written beside {files[0]}, nor in {Path.cwd()}: go to a folder of your own, as with "
         "`cd ~`, and try again from there"
@@ -126,9 +130,8 @@ def filled(console: Any, files: Sequence[str], folder: Path, options: ImportOpti
         if not report.brought_nothing and holds_just(earlier[-1], report):
             show_import(console, report)
             return earlier[-1]
-        changed = (
-            f"{len(report.conflicts):,} sessions read otherwise" if report.conflicts else "sessions gone"
-        )
+        odd = len(report.conflicts)
+        changed = f"{sessions_told(odd)} read otherwise" if odd else "it had sessions that are gone"
         say(console, f"Not the same as at an earlier try ({changed}): read anew; the earlier one is kept.")
     with undone_if_failing(following):
         report = imported(console, files, following, options)
@@ -218,7 +221,7 @@ class Taken:
         do."""
         lengths = sessions_in(store)["message_count"]
         several, any_ = int((lengths >= 2).sum()), int((lengths >= 1).sum())
-        minimum = 2 if 2 * several >= any_ else 1
+        minimum = 2 if 2 * several > any_ else 1
         available = several if minimum == 2 else any_
         return cls(store, minimum, available, min(count, available), len(lengths) - available)
 
