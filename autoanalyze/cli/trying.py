@@ -91,8 +91,8 @@ def try_command(
 
 
 def folder_beside(console: Any, files: Sequence[str]) -> Path:
-    """The folder for what is made of these files: beside the first, or in the working folder where nothing
-    can be written beside it, and that is said. Raises InputError if neither can be written, or there is no such file."""
+    """The folder for what is made of these files: beside the first, or, which is said, in the working folder
+    where nothing can be written there. Raises InputError if neither can be, or if there is no such file."""
     from autoanalyze.analysis.folder import as_typed
     from autoanalyze.data.sources import TRIED, found
 
