@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoanalyze.cli import importing, labels, reading, reporting
+from autoanalyze.cli import importing, labels, reading, reporting, trying
 from autoanalyze.errors import AutoAnalyzeError, RunFolderError
 
 # A page of help needs neither Hydra nor Polars: each command imports what it needs.
@@ -209,6 +209,7 @@ def replay_command(
 reading.register(app)
 labels.register(app)
 importing.register(app)
+trying.register(app)
 reporting.register(app)
 
 

@@ -14,10 +14,34 @@ from autoanalyze.errors import ImportDataError, InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from autoanalyze.data.reports import ImportReport, Look
+    from autoanalyze.data.reports import ImportOptions, ImportReport, Look, LookedAt
 
 LISTED = 20
 LONGEST_TEXT = 70
+
+FilesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...",
+        help="Files, folders or patterns: CSV, JSON, JSONL, Parquet, Excel or VTT, also .gz and .zst.",
+    ),
+]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", help="Their column, or dotted path, for a field of ours: theirs=ours; again."),
+]
+RoleOption = Annotated[
+    list[str] | None,
+    typer.Option("--role", help="Their word for who speaks: theirs=user, bot, agent or skip; again."),
+]
+DatesOption = Annotated[str | None, typer.Option(help="What 05/06 means: day-first or month-first.")]
+BadOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--partial/--strict",
+        help="Sessions with bad rows: let in what is left of them, marked, or import nothing at all.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,32 +50,14 @@ def register(app: typer.Typer) -> None:
 
 
 def import_command(
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE...",
-            help="Files, folders or patterns: CSV, JSON, JSONL, Parquet, Excel or VTT, also .gz and .zst.",
-        ),
-    ],
+    files: FilesArgument,
     into: Annotated[Path | None, typer.Option(help="DuckDB file to import into; made if missing.")] = None,
     look: Annotated[bool, typer.Option("--look", help="Say what is recognised; write nothing.")] = False,
     bot: Annotated[str, typer.Option(help="The bot these sessions belong to.")] = "default",
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", help="Their column, or dotted path, for a field of ours: theirs=ours; again."),
-    ] = None,
-    role: Annotated[
-        list[str] | None,
-        typer.Option("--role", help="Their word for who speaks: theirs=user, bot, agent or skip; again."),
-    ] = None,
-    dates: Annotated[str | None, typer.Option(help="What 05/06 means: day-first or month-first.")] = None,
-    bad: Annotated[
-        bool | None,
-        typer.Option(
-            "--partial/--strict",
-            help="Sessions with bad rows: let in what is left of them, marked, or import nothing at all.",
-        ),
-    ] = None,
+    map_: MapOption = None,
+    role: RoleOption = None,
+    dates: DatesOption = None,
+    bad: BadOption = None,
 ) -> None:
     """Import sessions into a store. Importing the same file again adds nothing; what grew is extended.
 
@@ -60,12 +66,8 @@ def import_command(
     from rich.console import Console
 
     from autoanalyze.data.importers import look as look_at
-    from autoanalyze.data.reports import ImportOptions
 
-    options = ImportOptions(
-        bot, pairs("--map", map_, "conversation=session_id"), pairs("--role", role, "Kundin=user"),
-        dates, bad is True, bad is False,
-    )  # fmt: skip
+    options = options_of(map_, role, dates, bad, bot)
     console = Console(soft_wrap=True)
     if look:
         show_look(console, look_at(files, options))
@@ -75,7 +77,17 @@ def import_command(
     show_report(console, imported(console, files, into, options))
 
 
-def imported(console: Any, files: Sequence[str], into: Path, options: Any) -> ImportReport:
+def options_of(
+    map_: list[str] | None, role: list[str] | None, dates: str | None, bad: bool | None, bot: str = "default"
+) -> ImportOptions:
+    """What the options say of files. Raises InputError for what cannot be meant."""
+    from autoanalyze.data.reports import ImportOptions
+
+    mapping, roles = pairs("--map", map_, "conversation=session_id"), pairs("--role", role, "Kundin=user")
+    return ImportOptions(bot, mapping, roles, dates, bad is True, bad is False)
+
+
+def imported(console: Any, files: Sequence[str], into: Path, options: ImportOptions) -> ImportReport:
     """Import with a bar on the screen."""
     from rich.progress import Progress
 
@@ -148,14 +160,7 @@ def show_trouble(console: Any, report: ImportReport) -> None:
 
 def show_look(console: Any, seen: Look) -> None:
     """Say what was recognised, with three sessions as they would go in."""
-    for file in seen.files:
-        console.print(file_table(file))
-    words: dict[str, Counter[str]] = {}
-    for (theirs, ours), count in seen.roles.items():
-        words.setdefault(ours, Counter())[theirs] += count
-    for ours, theirs_counted in sorted(words.items()):
-        told = ", ".join(f"{theirs} ({count:,})" for theirs, count in theirs_counted.most_common())
-        console.print(f"role {ours}: {told}", markup=False, highlight=False)
+    show_recognised(console, seen.report)
     for one in seen.samples:
         about = (
             f"\n{one.session_id} (user {one.user_id}, {one.containment_type}, {one.start_time or 'no time'})"
@@ -171,16 +176,36 @@ def show_look(console: Any, seen: Look) -> None:
     show_trouble(console, seen.report)
 
 
-def file_table(file: Any) -> Table:
-    """What was recognised in one file."""
+def show_recognised(console: Any, report: ImportReport) -> None:
+    """Say how files were understood, those that are alike together, and who speaks in them."""
+    alike: dict[tuple[Any, ...], list[LookedAt]] = {}
+    for file in report.files:
+        kind = (file.layout, *map(str, (file.columns, file.unused, file.dates, file.made_ids)))
+        alike.setdefault(kind, []).append(file)
+    for files in alike.values():
+        console.print(file_table(files[0], len(files) - 1))
+    words: dict[str, Counter[str]] = {}
+    for (theirs, ours), count in report.roles.items():
+        words.setdefault(ours, Counter())[theirs] += count
+    for ours, theirs_counted in sorted(words.items()):
+        told = ", ".join(f"{theirs} ({count:,})" for theirs, count in theirs_counted.most_common())
+        console.print(f"role {ours}: {told}", markup=False, highlight=False)
+
+
+def file_table(file: LookedAt, others: int) -> Table:
+    """What was recognised in one file, and in `others` as in it."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"{file.file}: {file.layout}", title_justify="left", box=None, show_header=False)
+    more = f" and {others:,} more" if others else ""
+    title = Text(f"{file.file}{more}: {file.layout}", style="italic")
+    table = Table(title=title, title_justify="left", box=None, show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
     for ours, theirs in file.columns.items():
         table.add_row(ours, Text(", ".join(theirs)))
+    if file.unused:
+        table.add_row("not used", Text(", ".join(file.unused)))
     for column, order in file.dates.items():
         table.add_row("dates", Text(f"{column}: {order or 'cannot be told apart (--dates)'}"))
     if file.made_ids:

@@ -27,6 +27,7 @@ from autoanalyze.errors import (
     RunFolderError,
     UnreachableEndpointError,
 )
+from autoanalyze.study.runs import Run
 
 OPTIONS = frozenset(
     [
@@ -112,7 +113,7 @@ def job(composed: DictConfig) -> object:
     return None
 
 
-def work(config: Config, folder: Path, *, resume: bool) -> None:
+def work(config: Config, folder: Path, *, resume: bool) -> Run:
     """Run, with a bar per phase or, off a terminal, a line now and then, and show what came out.
 
     Raises NoVerdictError if labels of a field are as first given because no judge could be used.
@@ -142,6 +143,7 @@ def work(config: Config, folder: Path, *, resume: bool) -> None:
             f"no verdict could be had on the labels of {field}, which stay as first given: {reason}; another "
             "model, or resolution=embeddings, may do"
         )
+    return finished
 
 
 def confirm(config: Config) -> None:

@@ -23,7 +23,7 @@ from autoanalyze.data.growth import AddResult
 from autoanalyze.data.layouts import Layout
 from autoanalyze.data.lines import RawRow
 from autoanalyze.data.paths import Mapped, present, texts_in
-from autoanalyze.data.recognition import is_header, recognised
+from autoanalyze.data.recognition import is_header, recognised, understood
 from autoanalyze.data.reports import ImportOptions, ImportReport, Look, LookedAt
 from autoanalyze.data.sources import Source, found
 from autoanalyze.data.staging import RefusedSession, Staging
@@ -82,13 +82,7 @@ def look(sources: Sequence[Path | str], options: ImportOptions) -> Look:
                 with_truth=bool(one.truth),
                 partial=one.partial,
             )
-        return Look(
-            tuple(importing.looked_at),
-            importing.roles,
-            result.added,
-            tuple(samples),
-            importing.report(result),
-        )
+        return Look(result.added, tuple(samples), importing.report(result))
 
 
 class _Import:
@@ -101,8 +95,8 @@ class _Import:
         self._own_roles = {letters(theirs): ours for theirs, ours in options.roles.items()}
         self._left_out: Counter[str] = Counter()
         self._refused: list[RefusedSession] = []
-        self.roles: Counter[tuple[str, str]] = Counter()
-        self.looked_at: list[LookedAt] = []
+        self._roles: Counter[tuple[str, str]] = Counter()
+        self._looked_at: list[LookedAt] = []
         self.notes: list[str] = []
 
     def read(self, number: int, source: Source, progress: Callable[[int, int], None]) -> None:
@@ -144,10 +138,10 @@ class _Import:
         places = shape.session.get("session_id", ())
         rows = [mapped.row(row.values) for row in good]
         made = bool(shape.messages) and not any(present(row, place) for row in rows for place in places)
-        columns = {name: paths for name, paths in {**shape.session, **shape.message}.items() if paths}
-        self.looked_at.append(LookedAt(source.name, shape.name, columns, dates.orders, made))
+        columns, unused = understood(shape, [row.values for row in good], mapped)
+        self._looked_at.append(LookedAt(source.name, shape.name, columns, unused, dates.orders, made))
         return Layout(
-            shape, mapped, dates, self._own_roles, source.name, number, made, self._left_out, self.roles
+            shape, mapped, dates, self._own_roles, source.name, number, made, self._left_out, self._roles
         )
 
     def conversations(self, strict: bool) -> Iterator[Conversation]:
@@ -175,7 +169,7 @@ class _Import:
 
     def report(self, result: AddResult) -> ImportReport:
         """What the import did, given what the store did."""
-        used = {letters(theirs) for theirs, _ in self.roles}
+        used = {letters(theirs) for theirs, _ in self._roles}
         notes = [
             f"--role {theirs}: no message has this role"
             for theirs in self._options.roles
@@ -186,6 +180,8 @@ class _Import:
             "into a new store"
         )
         return ImportReport(
+            files=tuple(self._looked_at),
+            roles=dict(self._roles),
             added=result.added,
             extended=result.extended + self._staging.extended,
             already_there=result.already_there + self._staging.repeated,

@@ -119,3 +119,32 @@ def _pruned(shape: Shape, rows: Sequence[Mapping[str, object]]) -> Shape:
     return replace(
         shape, session=kept(shape.session), message=shape.message if shape.messages else kept(shape.message)
     )
+
+
+def understood(
+    shape: Shape, rows: Sequence[dict[str, object]], mapped: Mapped
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Where each field stands in these rows, as they spell it, and the columns of which nothing is read."""
+    theirs = {ours: name for name, ours in mapped.mapping.items() if ours}
+    renamed = [mapped.row(row) for row in rows]
+    names = spellings(tuple(dict.fromkeys(name for row in rows for name in row)))
+
+    def spelled(path: str) -> str:
+        top, dot, rest = path.partition(".")
+        return theirs.get(path) or names.get(letters(top), top) + dot + rest
+
+    def there(paths: Sequence[str], lists: Sequence[str] = ()) -> tuple[str, ...]:
+        """Of these places, in a row or in the elements of its lists, those that some row has."""
+        inside = [f"{place}.*.{path}" for place in lists for path in paths]
+        inside += [f"{place}.{path}" for place in lists for path in paths]
+        found = (path for path in inside or paths if any(present(row, path) for row in renamed))
+        return tuple(dict.fromkeys(spelled(path).replace(".*", "") for path in found))
+
+    columns = {name: there(paths) for name, paths in shape.session.items()}
+    columns |= {name: there(paths, shape.messages) or there(paths) for name, paths in shape.message.items()}
+    columns |= {f"text of {role}": there(paths) for role, paths in shape.said}
+    known = {name: (theirs.get(name, name),) for row in renamed for name in row if name.startswith("true_")}
+    columns = {name: places for name, places in (columns | known).items() if places}
+    used = {place.partition(".")[0] for places in columns.values() for place in places}
+    used |= {names.get(letters(path.partition(".")[0]), "") for path in shape.messages}
+    return columns, tuple(sorted({*names.values()} - used - {""}))

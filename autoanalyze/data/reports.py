@@ -50,9 +50,26 @@ class ImportOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedAt:
+    """What was recognised in one file: its layout, where each field stands, and which order of dates.
+
+    `columns` are spelled as in the file; those of which nothing is read are `unused`.
+    """
+
+    file: str
+    layout: str
+    columns: Mapping[str, tuple[str, ...]]
+    unused: tuple[str, ...]
+    dates: Mapping[str, str | None]
+    made_ids: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ImportReport:
     """What an import did.
 
+    `files` tells what was recognised in each, and `roles` how often each of their words for who speaks was
+    met, and as what it was read.
     `added` sessions went in and `extended` ones grew, with so many new `messages`; `without_messages` of
     those added have none (an analysis leaves them out), for `with_truth` some truth is known, and
     `partial` lack messages that were rejected. `already_there` sessions brought nothing new. `refused`
@@ -61,6 +78,8 @@ class ImportReport:
     `notes` tell what was given and had no use.
     """
 
+    files: tuple[LookedAt, ...] = ()
+    roles: Mapping[tuple[str, str], int] = field(default_factory=dict)
     added: int = 0
     extended: int = 0
     already_there: int = 0
@@ -81,25 +100,9 @@ class ImportReport:
 
 
 @dataclass(frozen=True, slots=True)
-class LookedAt:
-    """What was recognised in one file: its layout, where each field stands, and which order of dates."""
-
-    file: str
-    layout: str
-    columns: Mapping[str, tuple[str, ...]]
-    dates: Mapping[str, str | None]
-    made_ids: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Look:
-    """What an import would do, without a store: `samples` are sessions as they would go in.
+    """What an import would do, without a store: `samples` are sessions as they would go in."""
 
-    `roles` counts how often each of their words for who speaks was met, and as what it was read.
-    """
-
-    files: tuple[LookedAt, ...]
-    roles: Mapping[tuple[str, str], int]
     sessions: int
     samples: tuple[Conversation, ...]
     report: ImportReport

@@ -10,6 +10,9 @@ from pathlib import Path
 from autoanalyze.data.formats import SUFFIXES, suffix_of
 from autoanalyze.errors import ImportDataError
 
+TRIED = ".autoanalyze"
+"""How the folders are called that `autoanalyze try` leaves beside files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -34,7 +37,11 @@ def found(sources: Iterable[Path | str]) -> tuple[list[Source], list[str]]:
     notes: list[str] = []
     for source in map(Path, sources):
         if source.is_dir():
-            inside = sorted(path for path in source.rglob("*") if path.is_file() and path.name[0] not in "._")
+            inside = sorted(
+                path
+                for path in source.rglob("*")
+                if path.is_file() and path.name[0] not in "._" and not ours(path.relative_to(source))
+            )
             usable = [path for path in inside if suffix_of(path) in SUFFIXES]
             notes += [
                 f"{path}: left out, since its suffix is none of {', '.join(SUFFIXES)}"
@@ -58,3 +65,8 @@ def found(sources: Iterable[Path | str]) -> tuple[list[Source], list[str]]:
     if not files:
         raise ImportDataError("there is nothing to import: give a file, a folder or a pattern")
     return list(files.values()), notes
+
+
+def ours(path: Path) -> bool:
+    """Whether a file lies in what `autoanalyze try` left beside one: it is no export."""
+    return any(part.endswith(TRIED) for part in path.parts)

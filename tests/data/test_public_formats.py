@@ -367,9 +367,9 @@ def test_a_look_tells_what_would_happen(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("Session ID,role,text\na,Visitor,Hi\na,bot,Hello\nb,nobody,Hm\n")
     seen = look([path], ImportOptions())
-    assert seen.files[0].layout == "a row per message"
-    assert seen.files[0].columns["session_id"] == ("Session ID",)
-    assert seen.roles == {("Visitor", "user"): 1, ("bot", "bot"): 1}
+    assert seen.report.files[0].layout == "a row per message"
+    assert seen.report.files[0].columns["session_id"] == ("Session ID",)
+    assert seen.report.roles == {("Visitor", "user"): 1, ("bot", "bot"): 1}
     assert [one.session_id for one in seen.samples] == ["a"]
     assert [one.session_id for one in seen.report.refused] == ["b"]
     assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
