@@ -96,12 +96,16 @@ def test_message_of_the_budget_names_the_folder(tmp_path: Path, repeat: str) -> 
     assert f"resume {folder} budget" in json.loads((folder / "run.json").read_text())["error"]
 
 
+HOURLY = ("run.json", "run.log", "report.html")
+"""Files that say when the run was, or what its folder is called."""
+
+
 def left_by(folder: Path) -> dict[str, object]:
     """What a run left, but for its wall-clock figures and the names that Hydra keeps."""
     kept = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and ".hydra" not in path.parts and path.name not in ("run.json", "run.log")
+        if path.is_file() and ".hydra" not in path.parts and path.name not in HOURLY
     }
     record = json.loads((folder / "run.json").read_text())
     return {**kept, "run.json": {key: record[key] for key in record if key not in ("wall", "id")}}

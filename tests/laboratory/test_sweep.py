@@ -257,7 +257,7 @@ def test_a_reviewed_run_is_not_taken_for_its_configuration(
     (outcome,) = ended_points(Path("sweep"))
     assert sweep(outcome.folder, "--undo", "1", first=("merges",)) == 0
     assert sweep("seed=1", "data.count=60") == 1
-    assert "reviewed since" in capsys.readouterr().err
+    assert "edited since" in capsys.readouterr().err
 
 
 def test_earlier_runs_and_addresses_make_other_points(
