@@ -224,9 +224,10 @@ class Report:
         commit = f"{git.get('commit') or 'unknown'}"[:10] + (" and changes" if git.get("dirty") else "")
         kept = f", {told['runs_kept']:,} of them there already" if told["runs_kept"] else ""
         kept += f", **{told['runs_failed']:,} more failed**" if told["runs_failed"] else ""
+        means = "Simulated; means" if self.simulated else "Means"
         block = (
             f"`{told['command']}`: {told['runs']:,} runs in {told['seconds'] / 60:.1f} min on "
-            f"{told['cores']} cores{kept}, commit {commit}. {'Simulated; means' if self.simulated else 'Means'} over seeds with 95 % intervals (Student's "
+            f"{told['cores']} cores{kept}, commit {commit}. {means} over seeds with 95 % intervals (Student's "
             "t); a row per run and label field is in [results.parquet](results.parquet).\n\n"
             f"{self.markdown()}\n![{self.headline}](figure.png)\n"
         )
