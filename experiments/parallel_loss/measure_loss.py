@@ -1,0 +1,247 @@
+"""What labelling in parallel costs a labeller that reads, and which phase gives how much of it back.
+
+    python experiments/parallel_loss/measure_loss.py [FOLDER] [--minutes N] [--samples N] [--processes N] [--quick]
+    python experiments/parallel_loss/measure_loss.py --tell      the chapter's tables and figure anew
+
+FOLDER holds the five data sets (default ../shared/data); nothing of it is copied into the repository. Samples
+are worked through in order, each whole; those that are there already are kept, so that the same command goes
+on where it was. `--quick` takes chats of our own making and seconds, and leaves the lab book as it is.
+experiments/PREREGISTERED.md says what was settled before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from joblib import Parallel, delayed
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "reading"), str(ROOT / "tests")]
+
+import measure  # noqa: E402  # experiments/reading: which sessions of the data sets are taken
+import telling  # noqa: E402
+
+import autoanalyze  # noqa: E402
+from autoanalyze.analysis.configuration import code_digest  # noqa: E402
+from autoanalyze.analysis.record import PACKAGES, git_state  # noqa: E402
+from autoanalyze.config import Config  # noqa: E402
+from autoanalyze.data.reports import ImportOptions  # noqa: E402
+from autoanalyze.data.store import Store  # noqa: E402
+from autoanalyze.llm.tokens import Estimate, count_with  # noqa: E402
+from autoanalyze.study.metrics import score_field  # noqa: E402
+from autoanalyze.study.runs import Run, load_run  # noqa: E402
+
+DATA_SETS = {"STAR": 200, "CLINC150 test": 200, "Banking77": 200, "DSTC11 development": 200, "tau-bench": 150}
+"""Sessions of a sample, by data set."""
+OWN, OWN_SESSIONS = "our own chats", 60
+FIELD, CALL, SAMPLES = "general_intent", 5, 20
+PARTS = ROOT / "outputs" / "experiments" / "parallel_loss"
+EVERYWHERE = (
+    *("endpoint=offline", "data=store", "data.minimum_messages=1", "resamples=0", "page=false"),
+    *("resolution.every_labels=null", f"parallel.sessions_per_stream={CALL}", "parallel.taper=null"),
+)
+MERGING = {"judge": (), "names alone": ("resolution=embeddings", "embeddings=offline")}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a sample is labelled."""
+
+    streams: int
+    sync: str
+    discovery: str
+    merging: str = "judge"
+
+    def config(self) -> Config:
+        """The configuration of a run, but for its data and seed."""
+        chosen = (f"parallel.streams={self.streams}", f"sync={self.sync}", f"discovery={self.discovery}")
+        return autoanalyze.compose([*EVERYWHERE, *chosen, *MERGING[self.merging]])
+
+
+def settings(*, quick: bool) -> list[Setting]:
+    """All settings. With one stream the ways to synchronise are one; a ramp lives on what is shared."""
+    streams = (1, 8) if quick else (1, 2, 4, 8, 16, 32)
+    shared = ("none", "continuous") if quick else ("none", "rounds", "continuous")
+    found = ("none", "adaptive") if quick else ("none", "fixed", "adaptive")
+    judged = [
+        Setting(n, sync, discovery)
+        for n in streams
+        for sync in (shared if n > 1 else ("continuous",))
+        for discovery in found
+        if (sync, discovery) != ("none", "adaptive")
+    ]
+    alone = [
+        Setting(n, "none" if n > 1 else "continuous", "none", "names alone")
+        for n in streams
+        if n in (1, 8, 32)
+    ]
+    default = [Setting(n, "continuous", "adaptive", "names alone") for n in streams if n in (8, 32)]
+    return [*judged, *alone, *default]
+
+
+def stores(folder: Path | None, into: Path) -> dict[str, Path]:
+    """A session store of each data set; without a folder, of our own chats."""
+    if folder is None:
+        return {OWN: own_store(into / "own.duckdb")}
+    made = {}
+    for name in DATA_SETS:
+        made[name] = into / f"{measure.SETS[name][0]}.duckdb"
+        sessions = measure.sessions_of(folder, name, None).rename({"true_intent": f"true_{FIELD}"})
+        sessions.write_parquet(into / "sessions.parquet")
+        autoanalyze.import_sessions(into / "sessions.parquet", made[name], ImportOptions())
+    return made
+
+
+def own_store(path: Path) -> Path:
+    """The chats of tests/reading_texts.py, whose matters are known."""
+    from reading_texts import chats
+
+    count = count_with(Estimate())
+    known = [replace(chat, truth={FIELD: next(iter(chat.truth.values()))}) for chat in chats(truth=True)]
+    with Store.open(path) as store:
+        store.add(known, bot_id="default", count_tokens=count, token_encoding="estimate", source="own")
+    return path
+
+
+def rows_of(run: Run) -> Iterator[dict[str, Any]]:
+    """What is measured of a run: of the names first given, and of those after merging."""
+    truth = pl.read_parquet(run.path / "truth.parquet").filter(pl.col("field") == FIELD)
+    told = run.sessions.select("session_id", "user_id", "stream", f"{FIELD}_first", FIELD)
+    told = told.join(truth.select("session_id", "concept"), on="session_id")
+    for names, column in (("first", f"{FIELD}_first"), ("merged", FIELD)):
+        scores = score_field(told.with_columns(label=pl.col(column)), seed=0, resamples=0)
+        consistency, precision = scores.consistency.value or 0.0, scores.precision.value or 0.0
+        both = consistency + precision
+        yield {
+            "names": names,
+            "sessions": len(told),
+            "consistency": consistency,
+            "precision": precision,
+            "f1": 2 * consistency * precision / both if both else 0.0,
+            "ami": scores.ami.value,
+            "labels": int(scores.label_count.value or 0),
+            "concepts": int(scores.concept_count.value or 0),
+            "coverage": scores.coverage.value,
+            "calls": run.record["calls"],
+            "model_seconds": run.record["model_seconds"],
+        }
+
+
+def sample(
+    name: str, store: Path, count: int, seed: int, configs: Mapping[Setting, Config], part: Path, until: float
+) -> bool:
+    """One sample of a data set under all settings, into a file of its own; whether there was time for it."""
+    if part.exists():
+        return True
+    rows = []
+    for setting, config in configs.items():
+        if time.time() > until:
+            return False
+        data = replace(config.data, path=str(store), count=count)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "run"
+            analysis = autoanalyze.build_analysis(replace(config, data=data, seed=seed), progress=False)
+            analysis.run_sync(folder)
+            told = {
+                "data_set": name,
+                "seed": seed,
+                "field": FIELD,
+                **{key: getattr(setting, key) for key in ("streams", "sync", "discovery", "merging")},
+            }
+            rows += [{**told, **row} for row in rows_of(load_run(folder))]
+    draft = part.with_suffix(".draft")
+    pl.DataFrame(rows).write_parquet(draft)
+    draft.replace(part)
+    return True
+
+
+def measured(
+    folder: Path | None, parts: Path, *, samples: int, minutes: float, processes: int
+) -> tuple[pl.DataFrame, int]:
+    """The rows of all samples that are whole, in order, and how many of them there are."""
+    parts.mkdir(parents=True, exist_ok=True)
+    until = time.time() + 60 * minutes
+    configs = {setting: setting.config() for setting in settings(quick=folder is None)}
+    with tempfile.TemporaryDirectory() as scratch:
+        made = stores(folder, Path(scratch))
+        jobs = [
+            (name, store, DATA_SETS.get(name, OWN_SESSIONS), seed)
+            for seed in range(1, samples + 1)
+            for name, store in made.items()
+        ]
+        path = {job[::3]: parts / f"{job[3]}-{job[1].stem}.parquet" for job in jobs}
+        Parallel(processes, batch_size=1, pre_dispatch="n_jobs")(
+            delayed(sample)(*job, configs, path[job[::3]], until) for job in jobs
+        )
+    whole: list[pl.DataFrame] = []
+    for seed in range(1, samples + 1):
+        of_seed = [path[name, seed] for name in made]
+        if not all(part.exists() for part in of_seed):
+            return pl.concat(whole), seed - 1
+        whole += [pl.read_parquet(part) for part in of_seed]
+    return pl.concat(whole), samples
+
+
+def provenance(seconds: float, samples: int, results: pl.DataFrame, command: Sequence[str]) -> dict[str, Any]:
+    """Where the results come from."""
+    return {
+        "question": telling.QUESTION,
+        "command": " ".join(["python experiments/parallel_loss/measure_loss.py", *command]),
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": git_state(),
+        "code": code_digest(),
+        "samples": samples,
+        "runs": len(results) // 2,
+        "seconds": round(seconds, 1),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
+def main() -> None:
+    """Measure, and write results, tables, figure and provenance."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--minutes", type=float, default=24, help="after which no further sample counts")
+    parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--into", type=Path, default=None, help="folder of results; the lab book by default")
+    parser.add_argument("--quick", action="store_true", help="seconds, on chats of our own making")
+    parser.add_argument("--tell", action="store_true", help="tables and figure of the results that are there")
+    given = parser.parse_args()
+    into = given.into or (PARTS / "quick" if given.quick else HERE)
+    if not given.tell:
+        began = time.monotonic()
+        git_state(), code_digest()  # asked now, and remembered: what is edited later is not what runs
+        folder = None if given.quick else given.folder
+        parts = into / "parts" if given.quick else PARTS / code_digest()[:12]
+        results, samples = measured(
+            folder,
+            parts,
+            samples=2 if given.quick else given.samples,
+            minutes=given.minutes,
+            processes=1 if given.quick else given.processes,
+        )
+        results.write_parquet(into / "results.parquet")
+        told = provenance(time.monotonic() - began, samples, results, sys.argv[1:])
+        (into / "provenance.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    telling.tell(pl.read_parquet(into / "results.parquet"), into)
+
+
+if __name__ == "__main__":
+    main()
