@@ -49,6 +49,8 @@ DATA_SETS = {"STAR": 200, "CLINC150 test": 200, "Banking77": 200, "DSTC11 develo
 """Sessions of a sample, by data set."""
 OWN, OWN_SESSIONS = "our own chats", 60
 FIELD, CALL, SAMPLES = "general_intent", 5, 20
+FIRST, SOME = 8, 3
+"""Samples of the settings that hypotheses name, and of the rest of the grid, that come before all others."""
 PARTS = ROOT / "outputs" / "experiments" / "parallel_loss"
 EVERYWHERE = (
     *("endpoint=offline", "data=store", "data.minimum_messages=1", "resamples=0", "page=false"),
@@ -72,15 +74,17 @@ class Setting:
         return autoanalyze.compose([*EVERYWHERE, *chosen, *MERGING[self.merging]])
 
 
-def settings(*, quick: bool) -> list[Setting]:
-    """All settings. With one stream the ways to synchronise are one; a ramp lives on what is shared."""
+def settings(*, quick: bool) -> tuple[list[Setting], list[Setting]]:
+    """The settings that the hypotheses name, and the rest of the grid.
+
+    With one stream the ways to synchronise are one; a ramp lives on what is shared.
+    """
     streams = (1, 8) if quick else (1, 2, 4, 8, 16, 32)
-    shared = ("none", "continuous") if quick else ("none", "rounds", "continuous")
     found = ("none", "adaptive") if quick else ("none", "fixed", "adaptive")
-    judged = [
+    grid = [
         Setting(n, sync, discovery)
         for n in streams
-        for sync in (shared if n > 1 else ("continuous",))
+        for sync in (("none", "rounds", "continuous") if n > 1 else ("continuous",))
         for discovery in found
         if (sync, discovery) != ("none", "adaptive")
     ]
@@ -89,8 +93,18 @@ def settings(*, quick: bool) -> list[Setting]:
         for n in streams
         if n in (1, 8, 32)
     ]
+    named = [setting for setting in grid if is_named(setting)]
     default = [Setting(n, "continuous", "adaptive", "names alone") for n in streams if n in (8, 32)]
-    return [*judged, *alone, *default]
+    return [*named, *alone], [*(setting for setting in grid if setting not in named), *default]
+
+
+def is_named(setting: Setting) -> bool:
+    """Whether a hypothesis about first names is about this setting."""
+    way = (setting.sync, setting.discovery)
+    if setting.streams == 1:
+        return way == ("continuous", "none")
+    everywhere = {("none", "none"), ("continuous", "none"), ("continuous", "adaptive")}
+    return way in everywhere or (setting.streams in (8, 32) and way in {("none", "fixed"), ("rounds", "none")})
 
 
 def stores(folder: Path | None, into: Path) -> dict[str, Path]:
@@ -171,32 +185,44 @@ def sample(
 
 def measured(
     folder: Path | None, parts: Path, *, samples: int, minutes: float, processes: int
-) -> tuple[pl.DataFrame, int]:
-    """The rows of all samples that are whole, in order, and how many of them there are."""
+) -> pl.DataFrame:
+    """The rows of all samples that are whole, in order."""
     parts.mkdir(parents=True, exist_ok=True)
     until = time.time() + 60 * minutes
-    configs = {setting: setting.config() for setting in settings(quick=folder is None)}
+    named, rest = settings(quick=folder is None)
+    composed = {setting: setting.config() for setting in (*named, *rest)}
     with tempfile.TemporaryDirectory() as scratch:
         made = stores(folder, Path(scratch))
-        jobs = [
-            (name, store, DATA_SETS.get(name, OWN_SESSIONS), seed)
-            for seed in range(1, samples + 1)
-            for name, store in made.items()
-        ]
-        path = {job[::3]: parts / f"{job[3]}-{job[1].stem}.parquet" for job in jobs}
-        Parallel(processes, batch_size=1, pre_dispatch="n_jobs")(
-            delayed(sample)(*job, configs, path[job[::3]], until) for job in jobs
-        )
-    whole: list[pl.DataFrame] = []
-    for seed in range(1, samples + 1):
-        of_seed = [path[name, seed] for name in made]
-        if not all(part.exists() for part in of_seed):
-            return pl.concat(whole), seed - 1
-        whole += [pl.read_parquet(part) for part in of_seed]
-    return pl.concat(whole), samples
+        parts_of: dict[tuple[int, bool], list[Path]] = {}
+        jobs = []
+        for seed, is_rest in order(samples):
+            configs = {setting: composed[setting] for setting in (rest if is_rest else named)}
+            parts_of[seed, is_rest] = []
+            for name, store in made.items():
+                part = parts / f"{seed}-{store.stem}-{'rest' if is_rest else 'named'}.parquet"
+                parts_of[seed, is_rest].append(part)
+                count = DATA_SETS.get(name, OWN_SESSIONS)
+                jobs.append(delayed(sample)(name, store, count, seed, configs, part, until))
+        Parallel(processes, batch_size=1, pre_dispatch="n_jobs")(jobs)
+    whole = []
+    # Of each part of the grid, the samples up to the first one that is not whole.
+    for is_rest in (False, True):
+        for seed in range(1, samples + 1):
+            if not all(part.exists() for part in parts_of[seed, is_rest]):
+                break
+            whole += [pl.read_parquet(part) for part in parts_of[seed, is_rest]]
+    return pl.concat(whole)
 
 
-def provenance(seconds: float, samples: int, results: pl.DataFrame, command: Sequence[str]) -> dict[str, Any]:
+def order(samples: int) -> list[tuple[int, bool]]:
+    """Which sample is labelled when: by the settings that hypotheses name (False) or the rest (True)."""
+    first, some = range(1, min(FIRST, samples) + 1), range(1, min(SOME, samples) + 1)
+    more, others = range(FIRST + 1, samples + 1), range(SOME + 1, samples + 1)
+    parts = ((first, False), (some, True), (more, False), (others, True))
+    return [(seed, is_rest) for seeds, is_rest in parts for seed in seeds]
+
+
+def provenance(seconds: float, results: pl.DataFrame, command: Sequence[str]) -> dict[str, Any]:
     """Where the results come from."""
     return {
         "question": telling.QUESTION,
@@ -204,7 +230,7 @@ def provenance(seconds: float, samples: int, results: pl.DataFrame, command: Seq
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": git_state(),
         "code": code_digest(),
-        "samples": samples,
+        "samples": results["seed"].n_unique(),
         "runs": len(results) // 2,
         "seconds": round(seconds, 1),
         "cores": os.cpu_count(),
@@ -230,7 +256,7 @@ def main() -> None:
         git_state(), code_digest()  # asked now, and remembered: what is edited later is not what runs
         folder = None if given.quick else given.folder
         parts = into / "parts" if given.quick else PARTS / code_digest()[:12]
-        results, samples = measured(
+        results = measured(
             folder,
             parts,
             samples=2 if given.quick else given.samples,
@@ -238,7 +264,7 @@ def main() -> None:
             processes=1 if given.quick else given.processes,
         )
         results.write_parquet(into / "results.parquet")
-        told = provenance(time.monotonic() - began, samples, results, sys.argv[1:])
+        told = provenance(time.monotonic() - began, results, sys.argv[1:])
         (into / "provenance.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     telling.tell(pl.read_parquet(into / "results.parquet"), into)
 
