@@ -1,12 +1,12 @@
 """What labelling in parallel costs a labeller that reads, and which phase gives how much of it back.
 
-    python experiments/parallel_loss/measure_loss.py [FOLDER] [--minutes N] [--samples N] [--processes N] [--quick]
+    python experiments/parallel_loss/measure_loss.py [FOLDER] [--minutes N] [--samples N] [--quick]
     python experiments/parallel_loss/measure_loss.py --tell      the chapter's tables and figure anew
 
-FOLDER holds the five data sets (default ../shared/data); nothing of it is copied into the repository. Samples
-are worked through in order, each whole; those that are there already are kept, so that the same command goes
-on where it was. `--quick` takes chats of our own making and seconds, and leaves the lab book as it is.
-experiments/PREREGISTERED.md says what was settled before.
+FOLDER holds the five data sets (default ../shared/data); nothing of it is copied into the repository. What
+is there already is kept (under outputs, by the code's digest), so that the same command goes on where it was.
+`--quick` takes chats of our own making and seconds, and leaves the lab book as it is.
+experiments/PREREGISTERED.md says what was settled before, and in which order samples are worked through.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Setting:
 
 
 def settings(*, quick: bool) -> tuple[list[Setting], list[Setting]]:
-    """The settings that the hypotheses name, and the rest of the grid.
+    """The settings that the hypotheses name, and the rest of the grid, which the quick form leaves out.
 
     With one stream the ways to synchronise are one; a ramp lives on what is shared.
     """
@@ -95,7 +95,8 @@ def settings(*, quick: bool) -> tuple[list[Setting], list[Setting]]:
     ]
     named = [setting for setting in grid if is_named(setting)]
     default = [Setting(n, "continuous", "adaptive", "names alone") for n in streams if n in (8, 32)]
-    return [*named, *alone], [*(setting for setting in grid if setting not in named), *default]
+    rest = [] if quick else [*(setting for setting in grid if setting not in named), *default]
+    return [*named, *alone], rest
 
 
 def is_named(setting: Setting) -> bool:
@@ -103,8 +104,9 @@ def is_named(setting: Setting) -> bool:
     way = (setting.sync, setting.discovery)
     if setting.streams == 1:
         return way == ("continuous", "none")
-    everywhere = {("none", "none"), ("continuous", "none"), ("continuous", "adaptive")}
-    return way in everywhere or (setting.streams in (8, 32) and way in {("none", "fixed"), ("rounds", "none")})
+    if way in {("none", "none"), ("continuous", "none"), ("continuous", "adaptive")}:
+        return True
+    return setting.streams in (8, 32) and way in {("none", "fixed"), ("rounds", "none")}
 
 
 def stores(folder: Path | None, into: Path) -> dict[str, Path]:
@@ -196,6 +198,8 @@ def measured(
         parts_of: dict[tuple[int, bool], list[Path]] = {}
         jobs = []
         for seed, is_rest in order(samples):
+            if is_rest and not rest:
+                continue
             configs = {setting: composed[setting] for setting in (rest if is_rest else named)}
             parts_of[seed, is_rest] = []
             for name, store in made.items():
@@ -208,9 +212,10 @@ def measured(
     # Of each part of the grid, the samples up to the first one that is not whole.
     for is_rest in (False, True):
         for seed in range(1, samples + 1):
-            if not all(part.exists() for part in parts_of[seed, is_rest]):
+            files = parts_of.get((seed, is_rest), [])
+            if not all(file.exists() for file in files):
                 break
-            whole += [pl.read_parquet(part) for part in parts_of[seed, is_rest]]
+            whole += [pl.read_parquet(file) for file in files]
     return pl.concat(whole)
 
 

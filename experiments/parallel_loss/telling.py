@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -28,9 +28,9 @@ LINES = (
     ("first names: fixed discovery, nothing shared", ("none", "fixed", "judge", "first"), ORANGE, "s-"),
     ("first names: rounds", ("rounds", "none", "judge", "first"), GREY, "^-"),
     ("first names: continuous", ("continuous", "none", "judge", "first"), GREEN, "D-"),
-    ("first names: continuous, adaptive discovery (default)", ("continuous", "adaptive", "judge", "first"), BLUE, "v-"),
-    ("merged by the judge, nothing shared before", ("none", "none", "judge", "merged"), "#000000", "o--"),
-    ("merged by names alone, nothing shared before", ("none", "none", "names alone", "merged"), VERMILLION, "x:"),
+    ("first names: continuous, ramp (the default)", ("continuous", "adaptive", "judge", "first"), BLUE, "v-"),
+    ("merged by the reader as judge, nothing shared", ("none", "none", "judge", "merged"), "#000000", "o--"),
+    ("merged by names alone, same first names", ("none", "none", "names alone", "merged"), VERMILLION, "x:"),
 )  # fmt: skip
 """Name, how labelled, colour and form of each line of the figure."""
 
@@ -41,13 +41,14 @@ def tell(results: pl.DataFrame, into: Path) -> None:
     found.write_parquet(into / "verdicts.parquet")
     text = "\n".join(
         [
-            "What was preregistered (the tests by themselves: [verdicts.parquet](verdicts.parquet)):",
-            "",
-            markdown(verdicts.outcomes(found)),
-            "",
-            "The loss of first names with nothing shared and no discovery, and which share of it is given back "
-            "(1 is all; above, more than one stream has):",
-            "",
+            "What was preregistered (test by test: [verdicts.parquet](verdicts.parquet)):\n",
+            f"{markdown(verdicts.outcomes(found))}\n",
+            "Consistency (every setting: [table.md](table.md)):\n",
+            f"{markdown(chosen(results, ('consistency',)))}\n",
+            "Precision, F1, AMI, number of labels (means):\n",
+            f"{markdown(chosen(results, ('precision', 'f1', 'ami', 'labels')))}\n",
+            "The loss of first names with nothing shared and no discovery, in points of 1, and which share of it "
+            "is given back:\n",
             markdown(shares_in_words(verdicts.shares(results))),
         ]
     )
@@ -64,6 +65,44 @@ def tell(results: pl.DataFrame, into: Path) -> None:
     plt.close(figure)
 
 
+def chosen(results: pl.DataFrame, measures: Sequence[str]) -> pl.DataFrame:
+    """A row per setting that matters most, a column per data set; of one measure with its interval."""
+    streams = [k for k in (1, verdicts.SOME, verdicts.MANY) if k in set(results["streams"])]
+    settings = {
+        f"{k} stream{'s' if k > 1 else ''}, {way}": setting
+        for way, make in WAYS.items()
+        for k in streams
+        for setting in [make(k)]
+        if setting is not None
+    }
+    rows = []
+    for label, setting in settings.items():
+        row = {"labelled": label}
+        for name in results["data_set"].unique(maintain_order=True):
+            part = verdicts.of_setting(results.filter(data_set=name), setting)
+            means = [(within(estimate(part, m), m), MEASURES[m]) for m in measures]
+            if len(measures) > 1:
+                means = [(Estimate(mean.value), digits) for mean, digits in means]
+            row[name] = " / ".join(shown(mean, digits) for mean, digits in means)
+        rows.append(row)
+    return pl.DataFrame(rows)
+
+
+WAYS: dict[str, Callable[[int], verdicts.Setting | None]] = {
+    "nothing shared, first names": verdicts.bare,
+    "fixed discovery, nothing shared, first names": lambda k: (
+        verdicts.Setting(k, "none", "fixed") if k > 1 else None
+    ),
+    "rounds, first names": lambda k: verdicts.Setting(k, "rounds", "none") if k > 1 else None,
+    "continuous, first names": lambda k: verdicts.Setting(k, "continuous", "none") if k > 1 else None,
+    "default, first names": lambda k: verdicts.default(k) if k > 1 else None,
+    "nothing shared, merged by names alone": lambda k: verdicts.merged(verdicts.bare(k), "names alone"),
+    "nothing shared, merged by the judge": lambda k: verdicts.merged(verdicts.bare(k)),
+    "default, merged by the judge": lambda k: verdicts.merged(verdicts.default(k)) if k > 1 else None,
+}
+"""How sessions were labelled, for a number of streams."""
+
+
 def everything(results: pl.DataFrame) -> pl.DataFrame:
     """A row per data set, setting and names: means with their intervals."""
     keys = ["data_set", "sync", "discovery", "merging", "names", "streams"]
@@ -76,7 +115,7 @@ def everything(results: pl.DataFrame) -> pl.DataFrame:
             for measure, digits in MEASURES.items()
         }
         rows.append({**dict(zip(keys, values, strict=True)), "samples": len(group), **means})
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows).sort("data_set", "names", "merging", "sync", "discovery", "streams")
 
 
 def within(found: Estimate, measure: str) -> Estimate:
@@ -123,8 +162,8 @@ def drawn(results: pl.DataFrame, title: str) -> Figure:
         head(
             figure,
             title,
-            f"topics by words, no model, public data sets; not a language model. {samples} samples each, means "
-            "with 95 % intervals",
+            "topics by words, no model, five public data sets; not a language model; "
+            f"{samples} samples each; means with 95 % intervals",
         )
     return figure
 

@@ -1,4 +1,4 @@
-"""What was preregistered, decided: paired differences over samples, one-sided tests, Holm, shares given back."""
+"""What was preregistered, decided: paired differences over samples, tests, Holm, and shares given back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from autoanalyze.study.intervals import Estimate, paired_interval, percentile_interval
+from autoanalyze.study.intervals import Estimate, paired_interval, percentile_interval, shown
 
 MARGIN, LEVEL, DRAWS = 0.01, 0.05, 10_000
 SOME, MANY = 8, 32
@@ -83,15 +83,20 @@ def tests(results: pl.DataFrame) -> Iterator[Test]:
             yield Test(f"H5 {measure}", merged(Setting(k, sync, discovery)), merged(ONE), False, measure)
 
 
-def values(results: pl.DataFrame, setting: Setting, measure: str = "consistency") -> dict[int, float]:
-    """A value per sample."""
-    found = results.filter(
+def of_setting(results: pl.DataFrame, setting: Setting) -> pl.DataFrame:
+    """The rows of a setting, in the order of samples."""
+    return results.filter(
         pl.col("streams") == setting.streams,
         pl.col("sync") == setting.sync,
         pl.col("discovery") == setting.discovery,
         pl.col("merging") == setting.merging,
         pl.col("names") == setting.names,
     ).sort("seed")
+
+
+def values(results: pl.DataFrame, setting: Setting, measure: str = "consistency") -> dict[int, float]:
+    """A value per sample."""
+    found = of_setting(results, setting)
     return dict(zip(found["seed"].to_list(), found[measure].to_list(), strict=True))
 
 
@@ -103,9 +108,9 @@ def less(one: Mapping[int, float], other: Mapping[int, float]) -> Values:
 def verdicts(results: pl.DataFrame) -> pl.DataFrame:
     """A row per test and data set: the difference, p, p after Holm within the hypothesis, and what follows.
 
-    `shown` is exceeds (by more than the margin) or equivalent, as decided; else open. `reverse` says of a gain
-    that was to exceed the margin that it is shown to be a loss, or of a difference that was to be none that it
-    exceeds the margin, at 95 % and unadjusted.
+    `shown` is exceeds (by more than the margin) or equivalent, as was wanted; else open. `reverse`: what was
+    to exceed the margin lies below 0, or what was to be equivalent exceeds the margin, each with its whole
+    95 % interval.
     """
     rows = []
     for (name,), own in results.group_by("data_set", maintain_order=True):
@@ -164,21 +169,33 @@ def holm(part: pl.DataFrame) -> pl.DataFrame:
 
 
 def outcomes(found: pl.DataFrame) -> pl.DataFrame:
-    """Per hypothesis: how many of its tests reject, what that means, and the difference at the worst."""
+    """Per hypothesis: how many of its tests reject, what that means, and the data sets that are worst."""
     rows = []
     for (name,), part in found.group_by("hypothesis", maintain_order=True):
         reject = part.filter(pl.col("shown") != "open")
         held = {len(part): "holds", 0: "holds nowhere"}.get(len(reject), "holds in part")
+        worst = part.sort("difference").row(0, named=True)
+        if part["wanted"][0] == "equivalent":
+            worst = part.sort(pl.col("difference").abs()).row(-1, named=True)
         rows.append(
             {
                 "hypothesis": name,
                 "tests": len(part),
                 "shown": len(reject),
-                "the opposite shown": int(part["reverse"].sum()),
+                "shown in": told_sets(part),
+                "the opposite": int(part["reverse"].sum()),
                 "outcome": held,
+                "least, or furthest from equal": f"{worst['data_set']}, {worst['one']}: "
+                + shown(Estimate(worst["difference"], worst["low"], worst["high"])),
             }
         )
     return pl.DataFrame(rows)
+
+
+def told_sets(part: pl.DataFrame) -> str:
+    """How many tests reject in each data set."""
+    counts = part.group_by("data_set", maintain_order=True).agg((pl.col("shown") != "open").sum(), pl.len())
+    return ", ".join(f"{name} {rejected}/{tests}" for name, rejected, tests in counts.iter_rows())
 
 
 def shares(results: pl.DataFrame) -> pl.DataFrame:
