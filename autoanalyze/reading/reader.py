@@ -10,8 +10,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
+from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from autoanalyze.llm.prompts import AnalysisPrompt
@@ -38,6 +40,7 @@ class FieldReader:
     """Reads one field. `texts` are its excerpts, each once."""
 
     def __init__(self, texts: Sequence[str]) -> None:
+        self.read = len(texts)
         self._topics = Topics(texts)
         self.names = Names(self._topics.texts, self._topics.community)
         self._fitted = {text: number for number, text in enumerate(self._topics.texts)}
@@ -120,6 +123,16 @@ class FieldReader:
         return mixed
 
 
+KEPT = 20_000
+"""Texts of the field readers that are kept: an experiment runs on the same few samples many times."""
+
+
+@cached(LRUCache[tuple[str, ...], FieldReader](KEPT, lambda reader: reader.read), lock=Lock())
+def field_reader(texts: tuple[str, ...]) -> FieldReader:
+    """The reader of these excerpts. It answers as one that is made anew: nothing but them is in it."""
+    return FieldReader(texts)
+
+
 class Reader:
     """Answers requests from the transcripts of one run: each as a prompt shows it, with the way its channel
     says it ended."""
@@ -139,7 +152,9 @@ class Reader:
                     excerpts[label_field.name].add(excerpt(turns, label_field))
         # Sorted, so that the order of the sessions is none of its concern.
         read = {name: sorted(filter(has_words, texts)) for name, texts in excerpts.items()}
-        self._fields = {name: FieldReader(texts) if texts else None for name, texts in read.items()}
+        self._fields = {
+            name: field_reader(tuple(texts)) if texts else None for name, texts in read.items()
+        }
         told = json.dumps([read, sorted((key.hex(), ended) for key, ended in self._outcomes.items())])
         self.identity = f"offline-{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
