@@ -30,7 +30,9 @@ def summary(run: Run) -> Group:
     parts: list[RenderableType] = [Text(line, style="bold yellow") for line in caveat_lines(found.caveats)]
     for field in found.fields:
         title = f"\n{visible(field.name).replace('_', ' ')}: {visible(field.description)}"
-        parts += [Text(title, style="italic"), labels_table(field)]
+        parts.append(Text(title, style="italic"))
+        if field.sessions:
+            parts.append(labels_table(field))
         parts.append(Text(f"  {label_notes(field)}", style="dim"))
     parts += [glance_table(found), *unresolved(run, found)]
     if run.record.get("metrics"):

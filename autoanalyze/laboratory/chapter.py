@@ -227,8 +227,8 @@ class Report:
         means = "Simulated; means" if self.simulated else "Means"
         block = (
             f"`{told['command']}`: {told['runs']:,} runs in {told['seconds'] / 60:.1f} min on "
-            f"{told['cores']} cores{kept}, commit {commit}. {means} over seeds with 95 % intervals (Student's "
-            "t); a row per run and label field is in [results.parquet](results.parquet).\n\n"
+            f"{told['cores']} cores{kept}, commit {commit}. {means} over seeds with 95 % intervals "
+            "(Student's t); a row per run and label field is in [results.parquet](results.parquet).\n\n"
             f"{self.markdown()}\n![{self.headline}](figure.png)\n"
         )
         text = path.read_text(encoding="utf-8")

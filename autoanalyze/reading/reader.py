@@ -152,9 +152,7 @@ class Reader:
                     excerpts[label_field.name].add(excerpt(turns, label_field))
         # Sorted, so that the order of the sessions is none of its concern.
         read = {name: sorted(filter(has_words, texts)) for name, texts in excerpts.items()}
-        self._fields = {
-            name: field_reader(tuple(texts)) if texts else None for name, texts in read.items()
-        }
+        self._fields = {name: field_reader(tuple(texts)) if texts else None for name, texts in read.items()}
         told = json.dumps([read, sorted((key.hex(), ended) for key, ended in self._outcomes.items())])
         self.identity = f"offline-{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:8]}"
 

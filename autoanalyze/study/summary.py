@@ -33,7 +33,9 @@ def label_rows(field: FieldAnswer) -> list[tuple[str, str, str, str]]:
 
 def label_notes(field: FieldAnswer) -> str:
     """How many sessions have no label in a field, and how many names were merged into these labels."""
-    merged = int(field.labels["merged"].sum()) if len(field.labels) else 0
+    if not field.sessions:
+        return f"none of the {field.without:,} sessions has one"
+    merged = int(field.labels["merged"].sum())
     into = field.labels.filter(pl.col("merged") > 0).height
     notes = [
         f"{field.without:,} {'session has' if field.without == 1 else 'sessions have'} none",
