@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -98,3 +100,14 @@ def test_lab_book_shows_its_results(path: Path) -> None:
     results = pl.read_parquet(chapter / "results.parquet")
     assert results["seed"].n_unique() >= 20
     assert "TODO" not in (chapter / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_loss_of_labelling_in_parallel_is_measured_anywhere(tmp_path: Path) -> None:
+    """The quick form takes chats of our own making, and leaves the lab book as it is."""
+    script = ROOT / "experiments" / "parallel_loss" / "measure_loss.py"
+    before = (script.parent / "table.md").read_bytes()
+    command = [sys.executable, str(script), "--quick"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (script.parent / "table.md").read_bytes() == before
