@@ -129,6 +129,13 @@ def test_sixty_tickets_become_a_page(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "Card Lost" in page.read_text(encoding="utf-8")
 
 
+def test_a_first_answer_takes_one_command(sessions_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a file to a page, with nothing but its words."""
+    (line,) = [line for line in COMMANDS if line.startswith("autoanalyze try")]
+    assert run(line, monkeypatch) == 0
+    assert "draft" in (sessions_file.parent / "chats.autoanalyze/run-1/report.html").read_text().lower()
+
+
 @pytest.mark.slow
 def test_names_are_edited_as_the_readme_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two weeks are compared, labels renamed, merged and restored, exported, and carried on."""

@@ -47,8 +47,8 @@ def tell(results: pl.DataFrame, into: Path) -> None:
             f"{markdown(chosen(results, ('consistency',)))}\n",
             "Precision, F1, AMI, number of labels (means):\n",
             f"{markdown(chosen(results, ('precision', 'f1', 'ami', 'labels')))}\n",
-            "The loss of first names with nothing shared and no discovery, in points of 1, and which share of "
-            "it is given back:\n",
+            "The loss of first names with nothing shared and no discovery, in points of 1, and which share "
+            "of it is given back:\n",
             markdown(shares_in_words(verdicts.shares(results))),
         ]
     )
