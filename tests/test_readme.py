@@ -20,7 +20,9 @@ README, GUIDE = (
 MOST_WORDS = 1300
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + GUIDE, re.DOTALL)
 COMMANDS = [line for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
-ANALYSES = [line for line in COMMANDS if line.startswith(("autoanalyze run ", "autoanalyze frontier"))]
+ANALYSES = [
+    line for line in dict.fromkeys(COMMANDS) if line.startswith(("autoanalyze run ", "autoanalyze frontier"))
+]
 ELSEWHERE = ("data=store", "tcp://", "vocabulary.from", "schema=")
 #: What makes the commands of a newcomer small enough for a test.
 SMALL = {

@@ -78,8 +78,9 @@ class ImportReport:
     `notes` tell what was given and had no use.
     """
 
-    files: tuple[LookedAt, ...] = ()
-    roles: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    # Two imports are alike if they brought the same, however that was written.
+    files: tuple[LookedAt, ...] = field(default=(), compare=False)
+    roles: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False)
     added: int = 0
     extended: int = 0
     already_there: int = 0

@@ -162,8 +162,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("interrupts", [1, 2])
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(("door", "interrupts"), list(zip(DOORS, (1, 2), strict=True)))
 def test_interrupted_cell_cancels_the_run_and_the_next_one_resumes_it(
     kernel: Kernel, tmp_path: Path, calm: Run, door: str, interrupts: int
 ) -> None:
