@@ -17,6 +17,7 @@ from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from autoanalyze.llm.prompts import AnalysisPrompt
+from autoanalyze.reading.choices import chosen
 from autoanalyze.reading.excerpts import Turn, excerpt, outcome_of, turns_of
 from autoanalyze.reading.names import Names
 from autoanalyze.reading.topics import NOWHERE, Topics
@@ -219,6 +220,8 @@ class Reader:
         return scaled
 
     def _read(self, field: LabelField, texts: Sequence[str], known: Sequence[str]) -> list[str | None]:
+        if field.labels:
+            return [chosen(text, field.labels) for text in texts]
         reader = self._fields[field.name]
         if reader is None:
             return [None] * len(texts)
