@@ -227,8 +227,9 @@ def busy(*_arguments: object) -> Sequence[ReplyRow]:
 
 
 def small_config(**overrides: str) -> Config:
-    """A quick simulated run: 60 sessions, 4 streams."""
+    """A quick simulated run: 60 sessions, 4 streams, and no page."""
     from autoanalyze.analysis.configuration import compose
 
-    settings = {"data.count": "60", "discovery.min_sessions": "10", "parallel.streams": "4", **overrides}
+    small = {"data.count": "60", "discovery.min_sessions": "10", "parallel.streams": "4", "page": "false"}
+    settings = {**small, **overrides}
     return compose([f"{key}={value}" for key, value in settings.items()])

@@ -27,9 +27,9 @@ ELSEWHERE = ("data=store", "tcp://", "vocabulary.from", "schema=")
 #: What makes the commands of a newcomer small enough for a test.
 SMALL = {
     "--cfg": (),
-    "experiment=": ("quick=true", "seed=1,2", "data.count=40", "hydra/launcher=basic"),
+    "experiment=": ("quick=true", "seed=1", "data.count=40", "hydra/launcher=basic"),
     "frontier": ("quick=true", "data.count=40", "case=default", "batch_size=10", "hydra/launcher=basic"),
-    "": ("data.count=40", "discovery.min_sessions=10", "baseline=none"),
+    "": ("data.count=40", "discovery.min_sessions=10", "baseline=none", "page=false"),
 }
 
 

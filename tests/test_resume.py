@@ -240,7 +240,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 LONG = (
-    "data.count=2000",
+    "data.count=1200",
+    "page=false",
     "hydra.run.dir=long",
     "baseline=none",
     "resamples=10",
@@ -275,7 +276,7 @@ def test_run_is_watched_cancelled_and_killed_from_other_processes(tmp_path: Path
     assert spawn(tmp_path, "resume", "long").wait(100) == 0
     answered = events(folder.path, "answered")
     assert len(set(answered)) == len(answered)
-    assert load_run(folder.path).record["sessions"]["labelled"] == 2000
+    assert load_run(folder.path).record["sessions"]["labelled"] == 1200
 
 
 @pytest.mark.slow

@@ -18,7 +18,14 @@ from autoanalyze.cli import run as hydra_runs
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError
 from autoanalyze.llm.tokens import TokenCounter, load_counter
 
-BASE = ("data.count=40", "data.population=80", "baseline=none", "resamples=20", "parallel.streams=4")
+BASE = (
+    "data.count=40",
+    "data.population=80",
+    "baseline=none",
+    "resamples=20",
+    "parallel.streams=4",
+    "page=false",
+)
 FAULTY = ("faults.rate=0.5", "faults.kinds=[busy,server_error,missing_key]")
 FIXED = ("discovery=fixed", "discovery.min_sessions=5")
 PAIRS = ("resolution.shown_together=0", "noise.reuse=0.3")
