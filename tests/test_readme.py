@@ -27,8 +27,8 @@ ELSEWHERE = ("data=store", "tcp://", "vocabulary.from", "schema=")
 #: What makes the commands of a newcomer small enough for a test.
 SMALL = {
     "--cfg": (),
-    # Quick forms of experiments are run in laboratory/test_experiments.py: here it counts that the line is right.
-    "experiment=": ("--cfg", "job"),
+    "experiment=": ("quick=true", "seed=1", "data.count=40", "hydra/launcher=basic"),
+    " -m ": ("data.count=40", "seed=1", "baseline=none"),
     "frontier": ("quick=true", "data.count=40", "case=default", "batch_size=10", "hydra/launcher=basic"),
     "": ("data.count=40", "discovery.min_sessions=10", "baseline=none", "page=false"),
 }
