@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from autoanalyze.study.catalogue import value_at
 from autoanalyze.study.comparison import listing_rows
 from autoanalyze.study.finding import Skipped
+from autoanalyze.study.places import value_at
 from autoanalyze.study.runs import Run
 
 SHOWN_SKIPPED = 10

@@ -17,9 +17,9 @@ import duckdb
 import polars as pl
 
 from autoanalyze.errors import InputError, RunFolderError
-from autoanalyze.study.catalogue import run_table, score_table
 from autoanalyze.study.comparison import compared, listing_rows
 from autoanalyze.study.finding import Found, Search, Skipped
+from autoanalyze.study.places import run_table, score_table
 from autoanalyze.study.runs import CALL_SCHEMA, Run, WholeTable, answered_calls, caveats_of, html_table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from autoanalyze.study.catalogue import (
+from autoanalyze.study.places import (
     FIELD_FIGURES,
     FIGURES,
     IDENTITY,

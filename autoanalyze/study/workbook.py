@@ -13,7 +13,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from autoanalyze.errors import InputError
 from autoanalyze.study.answer import Answer, answer
-from autoanalyze.study.catalogue import moment, value_at
+from autoanalyze.study.places import moment, value_at
 from autoanalyze.study.runs import Run, decided_by, why
 
 SHEET_ROWS = 1_048_576
