@@ -185,6 +185,13 @@ class LimitsConfig:
 
 
 @dataclass
+class ReaderConfig:
+    """How `endpoint=offline` reads."""
+
+    vectors: str = "words"
+
+
+@dataclass
 class JournalConfig:
     """Where answers may come from besides the endpoint."""
 
@@ -305,6 +312,7 @@ class Config:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     faults: FaultsConfig = field(default_factory=FaultsConfig)
     journal: JournalConfig = field(default_factory=JournalConfig)
+    reader: ReaderConfig = field(default_factory=ReaderConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     case: str | None = None
     seeds: list[int] = field(default_factory=list)

@@ -74,7 +74,9 @@ def served(
     labeller: Labeller = (
         simulated(config, population, session_ids)
         if is_simulated(config)
-        else Reader(transcripts(config, population, session_ids), config.schema.records())
+        else Reader(
+            transcripts(config, population, session_ids), config.schema.records(), config.reader.vectors
+        )
     )
     return ServedEndpoint(
         labeller,

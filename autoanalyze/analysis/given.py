@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autoanalyze.config import Config
+from autoanalyze.config import IN_PROCESS, Config
 from autoanalyze.errors import ConfigurationError
 
 
@@ -105,12 +105,13 @@ USES = (
     Use(("faults.kinds",), lambda c: c.faults.rate > 0, "no fault happens: add faults.rate=0.1 or so"),
     Use(
         ("noise", "faults"),
-        lambda c: c.endpoint == "simulated",
+        lambda c: c.endpoint in IN_PROCESS,
         "it is of the simulated model, and requests go to a real endpoint",
     ),
+    Use(("reader",), lambda c: c.endpoint == "offline", "nobody reads: add endpoint=offline"),
     Use(
         ("request.headers", "request.query", "embeddings.endpoint"),
-        lambda c: c.endpoint != "simulated",
+        lambda c: c.endpoint not in IN_PROCESS,
         "nothing is sent: add endpoint=openai or a URL",
     ),
 )

@@ -41,6 +41,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "rounds, continuous, none or sequential",
     ),
     ("reply", one_of("labels", "numbers"), "labels or numbers"),
+    ("reader.vectors", one_of("words", "sentences"), "words or sentences"),
     ("probe_share", between(0, 1), "0 to 1"),
     ("repeat", between(1, 100), "1 to 100"),
     ("repetition", between(1, ANY_SIZE), "at least 1"),

@@ -40,9 +40,9 @@ class Meaning:
 class FieldReader:
     """Reads one field. `texts` are its excerpts, each once."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], vectors: str = "words") -> None:
         self.read = len(texts)
-        self._topics = Topics(texts)
+        self._topics = Topics(texts, vectors)
         self.names = Names(self._topics.texts, self._topics.community)
         self._fitted = {text: number for number, text in enumerate(self._topics.texts)}
         self._owners: dict[str, list[int]] = {}
@@ -128,17 +128,22 @@ KEPT = 20_000
 """Texts of the field readers that are kept: an experiment runs on the same few samples many times."""
 
 
-@cached(LRUCache[tuple[str, ...], FieldReader](KEPT, lambda reader: reader.read), lock=Lock())
-def field_reader(texts: tuple[str, ...]) -> FieldReader:
+@cached(LRUCache[tuple[object, ...], FieldReader](KEPT, lambda reader: reader.read), lock=Lock())
+def field_reader(texts: tuple[str, ...], vectors: str) -> FieldReader:
     """The reader of these excerpts. It answers as one that is made anew: nothing but them is in it."""
-    return FieldReader(texts)
+    return FieldReader(texts, vectors)
 
 
 class Reader:
     """Answers requests from the transcripts of one run: each as a prompt shows it, with the way its channel
-    says it ended."""
+    says it ended. `vectors` are `words`, or `sentences` where the extra for these is installed."""
 
-    def __init__(self, transcripts: Iterable[tuple[str, ContainmentType]], schema: LabelSchema) -> None:
+    def __init__(
+        self,
+        transcripts: Iterable[tuple[str, ContainmentType]],
+        schema: LabelSchema,
+        vectors: str = "words",
+    ) -> None:
         self._schema = schema
         self._outcomes: dict[bytes, Outcome] = {}
         excerpts: dict[str, set[str]] = {name: set() for name in schema.names}
@@ -153,8 +158,11 @@ class Reader:
                     excerpts[label_field.name].add(excerpt(turns, label_field))
         # Sorted, so that the order of the sessions is none of its concern.
         read = {name: sorted(filter(has_words, texts)) for name, texts in excerpts.items()}
-        self._fields = {name: field_reader(tuple(texts)) if texts else None for name, texts in read.items()}
-        told = json.dumps([read, sorted((key.hex(), ended) for key, ended in self._outcomes.items())])
+        self._fields = {
+            name: field_reader(tuple(texts), vectors) if texts else None for name, texts in read.items()
+        }
+        outcomes = sorted((key.hex(), ended) for key, ended in self._outcomes.items())
+        told = json.dumps([read, outcomes, *([vectors] if vectors != "words" else [])])
         self.identity = f"offline-{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
     def label(self, request: BatchRequest, _seed: int) -> str:

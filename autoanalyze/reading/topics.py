@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autoanalyze.reading.sentences import SentenceVectors
 from autoanalyze.reading.vectors import Matrix, Vectors, unit
 
 NEIGHBOURS = 15
@@ -35,10 +36,10 @@ class Topics:
     typically near each other in these data. It is what counts as near, and nobody has to set it.
     """
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], vectors: str = "words") -> None:
         drawn = sorted(random.Random(0).sample(range(len(texts)), min(len(texts), MOST_FITTED)))
         self.texts = [texts[position] for position in drawn]
-        self._vectors = Vectors(self.texts)
+        self._vectors = (SentenceVectors if vectors == "sentences" else Vectors)(self.texts)
         self.fitted = self._vectors.fitted
         likeness, near = self._nearest(self.fitted, 1 + min(NEIGHBOURS, round(len(drawn) ** 0.5)))
         fifth = likeness[:, min(FIFTH, likeness.shape[1] - 1)]

@@ -1,6 +1,7 @@
 """What the reader reaches on real texts: labels through the real phases, beside the data sets' own intents.
 
     python experiments/reading/measure.py [FOLDER] [--into FOLDER] [--sample N] [--only NAME ...]
+    python experiments/reading/measure.py [FOLDER] --vectors sentences     into sentences.parquet
 
 FOLDER holds the data sets (default ../shared/data); nothing of it is copied into the repository. Sessions
 with a single intent and with messages are labelled with `endpoint=offline`, all else as it is by default (8
@@ -51,7 +52,7 @@ def sessions_of(folder: Path, name: str, sample: int | None) -> pl.DataFrame:
     )
 
 
-def read(sessions: pl.DataFrame, folder: Path) -> tuple[autoanalyze.Run, float]:
+def read(sessions: pl.DataFrame, folder: Path, vectors: str = "words") -> tuple[autoanalyze.Run, float]:
     """A run of the reader on sessions, and the processor seconds that it took, import excluded."""
     sessions.write_parquet(folder / "sessions.parquet")
     store = folder / "sessions.duckdb"
@@ -59,7 +60,7 @@ def read(sessions: pl.DataFrame, folder: Path) -> tuple[autoanalyze.Run, float]:
     config = autoanalyze.compose(
         [
             *("endpoint=offline", "data=store", f"data.path={store}", f"data.count={len(sessions)}"),
-            *("data.minimum_messages=1", "page=false", "resamples=0"),
+            *("data.minimum_messages=1", "page=false", "resamples=0", f"reader.vectors={vectors}"),
         ]
     )
     began = time.process_time()
@@ -122,11 +123,13 @@ def worst(name: str, read_as: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def measured(folder: Path, name: str, sample: int | None) -> tuple[dict[str, Any], pl.DataFrame]:
+def measured(
+    folder: Path, name: str, sample: int | None, vectors: str
+) -> tuple[dict[str, Any], pl.DataFrame]:
     """A row of results for a data set, and its labels with what they mix."""
     sessions = sessions_of(folder, name, sample)
     with tempfile.TemporaryDirectory() as scratch:
-        run, seconds = read(sessions, Path(scratch))
+        run, seconds = read(sessions, Path(scratch), vectors)
         read_as = labelled(run, sessions)
     intents = read_as["true_intent"].to_list()
     final, first = scores(read_as["final"].to_list(), intents), scores(read_as["first"].to_list(), intents)
@@ -162,17 +165,21 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=Path("../shared/data"))
     parser.add_argument("--into", type=Path, default=Path(__file__).parent)
     parser.add_argument("--sample", type=int, default=None, help="sessions of each data set; all by default")
+    parser.add_argument("--vectors", choices=("words", "sentences"), default="words")
     parser.add_argument("--only", nargs="*", default=list(SETS))
     given = parser.parse_args()
     found = []
     for name in given.only:
-        found.append(measured(given.folder, name, given.sample))
+        found.append(measured(given.folder, name, given.sample, given.vectors))
         print(in_words(pl.DataFrame([found[-1][0]]), found[-1][1].head(0)).split("\n\n")[0], flush=True)
     results = pl.DataFrame([row for row, _ in found])
     mixed = pl.concat([labels for _, labels in found]).sort(
         "agree", "sessions", "label", descending=[False, True, False]
     )
     given.into.mkdir(parents=True, exist_ok=True)
+    if given.vectors != "words":
+        results.write_parquet(given.into / f"{given.vectors}.parquet")
+        return
     results.write_parquet(given.into / "results.parquet")
     chapter = given.into / "README.md"
     before = chapter.read_text(encoding="utf-8").partition(MARK)[0] if chapter.exists() else ""

@@ -137,6 +137,7 @@ ELSEWHERE = {
     "quick",
     "confirm_above_usd",
     "page",
+    "reader.vectors",
     "token_counter",
     "parallel.debug",
     "model.source",
