@@ -208,11 +208,11 @@ def test_a_run_without_sessions_has_no_page(tmp_path: Path) -> None:
 
 def test_every_run_leaves_its_page(tmp_path: Path) -> None:
     """Runs inside it leave none, nor does one that was told not to."""
-    run = build_analysis(small_config(), progress=False).run_sync(tmp_path / "run")
+    run = build_analysis(small_config(page="true"), progress=False).run_sync(tmp_path / "run")
     assert (run.path / "report.html").exists()
     assert (run.path / "baseline" / "run.json").exists()
     assert not (run.path / "baseline" / "report.html").exists()
-    other = build_analysis(small_config(baseline="none", page="false"), progress=False).run_sync(
+    other = build_analysis(small_config(page="true", baseline="none", page="false"), progress=False).run_sync(
         tmp_path / "other"
     )
     assert not (other.path / "report.html").exists()
@@ -227,14 +227,16 @@ def test_a_page_never_fails_a_run(
         raise RuntimeError("no page today")
 
     monkeypatch.setattr("autoanalyze.report.page.write_page", fails)
-    run = build_analysis(small_config(baseline="none"), progress=False).run_sync(tmp_path / "run")
+    run = build_analysis(small_config(page="true", baseline="none"), progress=False).run_sync(
+        tmp_path / "run"
+    )
     assert run.record["status"] == "done"
     assert "report.html was not written" in caplog.text
 
 
 def test_a_stopped_run_leaves_a_partial_page(tmp_path: Path) -> None:
     """As far as it has tables."""
-    config = small_config(baseline="run")
+    config = small_config(page="true", baseline="run")
     analysis = build_analysis(config, progress=False, listener=None)
     folder = tmp_path / "run"
 
