@@ -212,9 +212,7 @@ def test_every_run_leaves_its_page(tmp_path: Path) -> None:
     assert (run.path / "report.html").exists()
     assert (run.path / "baseline" / "run.json").exists()
     assert not (run.path / "baseline" / "report.html").exists()
-    other = build_analysis(small_config(page="true", baseline="none", page="false"), progress=False).run_sync(
-        tmp_path / "other"
-    )
+    other = build_analysis(small_config(baseline="none"), progress=False).run_sync(tmp_path / "other")
     assert not (other.path / "report.html").exists()
 
 
