@@ -1,6 +1,7 @@
 """Run experiments and write them into the lab book.
 
     .venv/bin/python experiments/run.py [NAME ...] [--quick] [--data FOLDER]
+    .venv/bin/python experiments/run.py NAME ... --redraw     figures anew from the results that are there
 
 Without names: all but the fault campaign (experiments/faults/campaign.py). Points that are there already
 are kept, so that an interrupted command goes on where it was.
@@ -10,9 +11,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from pathlib import Path
+
+import polars as pl
 
 from autoanalyze.cli.commands import main as command_line
 from autoanalyze.laboratory.points import ended_points
@@ -85,6 +89,35 @@ def follow_up(name: str) -> None:
                 archive(Path(outcome.folder), HERE / name, kept)
 
 
+def redraw(name: str) -> None:
+    """Draw a chapter's figure anew from its results, and call it in the chapter by its headline."""
+    from autoanalyze.analysis.configuration import compose
+    from autoanalyze.laboratory.chapter import Report
+    from autoanalyze.laboratory.points import EndedPoint
+
+    config = compose([f"experiment={name}", f"report.into={(HERE / name).relative_to(ROOT)}"])
+    results = pl.read_parquet(HERE / name / "results.parquet")
+    settings = results.columns[: results.columns.index("field")]
+    points = [
+        EndedPoint(
+            *(job, 0, dict(zip(settings, values, strict=True)), str(job), "kept"),
+            rows=rows.drop(settings).with_columns(seed=rows["seed"]).to_dicts(),
+            model=rows.get_column("model", default=pl.Series([config.model.name]))[0],
+            endpoint="simulated",
+        )
+        for job, (values, rows) in enumerate(results.group_by(settings, maintain_order=True))
+    ]
+    report = Report(config.report, points)
+    figure = report.figure()
+    assert figure is not None, name
+    figure.savefig(HERE / name / "figure.png", metadata={"Software": None})
+    chapter = HERE / name / "README.md"
+    text = re.sub(
+        r"!\[[^]]*\]\(figure\.png\)", f"![{report.headline}](figure.png)", chapter.read_text("utf-8")
+    )
+    chapter.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Run what was asked for, and say how long each took."""
     parser = argparse.ArgumentParser(
@@ -92,6 +125,7 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names()))
     parser.add_argument("--quick", action="store_true", help="seconds each; the lab book stays as it is")
+    parser.add_argument("--redraw", action="store_true", help="only draw the figures of these chapters anew")
     parser.add_argument(
         "--data", type=Path, default=SHARED, help="folder of star.parquet and taubench.parquet"
     )
@@ -101,6 +135,10 @@ def main() -> None:
     chosen = arguments.names or names()
     if unknown := sorted(set(chosen) - set(names())):
         parser.error(f"there is no experiment {unknown[0]!r}; there are {', '.join(names())}")
+    if arguments.redraw:
+        for name in chosen:
+            redraw(name)
+        return
     failed, started = [], time.monotonic()
     for name in chosen:
         began = time.monotonic()

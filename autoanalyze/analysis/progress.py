@@ -125,6 +125,7 @@ class ProgressTracker:
         self._listener = listener
         self._written = 0.0
         self._labels: set[tuple[str, str | None]] = set()
+        self._following: threading.Thread | None = None
         self.current = Progress()
 
     def update(self, **changes: Any) -> None:
@@ -157,7 +158,13 @@ class ProgressTracker:
                 wait([work], timeout=FOLLOW_SECONDS)
                 self._mirror()
 
-        threading.Thread(target=watch, daemon=True).start()
+        self._following = threading.Thread(target=watch, daemon=True)
+        self._following.start()
+
+    def caught_up(self) -> None:
+        """Wait until the end of work that another process did is told here too."""
+        if self._following is not None:
+            self._following.join()
 
     def _mirror(self) -> None:
         told = self._folder.read_json("progress.json")

@@ -77,7 +77,10 @@ class ParallelAutoAnalyze:
 
     def get_results(self, run_id: str) -> Run:
         """A run's results once it is done; waits for it. Raises what ended the run otherwise."""
-        return load_run(self._job(run_id)[2].result())
+        _, tracker, future = self._job(run_id)
+        folder = future.result()
+        tracker.caught_up()
+        return load_run(folder)
 
     def cancel_analysis(self, run_id: str) -> None:
         """Ask a run to stop; within a second, on the run's clock, it ends as cancelled."""

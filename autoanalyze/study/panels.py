@@ -67,7 +67,7 @@ def curves(
         head(figure, title, note)
         if lines is not None:
             handles, labels = unique_handles(panels)
-            figure.legend(handles, labels, title=plain(lines), loc="outside right upper", frameon=False)
+            figure.legend(handles, labels, title=plain(lines), loc="outside right center", frameon=False)
     return figure
 
 
