@@ -96,7 +96,9 @@ class DataConfig:
     where: str | None = None
     minimum_messages: int = 2
     population: int | None = None
-    population_seed: int = 7
+    population_seed: int | None = None
+    intents: int = 33
+    several: float = 0.0
 
 
 @dataclass
@@ -272,15 +274,30 @@ class NoiseConfig:
     paraphrases: int = 6
     confusion: float = 0.015
     confusion_fixed_share: float = 0.5
+    granularity: float = 0.0
+    broader_taken: float = 0.0
+    specific: float = 0.0
+    other: float = 0.0
+    second_taken: float = 0.0
+    combined: float = 0.0
+    forced_fit: float = 0.0
+    attraction: float = 0.0
+    copying: float = 0.0
+    reuse_halves_at: float = 0.0
+    omission_at_1: float = 0.0
     omission_at_10: float = 0.002
     omission_at_20: float = 0.01
     omission_at_50: float = 0.10
     judge_false_merge: float = 0.02
     judge_missed: float = 0.02
     judge_fixed_share: float = 0.25
+    judge_meaning_share: float = 0.0
+    judge_crowding: float = 0.0
     first_token_seconds: float = 0.85
     tokens_per_second: float = 66.0
     latency_sigma: float = 0.35
+    latency_tail: float = 0.0
+    latency_crowding: float = 0.0
     prompt_tokens_per_second: float = 20_000.0
 
 

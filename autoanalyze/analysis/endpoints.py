@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from autoanalyze.analysis.sessions import Population
+from autoanalyze.analysis.sessions import Population, population_seed
 from autoanalyze.config import IN_PROCESS, Config
 from autoanalyze.data.synthetic import concepts
 from autoanalyze.errors import ConfigurationError
@@ -110,7 +110,8 @@ def simulated(config: Config, population: Population, session_ids: Sequence[str]
             "sessions has any: take endpoint=offline for a draft by words without a key, import data with "
             "true_<field> columns, use data=synthetic, or name a real endpoint (endpoint=openai or a URL)"
         )
-    return SimulatedModel(population.planted(bot_id, tuple(session_ids), schema.names), config.noise, schema)
+    planted = population.planted(bot_id, tuple(session_ids), schema.names)
+    return SimulatedModel(planted, config.noise, schema, person=population_seed(config))
 
 
 READ_AT_ONCE = 2_000

@@ -15,7 +15,7 @@ from cachetools.keys import hashkey
 from autoanalyze.config import Config
 from autoanalyze.data.sampling import SessionSampling
 from autoanalyze.data.store import Store
-from autoanalyze.data.synthetic import generated
+from autoanalyze.data.synthetic import SECOND, Variety, generated
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.tokens import TokenCounter, count_with
 from autoanalyze.records import Conversation, Session, Truth, transcript
@@ -23,6 +23,9 @@ from autoanalyze.simulation.truth import PlantedTruth
 
 POPULATION_SHARE = 1.5
 """Synthetic sessions that there are, per session to sample, unless `data.population` says otherwise."""
+
+KEPT_SESSIONS = 40_000
+"""Invented sessions that are kept in memory: the populations of a campaign of 20 seeds, as a rule."""
 
 SAMPLES = 20
 """Samples whose truth is kept: as many as a campaign has seeds, since each setting takes the same ones."""
@@ -34,8 +37,9 @@ class Population:
     What is planted for a sample is kept for the runs that take the same one.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, size: int = 0) -> None:
         self.store = store
+        self.size = size
         # Of functions, not of methods: a cache that led back here would keep the file of a store that
         # nobody uses any more open until the next garbage collection.
         self.known_truth = lru_cache(maxsize=SAMPLES)(partial(known_truth, store))
@@ -64,7 +68,7 @@ def planted(
     field_names: tuple[str, ...],
 ) -> PlantedTruth:
     """What a simulated model knows of these sessions."""
-    known = truth_of(bot_id, session_ids, field_names)
+    known = truth_of(bot_id, session_ids, (*field_names, SECOND))
     messages = store.read(bot_id, session_ids)
     return PlantedTruth((transcript(messages[truth.session_id]), truth) for truth in known)
 
@@ -81,25 +85,35 @@ def whoever_is_told(*arguments: Any, **named: Any) -> Hashable:
     return hashkey(*arguments, **{name: value for name, value in named.items() if name != "told"})
 
 
-@cached(LRUCache[Hashable, Population](2), key=whoever_is_told, lock=Lock(), info=True)
+@cached(
+    LRUCache[Hashable, Population](KEPT_SESSIONS, getsizeof=lambda population: population.size),
+    key=whoever_is_told,
+    lock=Lock(),
+    info=True,
+)
 def synthetic_population(
-    count: int, *, seed: int, bot_id: str, counter: TokenCounter, told: Told | None = None
+    count: int,
+    *,
+    seed: int,
+    variety: Variety,
+    bot_id: str,
+    counter: TokenCounter,
+    told: Told | None = None,
 ) -> Population:
     """`count` synthetic sessions in a store in memory; `told` hears how many are there.
 
-    The newest two are kept: runs of one process mostly ask for the same, and differ in the sample they
-    take from it. Counters are the same when they are equal, so that a population is never mixed up with
-    one whose tokens were counted otherwise.
+    The newest are kept: runs of one process mostly ask for the same ones. Counters are the same when they
+    are equal, so that a population is never mixed up with one whose tokens were counted otherwise.
     """
     store = Store.in_memory()
     store.add(
-        telling(generated(count, seed=seed), count, told),
+        telling(generated(count, seed=seed, variety=variety), count, told),
         bot_id=bot_id,
         count_tokens=count_with(counter),
         token_encoding=counter.name,
         source="synthetic",
     )
-    return Population(store)
+    return Population(store, count)
 
 
 def telling(conversations: Iterator[Conversation], count: int, told: Told | None) -> Iterator[Conversation]:
@@ -130,8 +144,19 @@ def open_population(config: Config, counter: TokenCounter, told: Told | None = N
         )
     count = data.population or round(POPULATION_SHARE * data.count)
     return synthetic_population(
-        count, seed=data.population_seed, bot_id=data.bot_id, counter=counter, told=told
+        count,
+        seed=population_seed(config),
+        variety=Variety(data.intents, data.several),
+        bot_id=data.bot_id,
+        counter=counter,
+        told=told,
     )
+
+
+def population_seed(config: Config) -> int:
+    """Where the invented sessions come from, and the judge's own errors: the run's seed, unless pinned."""
+    pinned = config.data.population_seed
+    return config.seed if pinned is None else pinned
 
 
 def transcripts_of(store: Store, bot_id: str, session_ids: Sequence[str]) -> pl.DataFrame:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,15 @@ NEW_USER_SHARE = 0.75
 """Sessions of somebody new; the others belong to the user of an earlier session, so that those who
 came often come more often."""
 
+CONTEXTS = (
+    *("", "business", "student", "family", "corporate", "online", "international", "annual"),
+    *("travel", "emergency", "premium", "household", "seasonal"),
+)
+"""What an intent can be about, where there are more concepts than intents; "" for the plain one."""
+
+SECOND = "second_intent"
+"""The field of the truth that says what else a session was about; nobody is asked for it."""
+
 MENU_SHARE = 0.15
 CLARIFY_SHARE = 0.3
 SMALL_TALK_SHARE = 0.2
@@ -48,24 +58,60 @@ def content(name: str) -> Any:
     return yaml.safe_load((CONTENT / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-def concepts() -> dict[str, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """How much there is in a population: so many intents (1 to 429), and the share of sessions (0 to 1)
+    that bring a second one."""
+
+    intents: int = 33
+    several: float = 0.0
+
+
+@cache
+def matters(count: int) -> tuple[tuple[Mapping[str, Any], str], ...]:
+    """The first `count` matters that users come for, likeliest first: each an intent and its context.
+
+    A context is as much less likely than the plain intent as the intents' own ranks have it, so that a long
+    tail of rare matters lies behind a few frequent ones. Raises ValueError for more than there are.
+    """
+    intents = content("intents")
+    if count <= len(intents):
+        return tuple((intent, "") for intent in intents[:count])
+    if count > len(intents) * len(CONTEXTS):
+        raise ValueError(f"there are {len(intents) * len(CONTEXTS)} intents to invent, not {count}")
+    cells = product(range(len(CONTEXTS)), range(len(intents)))
+    ranked = sorted(cells, key=lambda cell: ((cell[0] + 1) * (cell[1] + 1), cell))
+    return tuple((intents[intent], CONTEXTS[context]) for context, intent in ranked[:count])
+
+
+def name_of(intent: Mapping[str, Any], context: str) -> str:
+    """The concept of an intent in its context."""
+    return f"{context.capitalize()} {intent['name']}" if context else str(intent["name"])
+
+
+def concepts(variety: Variety = Variety()) -> dict[str, tuple[str, ...]]:
     """All concepts that synthetic sessions can have, per label field."""
     return {
-        "general_intent": tuple(intent["name"] for intent in content("intents")),
+        "general_intent": tuple(name_of(*matter) for matter in matters(variety.intents)),
         "transfer_reason": tuple(content("reasons")),
         "drop_off_location": tuple(content("locations")),
     }
 
 
-def generate(count: int, *, seed: int) -> list[Conversation]:
-    """`count` sessions with planted truth. Session i depends on `seed` and i alone, so that more
+def generate(count: int, *, seed: int, variety: Variety = Variety()) -> list[Conversation]:
+    """`count` sessions with planted truth. Session i depends on `seed`, `variety` and i alone, so that more
     sessions only add to fewer."""
-    return list(generated(count, seed=seed))
+    return list(generated(count, seed=seed, variety=variety))
 
 
-def generated(count: int, *, seed: int) -> Iterator[Conversation]:
+def generated(
+    count: int,
+    *,
+    seed: int,
+    variety: Variety = Variety(),
+) -> Iterator[Conversation]:
     """The same, one after the other."""
-    return (Chat(seed, number).conversation() for number in range(count))
+    return (Chat(seed, number, variety).conversation() for number in range(count))
 
 
 @cache
@@ -87,7 +133,8 @@ def first_session_of_user(seed: int, number: int) -> int:
 class Chat:
     """One chat as it comes about, message by message."""
 
-    def __init__(self, seed: int, number: int) -> None:
+    def __init__(self, seed: int, number: int, variety: Variety) -> None:
+        self._variety = variety
         self._random = random.Random(f"synthetic {seed} {number}")
         self._id = f"synthetic-{seed}-{number:06}"
         self._user = f"user-{first_session_of_user(seed, number):06}"
@@ -99,11 +146,14 @@ class Chat:
     def conversation(self) -> Conversation:
         """The whole chat with its truth."""
         draw = self._random
-        intent = self._zipf(content("intents"))
+        intent, context = self._zipf(matters(self._variety.intents))
         containment = draw.choices(*CONTAINMENT)[0]
-        truth = {"general_intent": intent["name"]}
+        truth = {"general_intent": name_of(intent, context)}
         self._slots["brand"] = content("chatter")["brands"][intent["industry"]]
-        self._open(intent)
+        self._slots["context"] = context
+        self._open(intent, context)
+        if self._variety.several and draw.random() < self._variety.several:
+            truth[SECOND] = self._come_to_another(intent, context)
         steps = self._steps(intent, containment)
         for step in steps[:-1]:
             self._step(step)
@@ -120,15 +170,28 @@ class Chat:
             self._id, self._user, tuple(self._messages), containment, self._start, self._now, truth
         )
 
-    def _open(self, intent: Mapping[str, Any]) -> None:
+    def _open(self, intent: Mapping[str, Any], context: str) -> None:
         chatter = content("chatter")
         self._say("bot", self._pick(chatter["greeting"]))
         opening = self._pick(intent["opening"])
+        if context:
+            opening += self._pick(chatter["context"])
         self._say("user", f"{self._pick(chatter['before'])}{opening}{self._pick(chatter['after'])}")
         if self._random.random() < 0.6:
             self._say("bot", self._pick(chatter["acknowledge"]))
         if self._random.random() < TALKATIVE_SHARE:
             self._tell_at_length()
+
+    def _come_to_another(self, intent: Mapping[str, Any], context: str) -> str:
+        """A second matter, which the bot does not get to; returns its concept."""
+        chatter, others = content("chatter"), matters(self._variety.intents)
+        second = (intent, context)
+        while len(others) > 1 and second == (intent, context):
+            second = self._zipf(others)
+        opening = self._pick(second[0]["opening"])
+        self._say("user", self._pick(chatter["also"]).replace("{opening}", opening))
+        self._say("bot", self._pick(chatter["also_answer"]))
+        return name_of(*second)
 
     def _tell_at_length(self) -> None:
         """A user who explains everything: the long tail of lengths."""

@@ -33,6 +33,9 @@ from autoanalyze.serving.requests import BatchRequest, JudgeRequest, PairsReques
 MOST_TEXTS, EMBEDDING_DIMENSIONS = 2048, 1536
 """Texts per request, and dimensions unless fewer are asked for, as of text-embedding-3-small."""
 
+TAIL_EXPONENT = 1.5
+"""Of the Pareto distribution of how much longer calls in the tail take: 3 times on average, at times far more."""
+
 CACHE_MINIMUM = 1024
 CACHE_STEP = 128
 """Tokens: OpenAI caches prefixes of at least 1,024 tokens in steps of 128 (prompt caching guide)."""
@@ -142,6 +145,7 @@ class ServedEndpoint:
         self._counter = counter
         self._cache = PrefixCache()
         self._limits = ProviderLimits(tier or RateLimit())
+        self._under_way = 0
         self.faults = FaultInjector(faults or FaultsConfig())
         self.app = Starlette(
             routes=[
@@ -247,7 +251,12 @@ class ServedEndpoint:
         self._limits.take(prompt_tokens + completion_tokens)
         cached = self._cache.cached_tokens(text, prompt_tokens)
         identity = hashlib.sha256(json.dumps([text, body.get("seed")]).encode()).hexdigest()
-        await asyncio.sleep(self.latency(identity, prompt_tokens, completion_tokens))
+        self._under_way += 1
+        try:
+            others = self._under_way - 1
+            await asyncio.sleep(self.latency(identity, prompt_tokens, completion_tokens, others))
+        finally:
+            self._under_way -= 1
         return JSONResponse(
             {
                 "id": f"chatcmpl-{identity[:24]}",
@@ -272,13 +281,17 @@ class ServedEndpoint:
             headers=self._limits.headers(),
         )
 
-    def latency(self, identity: str, prompt_tokens: int, completion_tokens: int) -> float:
-        """Seconds that a call takes; log-normal around the configured medians, seeded by the request."""
-        noise = self._noise
-        spread = draws("latency", identity).normal(0.0, noise.latency_sigma, 2)
+    def latency(self, identity: str, prompt_tokens: int, completion_tokens: int, others: int = 0) -> float:
+        """Seconds that a call takes beside `others`; log-normal around the configured medians, with a tail if
+        there is one, seeded by the request."""
+        noise, draw = self._noise, draws("latency", identity)
+        spread = draw.normal(0.0, noise.latency_sigma, 2)
         first_token = noise.first_token_seconds * math.exp(spread[0])
         speed = noise.tokens_per_second * math.exp(spread[1])
-        return first_token + prompt_tokens / noise.prompt_tokens_per_second + completion_tokens / speed
+        seconds = first_token + prompt_tokens / noise.prompt_tokens_per_second + completion_tokens / speed
+        if noise.latency_tail and draw.random() < noise.latency_tail:
+            seconds *= 1 + float(draw.pareto(TAIL_EXPONENT))
+        return seconds * (1 + noise.latency_crowding * others)
 
 
 class TimedTransport(httpx2.AsyncBaseTransport):

@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
+from itertools import islice, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoanalyze.config import NoiseConfig
+from autoanalyze.data.synthetic import SECOND
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import LabelSchema
-from autoanalyze.serving.chance import draws, fingerprint, sha256
+from autoanalyze.serving.chance import draws, sha256
 from autoanalyze.serving.requests import (
     Additions,
     BatchRequest,
@@ -30,21 +32,35 @@ from autoanalyze.serving.requests import (
     snapshot,
 )
 from autoanalyze.simulation.embeddings import simulated_embedding
-from autoanalyze.simulation.paraphrase import paraphrases
+from autoanalyze.simulation.judging import Judging
+from autoanalyze.simulation.naming import Known, Naming, Seen
 from autoanalyze.simulation.truth import PlantedTruth
+
+INTENT = "general_intent"
+"""The field that a second matter of a session belongs to."""
+
+UNKIND_DRAWS = 12
+"""Draws per field for what the friendly world does not do."""
 
 CONFUSION_FROM = 20
 """Sessions per call from which confusion grows with the batch, as omission does."""
 
 
 class SimulatedModel:
-    """Answers requests as a language model would; `noise` says how well."""
+    """Answers requests as a language model would; `noise` says how well, `person` which of all the judges
+    that err as often it is."""
 
-    def __init__(self, truth: PlantedTruth, noise: NoiseConfig, schema: LabelSchema) -> None:
+    def __init__(
+        self, truth: PlantedTruth, noise: NoiseConfig, schema: LabelSchema, *, person: int = 0
+    ) -> None:
         self._truth = truth
         self._noise = noise
         self._schema = schema
-        behaviour = json.dumps(asdict(noise), sort_keys=True, separators=(",", ":"))
+        self._naming = Naming(truth, noise)
+        self._judging = Judging(truth, noise, person)
+        # What is switched off leaves the identity as it was before it existed.
+        switched_on = {name: value for name, value in asdict(noise).items() if value}
+        behaviour = json.dumps(switched_on, sort_keys=True, separators=(",", ":"))
         self.identity = f"simulated-{sha256(behaviour)[:8]}"
         # Calls of several streams show the same labels; those of one run are not kept for the next.
         self._known_labels = lru_cache(maxsize=64)(partial(labels_by_concept, truth))
@@ -59,10 +75,12 @@ class SimulatedModel:
         known = self._known_labels(vocabulary.content)
         numbers = numbered(vocabulary.content, self._schema.names) if request.reply == "numbers" else {}
         rows = []
+        facts: dict[str, object] = {}
         for position, (key, text) in enumerate(request.transcripts.items()):
             draw = draws("session", seed, content, position)
             if draw.random() >= self.omission(sessions, position):
-                facts = self._facts(text, known, sessions, draw)
+                more = self._more(seed, content, position)
+                facts = self._facts(text, known, sessions, draw, more, facts)
                 answers = {name: numbers.get((name, value), value) for name, value in facts.items()}
                 outcome = str(facts["session_outcome"])
                 said = {**answers, "key": key, "session_outcome": prompt.outcome_names[outcome]}
@@ -71,24 +89,11 @@ class SimulatedModel:
 
     def judge(self, request: JudgeRequest, seed: int) -> str:
         """The reply to a judging request: a label joins the first group whose canonical it seems to equal."""
-        content = fingerprint([seed, request.labels])
-        groups: dict[str, list[int]] = {}
-        for number, label in enumerate(request.labels, start=1):
-            same = (canonical for canonical in groups if self._same(request.field, canonical, label, content))
-            groups.setdefault(next(same, label), []).append(number)
-        answer = [group for group in groups.values() if len(group) > 1]
-        return json.dumps({"groups": answer}, separators=(",", ":"))
+        return self._judging.groups(request, seed)
 
     def judge_pairs(self, request: PairsRequest, seed: int) -> str:
         """The reply to questions about pairs of labels."""
-        asked = [[question.label, *question.candidates] for question in request.questions]
-        content = fingerprint(["pairs", seed, asked])
-        answers = []
-        for position, question in enumerate(request.questions, start=1):
-            same = [c for c in question.candidates if self._same(request.field, question.label, c, content)]
-            reason = "other words for one matter" if same else "they differ in substance"
-            answers.append({"q": position, "same": [request.numbers[c] for c in same], "reason": reason})
-        return json.dumps({"answers": answers}, separators=(",", ":"))
+        return self._judging.pairs(request, seed)
 
     def embedding(self, text: str, dimensions: int) -> NDArray[np.float32]:
         """The vector of a text, made of the text alone."""
@@ -98,12 +103,15 @@ class SimulatedModel:
         """Chance that a session is left out: grows with the batch, and towards its end.
 
         Log-linear between the configured points, flat below 10 sessions; the mean over the
-        positions of a batch is the configured rate.
+        positions of a batch is the configured rate. Below 10 it falls to that of single sessions, if there is
+        one of its own.
         """
         noise = self._noise
-        rate = interpolated(
-            sessions, (10, 20, 50), (noise.omission_at_10, noise.omission_at_20, noise.omission_at_50)
-        )
+        rates = (noise.omission_at_10, noise.omission_at_20, noise.omission_at_50)
+        sizes = (10, 20, 50)
+        if noise.omission_at_1:
+            sizes, rates = (1, *sizes), (noise.omission_at_1, *rates)  # type: ignore[assignment]  # one longer
+        rate = interpolated(sessions, sizes, rates)
         return min(1.0, rate * 2 * (position + 1) / (sessions + 1))
 
     def confusion(self, sessions: int) -> float:
@@ -114,13 +122,23 @@ class SimulatedModel:
         rate = interpolated(sessions, (20, 50), (noise.omission_at_20, noise.omission_at_50))
         return min(1.0, noise.confusion * rate / noise.omission_at_20)
 
+    def _more(self, seed: int, content: str, position: int) -> Iterator[float]:
+        """Draws for what the friendly world does not do."""
+        if not self._naming.unkind:
+            return repeat(1.0)
+        draw = draws("unkind", seed, content, position)
+        return iter(draw.random(UNKIND_DRAWS * len(self._schema.fields)).tolist())
+
     def _facts(
         self,
         text: str,
-        known: Mapping[str, Mapping[str, list[str]]],
+        known: Mapping[str, Known],
         sessions: int,
         draw: np.random.Generator,
+        more: Iterator[float],
+        before: Mapping[str, object],
     ) -> dict[str, object]:
+        """The facts of one session; `before` are those of the session before it in the call."""
         planted = self._truth.find(text)
         outcome = planted.outcome if planted else "Contained"
         facts: dict[str, object] = {"session_outcome": outcome}
@@ -128,12 +146,17 @@ class SimulatedModel:
             field = label_field.name
             # Drawn even where nothing is planted, so that one field's truth never moves another's draws.
             chances = draw.random(4).tolist()
+            own = iter(list(islice(more, UNKIND_DRAWS)))
             concept = planted.concepts.get(field) if planted else None
-            if concept is None or not label_field.applies(outcome):
+            if planted is None or concept is None or not label_field.applies(outcome):
                 facts[field] = None
             else:
                 concept = self._perceived(field, concept, text, sessions, chances[0])
-                facts[field] = self._name(field, concept, known[field].get(concept, []), chances[1:])
+                second = planted.concepts.get(SECOND) if field == INTENT else None
+                seen, last = Seen(field, text, concept, second), before.get(field)
+                facts[field] = self._naming.name(
+                    seen, known[field], chances[1:], own, str(last) if last else None
+                )
         facts["notes"] = notes(text, outcome, draw)
         return facts
 
@@ -148,43 +171,19 @@ class SimulatedModel:
             return self._truth.neighbours[field].get(concept, concept)
         return concept
 
-    def _name(self, field: str, concept: str, known: Sequence[str], chances: Sequence[float]) -> str:
-        """A label for a concept: a known one most of the time, else one coined among its paraphrases."""
-        if known and chances[0] < self._noise.reuse:
-            if len(known) == 1 or chances[1] < self._noise.earliest:
-                return known[0]
-            return known[1 + int(chances[2] * (len(known) - 1))]
-        names = paraphrases(concept, field, self._noise.paraphrases)
-        weights = np.array([1 / rank for rank in range(1, len(names) + 1)])
-        position = np.searchsorted(np.cumsum(weights) / weights.sum(), chances[2])
-        return str(names[int(position)])
 
-    def _same(self, field: str, first: str, second: str, content: str) -> bool:
-        """Whether the judge takes two labels for one thing; some errors belong to the pair for good."""
-        concept_of = self._truth.concept_of.get(field, {})
-        one, other = concept_of.get(first.lower(), first), concept_of.get(second.lower(), second)
-        same = one == other
-        if not same and not self._truth.look_alike(field, one, other):
-            return False
-        rate = self._noise.judge_missed if same else self._noise.judge_false_merge
-        fixed = rate * self._noise.judge_fixed_share
-        pair = sorted((first, second))
-        wrong = draws("pair", field, pair).random() < fixed
-        wrong = wrong or draws("pair", field, pair, content).random() < rate - fixed
-        return same != wrong
-
-
-def labels_by_concept(truth: PlantedTruth, additions: Additions) -> dict[str, dict[str, list[str]]]:
-    """Per field and concept, the known labels that mean it, in order of arrival."""
+def labels_by_concept(truth: PlantedTruth, additions: Additions) -> dict[str, Known]:
+    """Per field the known labels, and which of them mean which concept, in order of arrival."""
     vocabulary = snapshot(additions)
-    known: dict[str, dict[str, list[str]]] = {}
-    for field, concept_of in truth.concept_of.items():
+    known: dict[str, Known] = {}
+    for field in truth.concept_of:
         by_concept: dict[str, list[str]] = defaultdict(list)
-        for label in vocabulary.labels(field):
-            concept = concept_of.get(label.lower())
+        labels = vocabulary.labels(field)
+        for label in labels:
+            concept = truth.meaning(field, label)
             if concept is not None:
                 by_concept[concept].append(label)
-        known[field] = by_concept
+        known[field] = Known(by_concept, labels)
     return known
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from autoanalyze.records import Truth
 from autoanalyze.serving.chance import draws
+from autoanalyze.simulation.levels import AND, FOR, OTHER, other_levels, plain, related
 from autoanalyze.simulation.paraphrase import paraphrases
 
 CUT = "characters left out"
@@ -79,6 +80,29 @@ class PlantedTruth:
         }
 
     @cached_property
+    def _levels(self) -> dict[str, dict[str, str]]:
+        """Per field, the concept above or below that a name means, in lower case."""
+        return {field: other_levels(concepts, field) for field, concepts in self.concepts.items()}
+
+    def meaning(self, field: str, label: str) -> str | None:
+        """The concept that a label means, be it planted, above or below one, two at once, or "Other".
+
+        Null for a label that this model would never have coined.
+        """
+        own, levels = self.concept_of.get(field, {}), self._levels.get(field, {})
+        name = label.lower()
+        found = own.get(name) or levels.get(name)
+        if found is not None or not own:
+            return found
+        if name == OTHER.lower():
+            return OTHER
+        both = [own.get(part) for part in name.split(AND.lower())]
+        if len(both) == 2 and None not in both:
+            return AND.join(sorted(plain(str(part)) for part in both))
+        name = name.rpartition(FOR.lower())[0]
+        return own.get(name) or levels.get(name)
+
+    @cached_property
     def neighbours(self) -> dict[str, dict[str, str]]:
         """Per field, the concept that each is most easily mistaken for: the nearest TF-IDF centroid."""
         from sklearn.feature_extraction.text import TfidfVectorizer  # seconds to import
@@ -109,6 +133,8 @@ class PlantedTruth:
         """Whether two concepts are hard to tell apart: neighbours, or names that share half their words."""
         neighbours = self.neighbours.get(field, {})
         if neighbours.get(first) == second or neighbours.get(second) == first:
+            return True
+        if first != second and related(first, second, field):
             return True
         words, others = set(first.lower().split()), set(second.lower().split())
         return bool(2 * len(words & others) >= len(words | others))

@@ -1,0 +1,68 @@
+"""How the simulated model judges whether labels mean the same.
+
+Of the errors some belong to a pair of meanings, some to a pair of labels, and come back whenever it is asked
+about; the others are drawn anew with each look. Only what looks alike is ever merged by mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+from autoanalyze.config import NoiseConfig
+from autoanalyze.serving.chance import draws, fingerprint
+from autoanalyze.serving.requests import JudgeRequest, PairsRequest
+from autoanalyze.simulation.truth import PlantedTruth
+
+CROWD = 30
+"""Pairs per call for which `judge_crowding` is given."""
+
+
+class Judging:
+    """A judge; `person` tells apart those who err as often, but not about the same."""
+
+    def __init__(self, truth: PlantedTruth, noise: NoiseConfig, person: int) -> None:
+        self._truth = truth
+        self._noise = noise
+        self._person = person
+
+    def groups(self, request: JudgeRequest, seed: int) -> str:
+        """A label joins the first group whose canonical it seems to equal."""
+        content = fingerprint([seed, request.labels])
+        pairs = len(request.labels) * (len(request.labels) - 1) // 2
+        groups: dict[str, list[int]] = {}
+        for number, label in enumerate(request.labels, start=1):
+            same = (name for name in groups if self._same(request.field, name, label, content, pairs))
+            groups.setdefault(next(same, label), []).append(number)
+        answer = [group for group in groups.values() if len(group) > 1]
+        return json.dumps({"groups": answer}, separators=(",", ":"))
+
+    def pairs(self, request: PairsRequest, seed: int) -> str:
+        """Each label's candidates that seem to equal it."""
+        asked = [[question.label, *question.candidates] for question in request.questions]
+        content, pairs = fingerprint(["pairs", seed, asked]), sum(len(labels) - 1 for labels in asked)
+        answers = []
+        for position, question in enumerate(request.questions, start=1):
+            one = question.label
+            same = [c for c in question.candidates if self._same(request.field, one, c, content, pairs)]
+            reason = "other words for one matter" if same else "they differ in substance"
+            answers.append({"q": position, "same": [request.numbers[c] for c in same], "reason": reason})
+        return json.dumps({"answers": answers}, separators=(",", ":"))
+
+    def _same(self, field: str, first: str, second: str, content: str, pairs: int) -> bool:
+        """Whether two labels are taken for one thing, in a call of so many pairs."""
+        one = self._truth.meaning(field, first) or first
+        other = self._truth.meaning(field, second) or second
+        same = one == other
+        if not same and not self._truth.look_alike(field, one, other):
+            return False
+        noise = self._noise
+        rate = noise.judge_missed if same else noise.judge_false_merge
+        rate *= 1 + noise.judge_crowding * math.log(max(1, pairs)) / math.log(CROWD)
+        of_meanings = rate * noise.judge_meaning_share
+        fixed = (rate - of_meanings) * noise.judge_fixed_share
+        pair = sorted((first, second))
+        wrong = draws("meanings", self._person, field, sorted((one, other))).random() < of_meanings
+        wrong = wrong or draws("pair", self._person, field, pair).random() < fixed
+        anew = rate - of_meanings - fixed
+        return same != (wrong or draws("pair", field, pair, content).random() < anew)
