@@ -61,8 +61,11 @@ class Judging:
         rate *= 1 + noise.judge_crowding * math.log(max(1, pairs)) / math.log(CROWD)
         of_meanings = rate * noise.judge_meaning_share
         fixed = (rate - of_meanings) * noise.judge_fixed_share
-        pair = sorted((first, second))
-        wrong = draws("meanings", self._person, field, sorted((one, other))).random() < of_meanings
-        wrong = wrong or draws("pair", self._person, field, pair).random() < fixed
         anew = rate - of_meanings - fixed
-        return same != (wrong or draws("pair", field, pair, content).random() < anew)
+        pair, meanings = sorted((first, second)), sorted((one, other))
+        wrong = (
+            of_meanings > draws("meanings", self._person, field, meanings).random()
+            or fixed > draws("pair", self._person, field, pair).random()
+            or anew > draws("pair", field, pair, content).random()
+        )
+        return same != wrong
