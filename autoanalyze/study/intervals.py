@@ -99,8 +99,8 @@ def percentile_interval(value: float | None, draws: Sequence[float | None]) -> E
     return Estimate(value, float(low), float(high))
 
 
-def paired_interval(values: Sequence[float]) -> Estimate:
-    """Mean over seeds with its 95 % interval by Student's t, for claims across runs.
+def paired_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """Mean over seeds with its interval by Student's t, for claims across runs; 95 % unless told otherwise.
 
     Give differences or ratios of paired runs to compare two configurations. With fewer than two
     values there is no interval.
@@ -112,7 +112,7 @@ def paired_interval(values: Sequence[float]) -> Estimate:
         return Estimate(mean)
     from scipy import stats  # a second to import
 
-    margin = float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1))
+    margin = float(stats.sem(values) * stats.t.ppf((1 + confidence) / 2, len(values) - 1))
     return Estimate(mean, mean - margin, mean + margin)
 
 
@@ -224,7 +224,7 @@ def with_speedups(
 
 
 def best_size(calls: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Of sequential runs those with the call size of least mean time, per `by`; of sizes that tie the least."""
+    """Of sequential runs those of the call size with the least mean time, per `by`; of a tie the smallest."""
     ranked = calls.group_by(*by, "_size").agg(pl.col("_best").mean().alias("_mean")).sort("_mean", "_size")
     chosen = ranked.unique(by, keep="first", maintain_order=True) if by else ranked.head(1)
     return calls.join(chosen, on=[*by, "_size"], how="semi", nulls_equal=True)
@@ -251,7 +251,7 @@ def tells_apart(results: pl.DataFrame, by: Sequence[str], setting: str) -> bool:
 
 
 def estimate(results: pl.DataFrame, measure: str) -> Estimate:
-    """Mean of a measure over seeds with its 95 % interval (`interval_of`); nothing where it is not measured."""
+    """Mean of a measure over seeds with its 95 % interval (`interval_of`); nothing if it is not measured."""
     if measure not in results.columns:
         return Estimate(None)
     return interval_of(measure, results.sort("seed")[measure].drop_nulls().cast(pl.Float64).to_list())
