@@ -12,7 +12,10 @@ from autoanalyze.analysis.record import Completed
 from autoanalyze.analysis.tables import probes_table, sessions_table
 from autoanalyze.config import Config
 from autoanalyze.llm.connection import rate_limits
+from autoanalyze.phases.duplicates.spelling import normal_form
 from autoanalyze.study import efficiency
+from autoanalyze.study.code_sets import stream_code_sets
+from autoanalyze.study.intervals import Estimate
 from autoanalyze.study.metrics import matched, same_label, score_run
 from autoanalyze.study.runs import Run
 
@@ -41,12 +44,17 @@ def measured(config: Config, folder: RunFolder, outcome: Completed, truth: pl.Da
 def label_measures(
     config: Config, sessions: pl.DataFrame, probes: pl.DataFrame | None, truth: pl.DataFrame
 ) -> dict[str, Any]:
-    """What is measured of final labels: scores against the truth where it is known, agreement of probes."""
+    """What is measured of final labels: scores against the truth where it is known, agreement of streams and
+    of probes."""
     names = config.schema.records().names
-    found: dict[str, Any] = {"metrics": {}, "agreement": {}}
+    alike = {field: sets.as_dict() for field, sets in stream_code_sets(sessions, names).items()}
+    found: dict[str, Any] = {"metrics": {}, "agreement": {"streams": alike}}
     if not truth.is_empty():
         scores = score_run(sessions, truth, names, seed=config.seed, resamples=config.resamples)
-        found["metrics"] = {field: score.as_dict() for field, score in scores.items()}
+        found["metrics"] = {
+            field: {**score.as_dict(), "right_names": right_names(config, sessions, truth, field).as_dict()}
+            for field, score in scores.items()
+        }
     if probes is not None:
         whose = probes.join(sessions.select("session_id", "user_id"), on="session_id")
         found["agreement"]["probes"] = {
@@ -58,6 +66,23 @@ def label_measures(
             for name in names
         }
     return found
+
+
+def right_names(config: Config, sessions: pl.DataFrame, truth: pl.DataFrame, field: str) -> Estimate:
+    """The share of sessions, 0 to 1, whose final label is their concept's own name, with a 95 % interval.
+
+    Compared are normal forms: spelling, plurals and mostly the order of words do not matter. The truth has
+    one name for each concept, and any other that is right as well counts as wrong, as does a session without
+    a label: this is a lower bound, and where the truth has codes instead of names it says nothing.
+    """
+    known = truth.filter(pl.col("field") == field).select("session_id", second="concept")
+    given = sessions.select("session_id", "user_id", first=field).join(known, on="session_id")
+    forms = {
+        name: " ".join(normal_form(name))
+        for name in {*given["first"].drop_nulls().unique(), *given["second"].unique()}
+    }
+    compared = given.with_columns(pl.col("first", "second").replace(forms))
+    return same_label(compared.sort("session_id"), seed=config.seed, resamples=config.resamples)
 
 
 def repeats_agreement(config: Config, runs: Sequence[pl.DataFrame]) -> dict[str, Any]:

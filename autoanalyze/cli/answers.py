@@ -163,6 +163,7 @@ def warnings(record: Mapping[str, Any]) -> list[Text]:
 def agreements(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """What a run says of agreement without truth: estimates per field, of probes and of repetitions."""
     found = dict(record.get("agreement") or {})
+    found.pop("streams", None)  # several measures, which say little of a single run
     if "repeats" in found:
         found["repeats"] = found["repeats"]["fields"]
     return found

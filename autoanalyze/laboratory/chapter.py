@@ -32,6 +32,7 @@ from autoanalyze.study.intervals import (
     shown,
     shown_briefly,
     tells_apart,
+    with_speedups,
 )
 from autoanalyze.study.measures import MEASURES
 from autoanalyze.study.panels import curves, plain, rungs
@@ -64,9 +65,11 @@ class Report:
         distinct = {outcome.folder: outcome for outcome in self._ended}.values()
         rows = [{**outcome.settings, **row} for outcome in distinct for row in outcome.rows]
         frame = pl.DataFrame(rows, infer_schema_length=None)
-        if frame.is_empty() or self._config.baseline is None:
+        if frame.is_empty():
             return frame
-        return against_baseline(frame, self._config.baseline, self._config.paired_by, self.settings)
+        if self._config.baseline is not None:
+            frame = against_baseline(frame, self._config.baseline, self._config.paired_by, self.settings)
+        return sped_up(frame, self.settings, self._config.paired_by)
 
     @cached_property
     def rows(self) -> list[str]:
@@ -228,11 +231,36 @@ class Report:
         block = (
             f"`{told['command']}`: {told['runs']:,} runs in {told['seconds'] / 60:.1f} min on "
             f"{told['cores']} cores{kept}, commit {commit}. {means} over seeds with 95 % intervals "
-            "(Student's t); a row per run and label field is in [results.parquet](results.parquet).\n\n"
+            "(Student's t, for shares within 0 and 1); a row per run and label field is in "
+            "[results.parquet](results.parquet).\n\n"
             f"{self.markdown()}\n![{self.headline}](figure.png)\n"
         )
         text = path.read_text(encoding="utf-8")
         path.write_text(BLOCK.sub(lambda found: f"{found[1]}{block}{found[2]}", text), encoding="utf-8")
+
+
+def sped_up(results: pl.DataFrame, settings: Sequence[str], paired_by: Sequence[str]) -> pl.DataFrame:
+    """`results` with their speedups over one stream and over the best sequence, if there are such runs.
+
+    Sequential runs are those with `sync=sequential`, runs with one stream all others whose
+    `parallel.streams` is 1. The former are paired by what the report pairs by, and by all settings in which
+    they differ but for the size of their calls; the latter by all settings but the number of streams.
+    """
+    sync = pl.col("sync") if "sync" in results.columns else pl.lit(None, pl.String)
+    sequential = sync.eq_missing(pl.lit("sequential"))
+    one = pl.col("parallel.streams") == 1 if "parallel.streams" in settings else pl.lit(value=False)
+    one_stream = one & ~sequential
+    nested = any(results[name].dtype.is_nested() for name in settings)
+    if nested or results.filter(sequential | one_stream).is_empty():
+        return results
+    by, calls = [name for name in paired_by if name in results.columns], results.filter(sequential)
+    for name in settings:
+        if name not in (*by, "case", "sync", "parallel.streams", "batch_size") and tells_apart(
+            calls, [*by, "seed", "field"], name
+        ):
+            by.append(name)
+    same = [name for name in settings if name != "parallel.streams"]
+    return with_speedups(results, one_stream=one_stream, sequential=sequential, by=by, same=same)
 
 
 def mean_only(estimate: Estimate, digits: int) -> str:

@@ -1,4 +1,7 @@
-"""The frontier: the cheapest and the fastest settings that hold the target, and what lies between them."""
+"""The frontier: the cheapest and the fastest settings that hold the target, and what lies between them.
+
+The race says what is on it; what does not hold on fresh seeds as well falls off, and nothing takes its place.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,22 @@ from autoanalyze.laboratory.points import EndedPoint
 from autoanalyze.study.intervals import Estimate, estimate, shown
 from autoanalyze.study.measures import MEASURES
 from autoanalyze.study.panels import frontier, plain
-from autoanalyze.study.racing import HELD, Standing, frontier_of, standings, survivors
+from autoanalyze.study.racing import (
+    HELD,
+    Setting,
+    Standing,
+    frontier_of,
+    simultaneous_confidence,
+    standings,
+    survivors,
+)
 
 MEASURED = ("model_seconds", "cost_per_1000", "consistency", "precision")
 
 
 class Frontier(Report):
     """The report of a race. Runs with seeds from `confirming_from` on took no part in it: they only say what
-    the winners are worth."""
+    the frontier is worth. All of its settings have to hold there at once with the confidence (Bonferroni)."""
 
     def __init__(
         self,
@@ -60,10 +71,28 @@ class Frontier(Report):
         most = max((standing.seeds for standing in self.standings), default=0)
         return frontier_of([s for s in self.standings if 2 * s.seeds > most], target=self._target)
 
-    @property
-    def winners(self) -> list[Standing]:
-        """The cheapest and the fastest, which may be one."""
-        return self.best[:1] + self.best[1:][-1:]
+    @cached_property
+    def fresh(self) -> dict[Setting, Standing]:
+        """How those on the frontier stand with seeds that took no part, as far as they were run with them."""
+        runs = self.measured
+        if runs.is_empty():
+            return {}
+        runs = runs.filter(pl.col("seed") >= self._confirming_from)
+        again = [part for standing in self.best if not (part := self.runs_of(standing, runs)).is_empty()]
+        if not again:
+            return {}
+        each = simultaneous_confidence(self._confidence, len(self.best))
+        return {s.setting: s for s in standings(pl.concat(again), self.rows, confidence=each)}
+
+    @cached_property
+    def kept(self) -> list[Standing]:
+        """The frontier without what fell off; all of it as long as nothing was run with fresh seeds."""
+        return [s for s in self.best if not self.fresh or self.holds_again(s)]
+
+    def holds_again(self, standing: Standing) -> bool:
+        """Whether a setting holds the target with fresh seeds too."""
+        again = self.fresh.get(standing.setting)
+        return again is not None and again.holds(self._target)
 
     @cached_property
     def alive(self) -> list[Standing]:
@@ -82,7 +111,8 @@ class Frontier(Report):
         titles = [MEASURES[measure].title for measure in MEASURED]
         headings = ["", *names, "seeds", *titles, "on fresh seeds"]
         order = [
-            *self.best,
+            *self.kept,
+            *(standing for standing in self.best if standing not in self.kept),
             *sorted((s for s in self.standings if s not in self.best), key=lambda s: s.mean_seconds),
         ]
         cells = []
@@ -97,10 +127,12 @@ class Frontier(Report):
 
     def verdict(self, standing: Standing) -> str:
         """Where a setting stands, in a word or two."""
-        if standing in self.best:
-            place = self.best.index(standing) + 1
-            ends = [*(["cheapest"] if place == 1 else []), *(["fastest"] if place == len(self.best) else [])]
+        if standing in self.kept:
+            place = self.kept.index(standing) + 1
+            ends = [*(["cheapest"] if place == 1 else []), *(["fastest"] if place == len(self.kept) else [])]
             return f"{place} {' and '.join(ends)}".strip()
+        if standing in self.best:
+            return "fell off" if standing.setting in self.fresh else "not confirmed"
         if standing.hopeless(self._target):
             return "misses the target"
         if not standing.holds(self._target):
@@ -109,10 +141,9 @@ class Frontier(Report):
 
     def confirmed(self, standing: Standing) -> str:
         """What a setting surely holds on seeds that took no part in the race."""
-        fresh = self.runs_of(standing, self.measured.filter(pl.col("seed") >= self._confirming_from))
-        if fresh.is_empty():
+        again = self.fresh.get(standing.setting)
+        if again is None:
             return "-"
-        (again,) = standings(fresh, self.rows, confidence=self._confidence)
         lows = " and ".join(f"{again.low[measure]:.3f}" for measure in HELD)
         return f"{'holds' if again.holds(self._target) else 'may miss'}: at least {lows}"
 
@@ -135,11 +166,20 @@ class Frontier(Report):
                 f"No setting holds consistency and precision >= {self._target} at {self._confidence:.0%} "
                 "confidence: lower the target, or race others"
             )
-        return " ".join(
+        gone = [standing for standing in self.best if standing not in self.kept]
+        told = [
             f"{name}: {self.named(standing)} ({standing.mean_seconds:.1f} s, {standing.mean_cost:.4f} USD "
             f"per 1,000 sessions; with fresh seeds it {self.confirmed(standing)})."
-            for name, standing in (("Cheapest", self.winners[0]), ("Fastest", self.winners[-1]))
-        )
+            for name, standing in zip(
+                ("Cheapest", "Fastest"), (*self.kept[:1], *self.kept[-1:]), strict=False
+            )
+        ]
+        if not self.kept:
+            told.append("No setting that held in the race holds with fresh seeds too.")
+        if gone:
+            names = ", ".join(f"{self.named(s)} ({self.confirmed(s)})" for s in gone)
+            told.append(f"Fell off, and nothing takes its place: {names}.")
+        return " ".join(told)
 
     def named(self, standing: Standing) -> str:
         """A setting as it is typed."""
@@ -157,8 +197,12 @@ class Frontier(Report):
         return frontier(
             self.race,
             rows=self.rows,
-            best=[standing.setting for standing in self.best],
-            holding={s.setting for s in self.standings if s.holds(self._target)},
+            best=[standing.setting for standing in self.kept],
+            holding={
+                s.setting
+                for s in self.standings
+                if s.holds(self._target) and (s in self.kept or s not in self.best)
+            },
             target=self._target,
             title=self._config.question,
             note=self.measured_on(self.race),

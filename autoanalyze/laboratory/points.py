@@ -17,7 +17,7 @@ from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.config import AROUND, Config
 from autoanalyze.errors import CancelledRunError, RunFolderError
 from autoanalyze.laboratory.detection import run_detection
-from autoanalyze.study.measures import rows_of
+from autoanalyze.study.rows import rows_of
 from autoanalyze.study.runs import load_run
 
 OUTCOMES = ".points"

@@ -1,49 +1,62 @@
-"""What is measured of finished runs: the columns of the results of an experiment."""
+"""The catalogue of what is measured of finished runs: the columns of the results of an experiment.
+
+`rows` fills them from a run, `intervals` the ones that compare runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import polars as pl
-
-from autoanalyze.study.efficiency import limit_use
-from autoanalyze.study.runs import Run
 
 SCORES = (
     "consistency",
     "precision",
+    "f1",
+    "consistency_macro",
     "precision_macro",
+    "f1_macro",
+    "right_names",
     "cross_stream_consistency",
     "coverage",
     "v_measure",
     "ami",
 )
+"""What `metrics` in run.json says of a label field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
     """How a column of the results is shown: its title, its unit or range, and the digits of a table.
 
-    `target` is the least value wanted, if there is one.
+    `target` is the least value wanted, if there is one. `yes_no`: a run has 1 or 0 of it, and the mean is the
+    share of runs that have it.
     """
 
     title: str
     unit: str
     digits: int = 3
     target: float | None = None
+    yes_no: bool = False
 
     @property
     def label(self) -> str:
         """Title and unit, for an axis."""
         return self.unit if self.unit.startswith(self.title) else f"{self.title}, {self.unit}"
 
+    @property
+    def bounded(self) -> bool:
+        """Whether no value, and so no mean, can lie below 0 or above 1."""
+        return self.unit in ("0 to 1", "share")
+
 
 MEASURES = {
     "consistency": Measure("consistency", "0 to 1", target=0.95),
     "precision": Measure("precision", "0 to 1", target=0.95),
+    "f1": Measure("F1", "0 to 1"),
+    "consistency_macro": Measure("consistency, mean of concepts", "0 to 1"),
     "precision_macro": Measure("precision, mean of concepts", "0 to 1"),
+    "f1_macro": Measure("F1, mean of concepts", "0 to 1"),
+    "meets_target": Measure("single runs that meet the target", "share", yes_no=True),
+    "right_names": Measure("named as the truth names it", "0 to 1"),
     "cross_stream_consistency": Measure("consistency across streams", "0 to 1", target=0.95),
     "coverage": Measure("coverage", "0 to 1"),
     "v_measure": Measure("V-measure", "0 to 1"),
@@ -57,7 +70,11 @@ MEASURES = {
     "discovery_sessions": Measure("sessions in discovery", "count", 1),
     "model_seconds": Measure("model time", "s", 1),
     "speedup": Measure("speedup", "times the baseline", 2),
-    "time_saved": Measure("time saved", "share", 2),
+    # No unit of a share: a run that is slower than its baseline saves less than nothing.
+    "time_saved": Measure("time saved", "of the baseline's", 2),
+    "parallel_speedup": Measure("speedup over one stream", "times the same with one stream", 2),
+    "per_stream": Measure("speedup over one stream / streams", "ratio", 2),
+    "speedup_best_sequential": Measure("speedup over the best sequence", "times sequential calls", 2),
     "consistency_ratio": Measure("consistency / baseline's", "ratio"),
     "cost_ratio": Measure("cost / baseline's", "ratio", 2),
     "efficiency": Measure("efficiency", "0 to 1", 2),
@@ -82,78 +99,3 @@ MEASURES = {
     "processor_seconds": Measure("processor time", "s", 2),
 }
 """Every measure that a report may name."""
-
-
-def rows_of(run: Run) -> Iterator[dict[str, Any]]:
-    """What is measured of a run, per label field whose truth is known (one row for planted label sets)."""
-    if run.record.get("kind") == "detection":
-        yield detection_row(run.record)
-        return
-    shared = whole_run(run)
-    record = run.record
-    if not record[
-        "metrics"
-    ]:  # nothing is known to be right: time, cost and trouble are measured all the same
-        yield {"field": None, **dict.fromkeys((*SCORES, "concepts")), **shared}
-    for field, metrics in record["metrics"].items():
-        yield {
-            "field": field,
-            **{score: metrics[score]["value"] for score in SCORES},
-            "labels_first": record["labels"][field]["first_given"],
-            "labels": record["labels"][field]["final"],
-            "concepts": metrics["concept_count"]["value"],
-            "merged_concepts": metrics["merged_concepts"]["value"],
-            "collisions": record["collisions"][field],
-            **shared,
-        }
-
-
-def whole_run(run: Run) -> dict[str, Any]:
-    """What belongs to a run as a whole."""
-    record = run.record
-    sessions, tokens = record["sessions"]["sampled"], record["tokens"]
-    parallel = record["parallel"] or {}
-    limit = token_limit(record["config"])
-    return {
-        "discovery_sessions": (record["discovery"] or {}).get("sessions"),
-        "missed_labels": parallel.get("missed_labels"),
-        "utilisation": parallel.get("utilisation"),
-        "efficiency": record["efficiency"],
-        "limit_use": limit_use(run.calls, limit) if limit else None,
-        "model_seconds": record["model_seconds"],
-        "calls": record["calls"],
-        "failed_calls": record["failed_calls"],
-        "asked_again": run.sessions.select((pl.col("attempts") > 1).mean()).item(),
-        "unresolved": record["sessions"]["unresolved"] / sessions,
-        "shortened": record["sessions"]["shortened"] / sessions,
-        "prompt_tokens": tokens["prompt"] / sessions,
-        "completion_tokens": tokens["completion"] / sessions,
-        "cached_share": tokens["cached"] / tokens["prompt"] if tokens["prompt"] else None,
-        "cost_per_1000": 1000 * record["cost_usd"] / sessions,
-    }
-
-
-def token_limit(config: dict[str, Any]) -> int | None:
-    """The tokens per minute that a run kept to; null for none."""
-    limits, tier = config["limits"], config["limits"]["tier"]
-    limit = config["model"]["tiers"][tier]["tokens_per_minute"] if tier else None
-    given: int | None = limits["tokens_per_minute"] or limit
-    return given
-
-
-def detection_row(record: dict[str, Any]) -> dict[str, Any]:
-    """What is measured of duplicate detection on a planted label set."""
-    figures = record["detection"]
-    names = ("recall", "hard_merged", "candidate_recall", "judged_share", "calls")
-    classes = {name: share for name, share in figures.items() if name.startswith("hard_")}
-    return {
-        "field": "planted labels",
-        "label_count": figures["labels"],
-        "pair_precision": figures["precision"],
-        **{name: figures[name] for name in names},
-        **classes,
-        "pairs_per_label": figures["pairs_judged"] / figures["labels"],
-        "detection_cost": figures["cost_usd"],
-        "model_seconds": figures["model_seconds"],
-        "processor_seconds": record["wall"]["processor_seconds"],
-    }

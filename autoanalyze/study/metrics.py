@@ -6,14 +6,15 @@ never looks like consistency.
 
 - Consistency is B-cubed recall, precision B-cubed precision (Bagga & Baldwin 1998; Amigo et
   al. 2009), both without self-pairs: with them, splitting everything would still score.
+- F1 is their harmonic mean, from 0 to 1 (van Rijsbergen 1979): with a poor judge one is traded for the
+  other. Macro measures are means per concept first, so that a rare one counts as much as a frequent one.
 - V-measure: Rosenberg & Hirschberg 2007. AMI: Vinh, Epps & Bailey 2010.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,7 @@ from autoanalyze.study.intervals import Estimate, percentile_interval, user_weig
 
 Codes = NDArray[np.intp]
 Weights = NDArray[np.float64]
+Measured = Callable[[Weights], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,10 @@ class FieldScores:
 
     consistency: Estimate
     precision: Estimate
+    f1: Estimate
+    consistency_macro: Estimate
     precision_macro: Estimate
+    f1_macro: Estimate
     cross_stream_consistency: Estimate
     v_measure: Estimate
     ami: Estimate
@@ -93,9 +98,16 @@ def score_field(frame: pl.DataFrame, *, seed: int, resamples: int = 1000) -> Fie
     everyone = np.ones(len(frame))
     weights = list(user_weights(frame["user_id"], resamples=resamples, seed=seed))
 
-    def estimate(measure: Any) -> Estimate:
-        return percentile_interval(measure(everyone), [measure(weight) for weight in weights])
+    def drawn(measure: Measured) -> list[float | None]:
+        return [measure(everyone), *(measure(weight) for weight in weights)]
 
+    def estimate(values: Sequence[float | None]) -> Estimate:
+        return percentile_interval(values[0], values[1:])
+
+    recall = drawn(lambda w: agreement(cells, concepts, w))
+    precision = drawn(lambda w: agreement(cells, labels, w))
+    recall_macro = drawn(lambda w: agreement(cells, concepts, w, by=concepts))
+    precision_macro = drawn(lambda w: agreement(cells, labels, w, by=concepts))
     single = np.bincount(concepts) == 1
     exact = {
         "v_measure": float(v_measure_score(concepts, labels)),
@@ -109,10 +121,13 @@ def score_field(frame: pl.DataFrame, *, seed: int, resamples: int = 1000) -> Fie
         "sessions": len(frame),
     }
     return FieldScores(
-        consistency=estimate(lambda w: agreement(cells, concepts, w)),
-        precision=estimate(lambda w: agreement(cells, labels, w)),
-        precision_macro=estimate(lambda w: agreement(cells, labels, w, by=concepts)),
-        cross_stream_consistency=estimate(lambda w: cross_stream(cells, concepts, streams, w)),
+        consistency=estimate(recall),
+        precision=estimate(precision),
+        f1=estimate([*map(harmonic, recall, precision)]),
+        consistency_macro=estimate(recall_macro),
+        precision_macro=estimate(precision_macro),
+        f1_macro=estimate([*map(harmonic, recall_macro, precision_macro)]),
+        cross_stream_consistency=estimate(drawn(lambda w: cross_stream(cells, concepts, streams, w))),
         **{name: Estimate(None if value is None else float(value)) for name, value in exact.items()},
     )
 
@@ -139,6 +154,19 @@ def agreement(cells: Codes, groups: Codes, weights: Weights, by: Codes | None = 
     inside = np.bincount(cells, weights)[cells] - weights
     whole = np.bincount(groups, weights)[groups] - weights
     return averaged(inside, whole, weights, by)
+
+
+def harmonic(recall: float | None, precision: float | None) -> float | None:
+    """The harmonic mean of two shares, 0 to 1 (F1: van Rijsbergen 1979); null only where both are.
+
+    Where one is null the other is 0, and so is F1: without two sessions under one name nothing is precise,
+    and without two about one thing no common name is right. A run that splits everything scores 0, instead
+    of dropping out of the means that it would lower.
+    """
+    if recall is None and precision is None:
+        return None
+    one, other = recall or 0.0, precision or 0.0
+    return 2 * one * other / (one + other) if one + other else 0.0
 
 
 def cross_stream(cells: Codes, concepts: Codes, streams: Codes, weights: Weights) -> float | None:

@@ -73,6 +73,15 @@ def standings(results: pl.DataFrame, rows: Sequence[str], *, confidence: float) 
     return found
 
 
+def simultaneous_confidence(confidence: float, settings: int) -> float:
+    """How sure each of several settings has to be, 0 to 1, for all to be right together with a confidence.
+
+    Bonferroni: of many settings that just miss the target, some one else holds it by luck (of 20, with .95
+    each, nearly every second time). Holding two measures needs nothing more: both have to be shown.
+    """
+    return 1 - (1 - confidence) / max(1, settings)
+
+
 def bounds_of(values: Values, confidence: float) -> tuple[float, float]:
     """The one-sided lower and upper bound of a mean; infinite for fewer than two values.
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
 
 from autoanalyze.study.intervals import Estimate, paired_interval, percentile_interval, shown
+from autoanalyze.study.verdicts import MARGIN, equivalent, exceeds, holm
 
-MARGIN, LEVEL, DRAWS = 0.01, 0.05, 10_000
+LEVEL, DRAWS = 0.05, 10_000
 SOME, MANY = 8, 32
 Values = NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def verdicts(results: pl.DataFrame) -> pl.DataFrame:
             found = paired_interval(difference.tolist())
             if found.low is None:
                 continue
-            p = p_more(difference, MARGIN) if test.more else p_within(difference, MARGIN)
+            p = exceeds(difference, MARGIN) if test.more else equivalent(difference, MARGIN)
             low, high = found.low, found.high or 0.0
             reverse = low > MARGIN or high < -MARGIN if not test.more else high < 0
             rows.append(
@@ -139,33 +139,13 @@ def verdicts(results: pl.DataFrame) -> pl.DataFrame:
                 }
             )
     frame = pl.DataFrame(rows)
-    parts = [holm(part) for _, part in frame.group_by("hypothesis", maintain_order=True)]
+    parts = [
+        part.with_columns(p_holm=holm(part["p"].to_numpy()))
+        for _, part in frame.group_by("hypothesis", maintain_order=True)
+    ]
     return pl.concat(parts).with_columns(
         shown=pl.when(pl.col("p_holm") <= LEVEL).then(pl.col("wanted")).otherwise(pl.lit("open"))
     )
-
-
-def p_more(difference: Values, margin: float) -> float:
-    """One-sided paired t: that the mean is no more than the margin."""
-    if np.ptp(difference) == 0:  # all samples agree: there is nothing to be unsure of
-        return 0.0 if difference[0] > margin else 1.0
-    return float(stats.ttest_1samp(difference, margin, alternative="greater").pvalue)
-
-
-def p_within(difference: Values, margin: float) -> float:
-    """Two one-sided tests (Schuirmann 1987): that the mean lies outside the margins."""
-    return max(p_more(difference, -margin), p_more(-difference, -margin))
-
-
-def holm(part: pl.DataFrame) -> pl.DataFrame:
-    """With p adjusted for the tests of its hypothesis (Holm 1979)."""
-    ordered = part["p"].to_numpy()
-    ranks = np.argsort(ordered, kind="stable")
-    adjusted = np.empty(len(ranks))
-    adjusted[ranks] = np.minimum(
-        1, np.maximum.accumulate((len(ranks) - np.arange(len(ranks))) * ordered[ranks])
-    )
-    return part.with_columns(p_holm=adjusted)
 
 
 def outcomes(found: pl.DataFrame) -> pl.DataFrame:

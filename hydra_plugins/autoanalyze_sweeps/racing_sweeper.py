@@ -21,9 +21,9 @@ class RacingSweeper(PointsSweeper):
     """A race over all points of a PointsSweeper without their seeds.
 
     `heats` are numbers of seeds: after each heat, settings that surely miss the target, or that another
-    one beats in time and cost, drop out. The cheapest and the fastest are then run with `confirmation`
-    seeds that took no part, since the best of many is partly the luckiest. `target` is what consistency
-    and precision must hold at `confidence` (0.5 to 1).
+    one beats in time and cost, drop out. All on the frontier are then run with `confirmation` seeds that
+    took no part, since the best of many is partly the luckiest; what fails there falls off. `target` is
+    what consistency and precision must hold at `confidence` (0.5 to 1).
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class RacingSweeper(PointsSweeper):
         self.target, self.confidence = target, confidence
 
     def most_runs(self, points: Sequence[Point]) -> int:
-        """As many as if no setting dropped out."""
-        return len(points) * self.heats[-1] + 2 * self.confirmation
+        """As many as if no setting dropped out, and all were on the frontier."""
+        return len(points) * (self.heats[-1] + self.confirmation)
 
     def run(self, points: Sequence[Point], sweep: Sweep) -> Report:
-        """Race, run the winners with fresh seeds, and report the frontier."""
+        """Race, run the frontier with fresh seeds, and report the frontier."""
         heats, confirmation = ([2, 3], 2) if self.config.quick else (self.heats, self.confirmation)
         # The race chooses the seeds, whatever the command line says of `seed`.
         alive, first = list(dict.fromkeys(map(without_seed, points))), 1
@@ -56,7 +56,7 @@ class RacingSweeper(PointsSweeper):
             alive = self.those(alive, frontier.alive, frontier)
             first = last + 1
         fresh = (CONFIRMING_SEEDS_FROM, CONFIRMING_SEEDS_FROM + confirmation - 1)
-        self.work(seeded(self.those(alive, frontier.winners, frontier), *fresh), sweep)
+        self.work(seeded(self.those(alive, frontier.best, frontier), *fresh), sweep)
         return self.frontier(sweep)
 
     def those(self, points: Sequence[Point], chosen: Sequence[Standing], frontier: Frontier) -> list[Point]:

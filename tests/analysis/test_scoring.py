@@ -10,7 +10,7 @@ from fakes import MODEL, SCHEMA, make_phases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.analysis.scoring import both, label_measures, repeats_agreement
+from autoanalyze.analysis.scoring import both, label_measures, repeats_agreement, right_names
 from autoanalyze.analysis.tables import probes_table, sessions_table
 from autoanalyze.config import Config, FieldConfig, SchemaConfig
 from autoanalyze.phases.probes import ProbeResult
@@ -37,11 +37,47 @@ def truth_of(concepts: list[str]) -> pl.DataFrame:
 
 
 def test_without_truth_nothing_is_scored() -> None:
-    """A run on real data has neither scores nor, unasked, agreement."""
+    """A run on real data has neither scores nor, unasked, agreement of probes; that of streams needs two."""
+    nothing = dict.fromkeys(("coverage", "overlap", "novelty", "divergence"))
     assert label_measures(CONFIG, sessions_of(["Claim", None]), None, NO_TRUTH) == {
         "metrics": {},
-        "agreement": {},
+        "agreement": {"streams": {FIELD: nothing, OTHER: nothing}},
     }
+
+
+def test_streams_are_compared_without_truth() -> None:
+    """Two streams that share one of their two labels each, as run.json has it."""
+    sessions = sessions_of(["A", "B", "A", "C"]).with_columns(
+        phase=pl.lit("parallel"), stream=pl.Series([1, 1, 2, 2])
+    )
+    streams = label_measures(CONFIG, sessions, None, NO_TRUTH)["agreement"]["streams"]
+    assert streams[FIELD] == {
+        "coverage": 0.75,
+        "overlap": 0.5,
+        "novelty": 0.5,
+        "divergence": streams[FIELD]["divergence"],
+    }
+    assert streams[OTHER]["coverage"] is None
+
+
+def test_right_names_by_hand() -> None:
+    """Another spelling is the name of the concept, a synonym and no label are not: two of four."""
+    sessions = sessions_of(["Claims Status", "Status Of The Claim", "Claim Progress", None])
+    found = right_names(CONFIG, sessions, truth_of(["claim_status"] * 4), FIELD)
+    assert found.value == pytest.approx(0.5)
+    assert found.low is not None
+    assert found.low <= 0.5
+    told = label_measures(CONFIG, sessions, None, truth_of(["claim_status"] * 4))["metrics"][FIELD]
+    assert told["right_names"] == found.as_dict()
+
+
+@settings(deadline=None, max_examples=30)
+@given(intents)
+def test_right_names_are_a_share_of_all_sessions(labels: list[str | None]) -> None:
+    """All of them where labels are the concepts' names; never more than have a label."""
+    truth = truth_of([label or "Claim" for label in labels])
+    right = right_names(replace(CONFIG, resamples=0), sessions_of(labels), truth, FIELD).value
+    assert right == pytest.approx(1 - labels.count(None) / len(labels))
 
 
 def test_fields_are_scored_where_truth_is_known() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -12,6 +14,7 @@ from autoanalyze.cli.commands import main
 from autoanalyze.config import ReportConfig
 from autoanalyze.laboratory.frontier import Frontier
 from autoanalyze.laboratory.points import EndedPoint, ended_points
+from autoanalyze.study.racing import bounds_of
 
 SMALL = ("quick=true", "data.count=30", "hydra/launcher=basic", "hydra.sweep.dir=race", "case=default")
 
@@ -45,16 +48,66 @@ GOOD = [outcome("good", seed, consistency=0.97, seconds=10) for seed in range(1,
 WEAK = [outcome("weak", seed, consistency=0.90, seconds=1) for seed in range(1, 6)]
 
 
+def fresh(setting: str, *, consistency: float, seconds: float = 10) -> list[EndedPoint]:
+    """Five more runs that took no part in the race."""
+    return [outcome(setting, seed, consistency=consistency, seconds=seconds) for seed in range(1001, 1006)]
+
+
 def test_the_conclusion_rests_on_fresh_seeds() -> None:
     """The winner is named with what it holds where luck had no part in choosing it."""
-    lucky = [outcome("good", seed, consistency=0.80, seconds=10) for seed in range(1001, 1006)]
     assert [s.setting for s in frontier(*GOOD, *WEAK).best] == [("good",)]
-    assert "may miss" in frontier(*GOOD, *WEAK, *lucky).conclusion()
-    sure = [outcome("good", seed, consistency=0.97, seconds=10) for seed in range(1001, 1006)]
-    told = frontier(*GOOD, *WEAK, *sure)
+    assert "with fresh seeds it -" in frontier(*GOOD, *WEAK).conclusion()
+    told = frontier(*GOOD, *WEAK, *fresh("good", consistency=0.97))
     assert "case=good" in told.conclusion()
     assert "holds: at least 1.0" in told.conclusion()
     assert {line[0] for line in told.table()[1]} == {"1 cheapest and fastest", "misses the target"}
+
+
+def test_who_fails_on_fresh_seeds_falls_off() -> None:
+    """It is no winner any more, and is said to have been one; nothing that it beat takes its place."""
+    beaten = [outcome("beaten", seed, consistency=0.97, seconds=20) for seed in range(1, 6)]
+    told = frontier(*GOOD, *WEAK, *beaten, *fresh("good", consistency=-0.2))
+    assert told.kept == []
+    assert [line[0] for line in told.table()[1]] == ["fell off", "misses the target", "beaten"]
+    assert "No setting that held in the race holds with fresh seeds too" in told.conclusion()
+    assert "Fell off, and nothing takes its place: case=good (may miss: at least -0.1" in told.conclusion()
+    assert "Cheapest" not in told.conclusion()
+    assert told.figure() is not None
+
+
+def priced(setting: str, seconds: float, cost: float, seeds: range, consistency: float) -> list[EndedPoint]:
+    return [
+        replace(point, rows=({**point.rows[0], "cost_per_1000": cost},))
+        for point in (outcome(setting, seed, consistency=consistency, seconds=seconds) for seed in seeds)
+    ]
+
+
+def test_all_on_the_frontier_are_confirmed() -> None:
+    """Also what lies between the cheapest and the fastest; who was not run again is not confirmed."""
+    places = {"cheap": (30, 1), "middle": (20, 2), "fast": (10, 3), "fastest": (5, 4)}
+    raced = [p for n, (s, c) in places.items() for p in priced(n, s, c, range(1, 6), 0.97)]
+    again = {"cheap": -0.2, "middle": 0.97, "fast": 0.97}
+    later = [p for n, v in again.items() for p in priced(n, *places[n], range(1001, 1006), v)]
+    assert [s.setting[0] for s in frontier(*raced).kept] == list(places)
+    told = frontier(*raced, *later)
+    assert [s.setting[0] for s in told.kept] == ["middle", "fast"]
+    verdicts = {line[1]: line[0] for line in told.table()[1]}
+    assert verdicts == {
+        "middle": "1 cheapest",
+        "fast": "2 fastest",
+        "cheap": "fell off",
+        "fastest": "not confirmed",
+    }
+    assert told.conclusion().count("case=middle") == told.conclusion().count("case=cheap") == 1
+
+
+def test_confirming_many_asks_more_of_each() -> None:
+    """With four on the frontier each has to hold at 98.75 %, so that all four are right at 95 %."""
+    places = {"a": (30, 1), "b": (20, 2), "c": (10, 3), "d": (5, 4)}
+    raced = [p for n, (s, c) in places.items() for p in priced(n, s, c, range(1, 6), 0.97)]
+    told = frontier(*raced, *priced("a", 30, 1, range(1001, 1006), 0.97))
+    values = [0.97 + 0.0001 * seed for seed in range(1001, 1006)]
+    assert told.fresh["a",].low["consistency"] == pytest.approx(bounds_of(np.array(values), 0.9875)[0])
 
 
 def test_fresh_seeds_change_nothing_in_the_race() -> None:

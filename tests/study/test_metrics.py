@@ -17,6 +17,7 @@ from autoanalyze.study.metrics import (
     FieldScores,
     agreement,
     coded,
+    harmonic,
     matched,
     same_label,
     score_field,
@@ -163,6 +164,58 @@ def test_rare_merge_shows_in_the_macro_average() -> None:
     assert score.precision.value > 0.98
     assert score.precision_macro.value < 0.6
     assert score.merged_concepts.value == 2
+
+
+def test_macro_measures_by_hand() -> None:
+    """Four of x, half of them under another name, and two of y: recall is 1/3 in one and 1 in the other."""
+    score = scores([(f"u{i}", 1, "AABBCC"[i], "xxxxyy"[i]) for i in range(6)])
+    assert score.consistency.value == pytest.approx((4 / 3 + 2) / 6)
+    assert score.consistency_macro.value == pytest.approx((1 / 3 + 1) / 2)
+    assert score.precision.value == score.precision_macro.value == 1
+    assert score.f1.value == pytest.approx(2 * (5 / 9) / (1 + 5 / 9))
+    assert score.f1_macro.value == pytest.approx(2 * (2 / 3) / (1 + 2 / 3))
+
+
+def test_rare_split_shows_in_the_macro_average() -> None:
+    """Four of a rare concept under four names cost little over sessions, and half over concepts."""
+    rows = [(f"u{i}", 1, "A", "x") for i in range(200)] + [(f"v{i}", 1, "BCDE"[i], "y") for i in range(4)]
+    score = scores(rows)
+    assert score.consistency.value == pytest.approx(200 / 204)
+    assert score.consistency_macro.value == pytest.approx(0.5)
+
+
+def test_splitting_everything_is_no_missing_f1() -> None:
+    """It scores 0 and stays in the means over runs; only where nothing at all is measured there is none."""
+    assert scores(two_concepts("ABCDEFGH")).f1.value == 0
+    assert scores([("u1", 1, "A", "x"), ("u2", 1, "A", "y")]).f1.value == 0
+    assert scores([("u1", 1, "A", "x"), ("u2", 1, "B", "y")]).f1.value is None
+
+
+@settings(deadline=None)
+@given(rows_strategy)
+def test_f1_lies_between_its_two_parts(rows: list[Row]) -> None:
+    """Micro and macro; where one part is null the other is 0, as its definition says."""
+    score = scores(rows, resamples=0)
+    for f1, *parts in (
+        (score.f1, score.consistency, score.precision),
+        (score.f1_macro, score.consistency_macro, score.precision_macro),
+    ):
+        known = [part.value for part in parts if part.value is not None]
+        assert (f1.value is None) == (not known)
+        if len(known) == 1:
+            assert known == [0]
+        elif f1.value is not None:
+            assert min(known) - 1e-12 <= f1.value <= sum(known) / 2 + 1e-12
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_harmonic_mean_is_symmetric_and_below_the_arithmetic(one: float, other: float) -> None:
+    """At most the mean of both, and 0 with a 0."""
+    found = harmonic(one, other)
+    assert found == harmonic(other, one)
+    assert found is not None
+    assert 0 <= found <= (one + other) / 2 + 1e-12
+    assert harmonic(one, 0) == 0
 
 
 def test_labels_that_tie_are_all_majorities() -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoanalyze.study.racing import Standing, frontier_of, standings, survivors
+from autoanalyze.study.racing import (
+    Standing,
+    bounds_of,
+    frontier_of,
+    simultaneous_confidence,
+    standings,
+    survivors,
+)
 
 SEEDS = range(1, 7)
 
@@ -43,6 +51,20 @@ def test_bounds_are_one_sided_students_t() -> None:
     (standing,) = field(frame)
     assert standing.low["consistency"] == pytest.approx(2 - 2.9200 / 3**0.5, abs=1e-4)
     assert standing.high["consistency"] == pytest.approx(2 + 2.9200 / 3**0.5, abs=1e-4)
+
+
+def test_simultaneous_confidence_keeps_luck_small() -> None:
+    """Of 20 settings just below the target, one holds it by luck about once in 20 races, not every second."""
+    assert simultaneous_confidence(0.95, 1) == pytest.approx(0.95)
+    assert simultaneous_confidence(0.95, 20) == pytest.approx(0.9975)
+    generator, lucky = np.random.default_rng(6), {0.95: 0, simultaneous_confidence(0.95, 20): 0}
+    for _ in range(200):
+        races = generator.normal(0.949999, 0.01, (20, 8))
+        for confidence in lucky:
+            lucky[confidence] += any(bounds_of(values, confidence)[0] >= 0.95 for values in races)
+    single, together = (count / 200 for count in lucky.values())
+    assert single > 0.5
+    assert together < 0.1
 
 
 def test_a_single_seed_decides_nothing() -> None:
