@@ -45,7 +45,7 @@ USES = (
     ),
     Use(
         (
-            *("discovery.", "parallel.", "batch_size", "baseline", "faults.", "probe_share", "repeat"),
+            *("discovery.", "parallel.", "baseline", "faults.", "probe_share", "repeat"),
             *("resolution.every_rounds", "resolution.every_labels"),
         ),
         lambda c: c.sync != "sequential",

@@ -40,6 +40,9 @@ from autoanalyze.study.panels import curves, plain, rungs
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 """The part of a README in the lab book that is written anew with every result."""
 
+WORST = "worst"
+"""Stands among a report's fields for the one that is worst in each setting."""
+
 WIDTH_PER_COLUMN = 13
 """Characters that a mean with half its interval takes, and some."""
 
@@ -90,18 +93,30 @@ class Report:
         return self.results[measure].null_count() < len(self.results)
 
     @cached_property
+    def of_worst(self) -> bool:
+        """Whether each setting is told by its worst field."""
+        return list(self._config.fields) == [WORST] and "f1" in self.results.columns and self.known("f1")
+
+    @cached_property
     def shown_results(self) -> pl.DataFrame:
-        """The results of the label fields that the report names; all if there are none of these."""
+        """The results of the label fields that the report names, or of each setting's worst; all if there are
+        none of these."""
         if self.results.is_empty():
             return self.results
+        if self.of_worst:
+            return worst_fields(self.results, self.rows)
         chosen = self.results.filter(pl.col("field").is_in(self._config.fields))
         return self.results if chosen.is_empty() else chosen
 
     def table(self, written: Callable[[Estimate, int], str] = shown) -> tuple[list[str], list[list[str]]]:
         """Headings and cells: means over seeds with their 95 % intervals, as `written` writes them."""
         frame = self.shown_results
-        by = [*self.rows, *(["field"] if frame["field"].n_unique() > 1 else [])]
-        headings = [*(plain(key) or key for key in by), "seeds", *(MEASURES[m].title for m in self.measures)]
+        several = self.of_worst or frame["field"].n_unique() > 1
+        by = [*self.rows, *(["field"] if several else [])]
+        named = [plain(key) or key for key in by]
+        if self.of_worst:
+            named[-1] = "worst field"
+        headings = [*named, "seeds", *(MEASURES[m].title for m in self.measures)]
         cells = []
         for values, group in frame.group_by(by, maintain_order=True) if by else [((), frame)]:
             told = ["-" if value is None else str(value) for value in values]
@@ -144,9 +159,9 @@ class Report:
         """The measures over the settings; null where there is nothing to tell apart."""
         config, frame = self._config, self.shown_results
         across, lines = config.across, config.lines
-        if lines is None and frame["field"].n_unique() > 1:
+        if lines is None and frame["field"].n_unique() > 1 and not self.of_worst:
             lines = "field"
-        if "field" not in (across, lines):
+        if "field" not in (across, lines) and not self.of_worst:
             frame = frame.filter(pl.col("field").eq_missing(frame["field"][0]))
         if config.baseline is not None and "case" not in (across, lines, self.rows[0] if self.rows else None):
             # Its runs stand for no value of the settings that are drawn: they are what 1 means.
@@ -180,6 +195,8 @@ class Report:
         models = sorted({outcome.model for outcome in self._ended if outcome.model})
         named = ", ".join(models) if len(models) <= 3 else f"{len(models)} models"
         fields = ", ".join(str(name).replace("_", " ") for name in frame["field"].unique(maintain_order=True))
+        if self.of_worst:
+            fields = "worst field of each setting"
         seeds = frame["seed"].n_unique()
         return (
             f"{fields}; {'simulated ' if self.simulated else ''}{named}; {seeds} seeds; means with 95 % "
@@ -261,6 +278,20 @@ def sped_up(results: pl.DataFrame, settings: Sequence[str], paired_by: Sequence[
             by.append(name)
     same = [name for name in settings if name != "parallel.streams"]
     return with_speedups(results, one_stream=one_stream, sequential=sequential, by=by, same=same)
+
+
+def worst_fields(results: pl.DataFrame, rows: Sequence[str]) -> pl.DataFrame:
+    """Of each setting the rows of the field whose mean F1 is least; ties go to the first by name."""
+    means = results.group_by([*rows, "field"]).agg(pl.col("f1").mean().alias("_mean"))
+    worst = means.sort("_mean", "field", nulls_last=True)
+    worst = worst.unique(rows, keep="first", maintain_order=True) if rows else worst.head(1)
+    return results.join(
+        worst.select(*rows, "field"),
+        on=[*rows, "field"],
+        how="semi",
+        nulls_equal=True,
+        maintain_order="left",
+    )
 
 
 def mean_only(estimate: Estimate, digits: int) -> str:
