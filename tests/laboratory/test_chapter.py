@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 import pytest
 
@@ -10,7 +12,7 @@ from autoanalyze.laboratory.chapter import Report
 from autoanalyze.laboratory.points import EndedPoint
 
 
-def ended(seconds: float, seed: int = 1, **settings: object) -> EndedPoint:
+def ended(seconds: float, seed: int = 1, **settings: Any) -> EndedPoint:
     """A run of so many seconds; `streams` and `count` stand for the keys with a dot."""
     names = {"streams": "parallel.streams", "count": "data.count"}
     told = {names.get(name, name): value for name, value in settings.items()}
@@ -52,7 +54,7 @@ def test_the_best_sequence_is_chosen_by_all_seeds() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"streams": 8}, {"sync": "rounds"}, {"size": [1, 2], "streams": 1}])
-def test_without_such_runs_results_stay_as_they_are(settings: dict[str, object]) -> None:
+def test_without_such_runs_results_stay_as_they_are(settings: dict[str, Any]) -> None:
     """No columns without a value."""
     found = report(ended(1.0, case="a", count=9, **settings))
     assert "parallel_speedup" not in found.columns
