@@ -144,7 +144,8 @@ SEQUENTIAL_SESSIONS_PER_CALL = 5
 def sequential(config: Config) -> Config:
     """The sequential baseline of a configuration: one stream, 5 sessions per call, no discovery.
 
-    With sync=sequential calls are as large as `batch_size` says, if it says anything. Model, schema, reply form, noise and data stay as they are; the labels are resolved once, at the end.
+    With sync=sequential calls are as large as `batch_size` says, if it says anything. Model, schema, reply
+    form, noise and data stay as they are; the labels are resolved once, at the end.
     """
     return replace(
         config,
