@@ -2,8 +2,8 @@
 
     python experiments/live/judged.py PAIRS.csv [--key pairs-key.parquet] [--into FOLDER]
 
-PAIRS.csv is what experiments/live/pairs.py wrote, with answers in its last column; some may be empty. What comes
-out is printed, and of live runs also written into the chapter (README.md of this folder, or of FOLDER).
+PAIRS.csv is what experiments/live/pairs.py wrote, with answers in its last column; some may be empty. What
+comes out is printed, and of live runs also written into the chapter (README.md here, or in FOLDER).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,8 +79,8 @@ def read_judged(path: Path, key: pl.DataFrame) -> pl.DataFrame:
             )
         if answer and answer not in ANSWERS:
             raise InputError(
-                f"{path}: line {line}: {row[pairs.ANSWER]!r} is no answer: write {', '.join(ANSWERS)}, or leave it "
-                "empty"
+                f"{path}: line {line}: {row[pairs.ANSWER]!r} is no answer: write {', '.join(ANSWERS)}, or "
+                "leave it empty"
             )
         answers[number] = answer or None
     if not any(answers.values()):
@@ -113,13 +113,12 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     return [row for row in rows if any(value.strip() for value in row.values())]
 
 
-def pair_number(said: str, line: int, known: Sequence[int] | object) -> int:
+def pair_number(said: str, line: int, numbers: Collection[int]) -> int:
     """The number of a pair. Raises InputError for one that there is not."""
-    numbers = set(known)  # type: ignore[call-overload]
     if not said.strip().isdecimal() or int(said) not in numbers:
         raise InputError(
-            f"line {line}: there is no pair {said!r}: they are {min(numbers)} to {max(numbers)}, as in the file that "
-            "was drawn"
+            f"line {line}: there is no pair {said!r}: they are {min(numbers)} to {max(numbers)}, as in "
+            "the file that was drawn"
         )
     return int(said)
 
@@ -130,7 +129,8 @@ def strata(judged: pl.DataFrame, same: Sequence[str] = STRICT) -> dict[str, Stra
     for stratum in pairs.SHARES:
         own = judged.filter(stratum=stratum)
         answered = own["answer"].drop_nulls()
-        found[stratum] = Stratum(own["of"].max() or 0, len(answered), int(answered.is_in(list(same)).sum()))  # type: ignore[arg-type]
+        there = int(own["of"][0]) if len(own) else 0
+        found[stratum] = Stratum(there, len(answered), int(answered.is_in(list(same)).sum()))
     return found
 
 
@@ -188,9 +188,10 @@ def markdown(judged: pl.DataFrame) -> str:
         cells = [shown(Estimate(*row)) for row in own.select("value", "low", "high").iter_rows()]
         lines.append(f"| {measure} | {' | '.join(cells)} |")
     first, answered = judged.row(0, named=True), judged["answer"].count()
+    endpoint = "simulated" if is_simulated(judged) else first["endpoint"]
     head = (
         f"{answered} of {len(judged)} pairs judged, of the case {first['case']}, {first['model']} "
-        f"({'simulated' if is_simulated(judged) else first['endpoint']}). Wilson's 95 % intervals; recall weights each stratum by the pairs there are."
+        f"({endpoint}). Wilson's 95 % intervals; recall weights each stratum by the pairs that there are."
     )
     return "\n".join([head, "", *lines]) + "\n"
 

@@ -2,8 +2,8 @@
 
     python experiments/live/pairs.py [SWEEP] [--case NAME] [--pairs N] [--into FOLDER] [--force]
 
-Writes pairs.csv, which does not tell what the runs made of a pair, and pairs-key.parquet, which does. Give the
-person pairs.csv alone; `python experiments/live/judged.py pairs.csv` reads the answers.
+Writes pairs.csv, which does not tell what the runs made of a pair, and pairs-key.parquet, which does. Give
+the person pairs.csv alone; `python experiments/live/judged.py pairs.csv` reads the answers.
 """
 
 from __future__ import annotations
