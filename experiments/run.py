@@ -115,8 +115,8 @@ def objection(settings: Sequence[str]) -> str | None:
     if config.budget_usd is None or plan.cost_usd <= config.budget_usd:
         return None
     return (
-        f"a run would cost some {plan.cost_usd:.2f} USD with {plan.model}; it may cost {config.budget_usd:g}, "
-        "its share: choose a cheaper model, a smaller data.count=..., or a higher budget_usd=..."
+        f"a run would cost some {plan.cost_usd:.2f} USD with {plan.model}; its share is "
+        f"{config.budget_usd:g}: choose a cheaper model, a smaller data.count=..., or a higher budget_usd=..."
     )
 
 

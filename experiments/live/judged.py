@@ -32,6 +32,8 @@ ANSWERS = ("yes", "no", "broader", "narrower")
 STRICT, LENIENT = ("yes",), ("yes", "broader", "narrower")
 """The answers that count as the same name for one thing, and as names that may be merged."""
 BLOCK = re.compile(r"(<!-- pairs -->\n).*?(<!-- /pairs -->)", re.DOTALL)
+PRECISION, RECALL = 0.9, 0.8
+"""What H4 and H5 want of merging (experiments/PREREGISTERED.md)."""
 LOOKED_AT = (pairs.APART, pairs.NEAR)
 """Strata in which a duplicate would have been found by looking closely."""
 
@@ -123,6 +125,13 @@ def pair_number(said: str, line: int, numbers: Collection[int]) -> int:
     return int(said)
 
 
+def outcome(found: Estimate, margin: float) -> str:
+    """Whether a share surely reaches a margin, surely does not, or neither."""
+    if found.low is None or found.high is None:
+        return "open"
+    return "holds" if found.low >= margin else "fails" if found.high < margin else "open"
+
+
 def strata(judged: pl.DataFrame, same: Sequence[str] = STRICT) -> dict[str, Stratum]:
     """What was judged, stratum by stratum."""
     found = {}
@@ -187,6 +196,7 @@ def markdown(judged: pl.DataFrame) -> str:
     for (measure,), own in results(judged).group_by("measure", maintain_order=True):
         cells = [shown(Estimate(*row)) for row in own.select("value", "low", "high").iter_rows()]
         lines.append(f"| {measure} | {' | '.join(cells)} |")
+    lines += ["", decided(strata(judged))]
     first, answered = judged.row(0, named=True), judged["answer"].count()
     endpoint = "simulated" if is_simulated(judged) else first["endpoint"]
     head = (
@@ -194,6 +204,15 @@ def markdown(judged: pl.DataFrame) -> str:
         f"({endpoint}). Wilson's 95 % intervals; recall weights each stratum by the pairs that there are."
     )
     return "\n".join([head, "", *lines]) + "\n"
+
+
+def decided(found: dict[str, Stratum]) -> str:
+    """The hypotheses on pairs that were preregistered."""
+    precision, near = found[pairs.MERGED].share, recall(found, LOOKED_AT)
+    return (
+        f"H4, precision at least {PRECISION:.2f}: {outcome(precision, PRECISION)}. H5, recall of pairs "
+        f"looked at or near at least {RECALL:.2f}: {outcome(near, RECALL)}."
+    )
 
 
 def is_simulated(judged: pl.DataFrame) -> bool:
