@@ -103,11 +103,12 @@ def objection(settings: Sequence[str]) -> str | None:
     """Why live runs with these settings must not start; null if nothing speaks against them."""
     from autoanalyze.analysis.build import build_plan
     from autoanalyze.analysis.configuration import compose
+    from autoanalyze.config import IN_PROCESS
     from autoanalyze.errors import AutoAnalyzeError
 
     try:
         config = compose([f"experiment={LIVE}", *settings])
-        if config.endpoint == "simulated":
+        if config.endpoint in IN_PROCESS:
             return "live asks a live model: give endpoint=openai or endpoint=URL, and model=...; or --quick"
         plan = build_plan(config)
     except AutoAnalyzeError as error:

@@ -26,6 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "parallel_loss")]
 import pairs  # noqa: E402  # lies beside this file
 import verdicts  # noqa: E402  # experiments/parallel_loss: tests and margins
 
+from autoanalyze.analysis.reasons import undecided_fields  # noqa: E402
 from autoanalyze.errors import AutoAnalyzeError, InputError  # noqa: E402
 from autoanalyze.study.intervals import Estimate, estimate, paired_interval, shown  # noqa: E402
 from autoanalyze.study.metrics import matched  # noqa: E402
@@ -210,13 +211,16 @@ def markdown(rows: pl.DataFrame, told: str) -> str:
 
 
 def told_of(runs: Sequence[Run]) -> tuple[str, bool]:
-    """What the runs were made with, and whether any of it is simulated."""
-    simulated = any("simulated" in run.caveats for run in runs)
+    """What the runs were made with, and whether any of them had no live model."""
+    words = {word for run in runs for word in run.caveats} & {"simulated", "draft"}
     models = sorted({f"{run.record['model']} at {run.record['endpoint']}" for run in runs})
     days = sorted({str(run.record["wall"]["started"])[:10] for run in runs})
     sessions = runs[0].record["sessions"]["sampled"]
-    source = "SIMULATED, " if simulated else ""
-    return f"{source}{', '.join(models)}, {days[0]}: {len(runs)} runs of {sessions} sessions.", simulated
+    source = "".join(f"{word.upper()}, " for word in sorted(words))
+    told = f"{source}{', '.join(models)}, {days[0]}: {len(runs)} runs of {sessions} sessions."
+    unjudged = sum(bool(undecided_fields(run)) for run in runs)
+    told += f" In {unjudged} of them no judge could be used: names are as first given." if unjudged else ""
+    return told, bool(words)
 
 
 def into_chapter(text: str, told: str, chapter: Path) -> None:
@@ -234,11 +238,11 @@ def into_chapter(text: str, told: str, chapter: Path) -> None:
 def tell(sweep: Path, into: Path | None) -> str:
     """The tables of a sweep; those of live runs are also written into the chapter, and kept beside it."""
     runs = [run for case in cases_of(sweep) for run in case.runs.values()]
-    told, simulated = told_of(runs)
+    told, made_here = told_of(runs)
     rows = measured(sweep)
     text = markdown(rows, told)
-    if into is None and simulated:
-        return f"{text}\nsimulated: the chapter stays as it is"
+    if into is None and made_here:
+        return f"{text}\nno live model: the chapter stays as it is"
     chapter = (into or HERE) / "README.md"
     into_chapter(text, told, chapter)
     rows.write_parquet(chapter.with_name("runs.parquet"))

@@ -24,6 +24,7 @@ sys.path[:0] = [str(HERE)]
 
 import pairs  # noqa: E402  # lies beside this file
 
+from autoanalyze.config import IN_PROCESS  # noqa: E402
 from autoanalyze.errors import AutoAnalyzeError, InputError  # noqa: E402
 from autoanalyze.study.exports import unguarded  # noqa: E402
 from autoanalyze.study.intervals import Estimate, shown, wilson  # noqa: E402
@@ -198,10 +199,9 @@ def markdown(judged: pl.DataFrame) -> str:
         lines.append(f"| {measure} | {' | '.join(cells)} |")
     lines += ["", decided(strata(judged))]
     first, answered = judged.row(0, named=True), judged["answer"].count()
-    endpoint = "simulated" if is_simulated(judged) else first["endpoint"]
     head = (
         f"{answered} of {len(judged)} pairs judged, of the case {first['case']}, {first['model']} "
-        f"({endpoint}). Wilson's 95 % intervals; recall weights each stratum by the pairs that there are."
+        f"({first['endpoint']}). Wilson's 95 % intervals; recall weights strata by the pairs that there are."
     )
     return "\n".join([head, "", *lines]) + "\n"
 
@@ -215,9 +215,9 @@ def decided(found: dict[str, Stratum]) -> str:
     )
 
 
-def is_simulated(judged: pl.DataFrame) -> bool:
-    """Whether any of the runs had a simulated model."""
-    return bool(judged["endpoint"].str.starts_with("simulated").any())
+def is_no_model(judged: pl.DataFrame) -> bool:
+    """Whether any of the runs had no live model: a simulated one, or the reader."""
+    return any(endpoint.startswith(IN_PROCESS) for endpoint in judged["endpoint"])
 
 
 def into_chapter(text: str, chapter: Path) -> None:
@@ -229,13 +229,13 @@ def into_chapter(text: str, chapter: Path) -> None:
 
 
 def tell(path: Path, key: Path, into: Path | None) -> str:
-    """Read the answers, and write what they say into the chapter, unless they are of simulated runs."""
+    """Read the answers, and write what they say into the chapter if they are of live runs."""
     if not key.exists():
         raise InputError(f"{key} is not there: give the file that was drawn together with {path} with --key")
     judged = read_judged(path, pl.read_parquet(key))
     text = markdown(judged)
-    if into is None and is_simulated(judged):
-        return f"{text}\nsimulated: the chapter stays as it is"
+    if into is None and is_no_model(judged):
+        return f"{text}\nno live model: the chapter stays as it is"
     chapter = (into or HERE) / "README.md"
     into_chapter(text, chapter)
     return f"{text}\nwritten into {chapter}"

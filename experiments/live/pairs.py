@@ -121,7 +121,7 @@ def drawn(everything: pl.DataFrame, wanted: int, seed: int) -> pl.DataFrame:
         own = everything.filter(stratum=stratum)
         chosen = sorted(random.choice(len(own), size, replace=False).tolist()) if size else []
         parts.append(own[chosen].with_columns(of=pl.lit(len(own), pl.Int64)))
-    found = pl.concat(parts)
+    found: pl.DataFrame = pl.concat(parts)
     found = found[random.permutation(len(found)).tolist()]
     swapped = pl.Series("swapped", random.random(len(found)) < 0.5)
     one, two = pl.col("one"), pl.col("two")
@@ -161,11 +161,9 @@ def key_of(found: pl.DataFrame, runs: Sequence[Run], case: str) -> pl.DataFrame:
         },
         schema_overrides={"run": pl.Int64},
     )
-    return (
-        found.join(told, on="run", how="left", maintain_order="left")
-        .with_columns(case=pl.lit(case))
-        .select("pair", "field", "one", "two", "stratum", "of", "case", "run_id", "model", "endpoint")
-    )
+    known = found.join(told, on="run", how="left", maintain_order="left")
+    known = known.with_columns(case=pl.lit(case))
+    return known.select("pair", "field", "one", "two", "stratum", "of", "case", "run_id", "model", "endpoint")
 
 
 def write_pairs(
@@ -195,9 +193,10 @@ def write_pairs(
     key_of(found, runs, case).write_parquet(into / KEY)
     few = "" if len(found) == wanted else f", instead of {wanted:,}: the runs have no more"
     per = ", ".join(f"{count:,} {stratum}" for stratum, count in by_stratum(found))
-    simulated = " (simulated)" if any("simulated" in run.caveats for run in runs) else ""
+    words = dict.fromkeys(word for run in runs for word in run.caveats)
+    caveats = f" ({', '.join(words)})" if words else ""
     return (
-        f"{len(found):,} pairs of labels{simulated}{few}, of {len(everything):,}: {per}\n"
+        f"{len(found):,} pairs of labels{caveats}{few}, of {len(everything):,}: {per}\n"
         f"to be judged: {into / PAIRS} (column {ANSWER!r}); what the runs decided: {into / KEY}"
     )
 
