@@ -31,9 +31,8 @@ import run as book  # type: ignore[import-not-found]  # noqa: E402
 
 EXPERIMENT = yaml.safe_load((ROOT / "configs" / "experiment" / "live.yaml").read_text(encoding="utf-8"))
 CHAPTER = ROOT / "experiments" / "live" / "README.md"
-AT_ONCE = ("noise.first_token_seconds=0.001", "noise.tokens_per_second=1000000")
+SESSIONS, AT_ONCE = 40, ("noise.first_token_seconds=0.001", "noise.tokens_per_second=1000000")
 PRICES = ("model.price_prompt=0.4", "model.price_cached=0.1", "model.price_completion=1.6")
-SESSIONS = 40
 
 
 @pytest.fixture(scope="module")
