@@ -2,9 +2,11 @@
 
     .venv/bin/python experiments/run.py [NAME ...] [--quick] [--data FOLDER]
     .venv/bin/python experiments/run.py NAME ... --redraw     figures anew from the results that are there
+    .venv/bin/python experiments/run.py live endpoint=openai model=gpt-6-luna [KEY=VALUE ...]
 
-Without names: all but the fault campaign (experiments/faults/campaign.py). Points that are there already
-are kept, so that an interrupted command goes on where it was.
+Without names: all but the fault campaign (experiments/faults/campaign.py), and but for `live`, which costs
+money, unless it is `--quick` and so simulated. Points that are there already are kept, so that an interrupted
+command goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +33,8 @@ STORES = Path("outputs") / "stores"
 REAL_DATA = ("star", "taubench")
 STOPPED = 3
 """The exit code of a command that was interrupted."""
+LIVE = "live"
+"""The experiment that asks a live model: it takes settings, and is never run unasked."""
 #: The runs of `streams` that are kept with their journals for `autoanalyze replay`.
 ARCHIVED = {"data.count": 100, "seed": 1}
 
@@ -36,6 +42,11 @@ ARCHIVED = {"data.count": 100, "seed": 1}
 def names() -> list[str]:
     """All experiments, by name."""
     return sorted(path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml"))
+
+
+def unasked(*, quick: bool) -> list[str]:
+    """The experiments that are run when none is named: in the quick form all, since that costs nothing."""
+    return [name for name in names() if quick or name != LIVE]
 
 
 def autoanalyze(*arguments: str) -> int:
@@ -56,9 +67,9 @@ def import_real_data(folder: Path) -> None:
             autoanalyze("import", str(file), "--into", str(store))
 
 
-def run(name: str, data: Path, *, quick: bool) -> bool:
-    """One experiment; whether it succeeded, or there was nothing to run it on."""
-    book = [] if quick else [f"report.into=experiments/{name}"]
+def run(name: str, data: Path, *, quick: bool, settings: Sequence[str] = ()) -> bool:
+    """One experiment, with settings of one's own; whether it succeeded, or there was nothing to run it on."""
+    book = [] if quick or name == LIVE else [f"report.into=experiments/{name}"]
     if name == "real_data":
         import_real_data(data)
         stores = [str(path) for n in REAL_DATA if (path := STORES / f"{n}.duckdb").exists()]
@@ -68,15 +79,46 @@ def run(name: str, data: Path, *, quick: bool) -> bool:
             )
             return True
         book.append(f"data.path={','.join(stores)}")
-    form = [f"hydra.sweep.dir=outputs/experiments/quick/{name}", "quick=true"] if quick else []
+    sweep = Path("outputs/experiments/quick" if quick else "outputs/experiments", name)
+    form = [f"hydra.sweep.dir={sweep}", "quick=true"] if quick else []
     command = ["frontier"] if name == "frontier" else ["run", f"experiment={name}"]
-    code = autoanalyze(*command, *form, *book)
+    code = autoanalyze(*command, *form, *book, *settings)
     if code == STOPPED:
         sys.exit(STOPPED)
     done = code == 0
+    if done and name == LIVE:
+        anew = ["--force"] if quick else []
+        return script("compare.py", str(sweep)) == 0 and script("pairs.py", str(sweep), *anew) == 0
     if done and not quick:
         follow_up(name)
     return done
+
+
+def script(name: str, *arguments: str) -> int:
+    """Exit code of a script of the live experiment."""
+    return subprocess.run([sys.executable, str(HERE / LIVE / name), *arguments], check=False).returncode
+
+
+def objection(settings: Sequence[str]) -> str | None:
+    """Why live runs with these settings must not start; null if nothing speaks against them."""
+    from autoanalyze.analysis.build import build_plan
+    from autoanalyze.analysis.configuration import compose
+    from autoanalyze.config import IN_PROCESS
+    from autoanalyze.errors import AutoAnalyzeError
+
+    try:
+        config = compose([f"experiment={LIVE}", *settings])
+        if config.endpoint in IN_PROCESS:
+            return "live asks a live model: give endpoint=openai or endpoint=URL, and model=...; or --quick"
+        plan = build_plan(config)
+    except AutoAnalyzeError as error:
+        return str(error)
+    if config.budget_usd is None or plan.cost_usd <= config.budget_usd:
+        return None
+    return (
+        f"a run would cost some {plan.cost_usd:.2f} USD with {plan.model}; its share is "
+        f"{config.budget_usd:g}: choose a cheaper model, a smaller data.count=..., or a higher budget_usd=..."
+    )
 
 
 def follow_up(name: str) -> None:
@@ -123,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names()))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names())}; settings of {LIVE}")
     parser.add_argument("--quick", action="store_true", help="seconds each; the lab book stays as it is")
     parser.add_argument("--redraw", action="store_true", help="only draw the figures of these chapters anew")
     parser.add_argument(
@@ -132,9 +174,15 @@ def main() -> None:
     arguments = parser.parse_args()
     data = arguments.data.absolute()
     os.chdir(ROOT)
-    chosen = arguments.names or names()
+    settings = [given for given in arguments.names if "=" in given]
+    chosen = [given for given in arguments.names if "=" not in given] or unasked(quick=arguments.quick)
     if unknown := sorted(set(chosen) - set(names())):
         parser.error(f"there is no experiment {unknown[0]!r}; there are {', '.join(names())}")
+    if settings and chosen != [LIVE]:
+        parser.error(f"{settings[0]}: settings are taken by {LIVE} alone: `run.py {LIVE} {settings[0]} ...`")
+    live = LIVE in chosen and not arguments.quick and not arguments.redraw
+    if live and (reason := objection(settings)):
+        parser.error(reason)
     if arguments.redraw:
         for name in chosen:
             redraw(name)
@@ -143,7 +191,7 @@ def main() -> None:
     for name in chosen:
         began = time.monotonic()
         print(f"\n== {name}", flush=True)
-        if not run(name, data, quick=arguments.quick):
+        if not run(name, data, quick=arguments.quick, settings=settings):
             failed.append(name)
         print(f"== {name} took {time.monotonic() - began:.0f} s", flush=True)
     print(f"\n{len(chosen)} experiments in {(time.monotonic() - started) / 60:.1f} min")
