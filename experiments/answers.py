@@ -89,15 +89,8 @@ def decided(
         for value, compared in found.items()
         for one in compared.fields
     }
-    # Two-sided: twice the p of one side.
     gain, loss = (
-        dict(
-            zip(
-                cells,
-                holm([min(1.0, 2 * exceeds([sign * d for d in v], 0.0)) for v in cells.values()]),
-                strict=True,
-            )
-        )
+        dict(zip(cells, holm([two_sided([sign * d for d in v]) for v in cells.values()]), strict=True))
         for sign in (1, -1)
     )
     same = dict(zip(found, holm([compared.p for compared in found.values()]), strict=True))
@@ -119,6 +112,11 @@ def decided(
             "pairs": compared.worst.pairs,
             "verdict": verdict(up <= LEVEL, down <= LEVEL, float(same[value]) <= LEVEL),
         }
+
+
+def two_sided(difference: Sequence[float]) -> float:
+    """p of a mean that is not above 0, doubled, as the other side is looked at too."""
+    return min(1.0, 2 * exceeds(difference, 0.0))
 
 
 def cases(
