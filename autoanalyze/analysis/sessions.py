@@ -24,8 +24,8 @@ from autoanalyze.simulation.truth import PlantedTruth
 POPULATION_SHARE = 1.5
 """Synthetic sessions that there are, per session to sample, unless `data.population` says otherwise."""
 
-KEPT_SESSIONS = 40_000
-"""Invented sessions that are kept in memory: the populations of a campaign of 20 seeds, as a rule."""
+KEPT_SESSIONS = 80_000
+"""Invented sessions that are kept in memory: the populations of a campaign in several worlds, as a rule."""
 
 SAMPLES = 20
 """Samples whose truth is kept: as many as a campaign has seeds, since each setting takes the same ones."""

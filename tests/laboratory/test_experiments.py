@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 EXPERIMENTS = sorted((ROOT / "configs" / "experiment").glob("*.yaml"))
 #: What the toolkit promises to answer.
 WANTED = {
+    "worlds",
+    "judges",
+    "timing",
+    "levers",
+    "live",
     "streams",
     "discovery",
     "sync",
@@ -50,7 +56,7 @@ def test_experiment_says_what_it_asks_and_how_it_is_run(path: Path) -> None:
     assert report["question"].endswith("?")
     command = "autoanalyze frontier" if path.stem == "frontier" else f"autoanalyze run experiment={path.stem}"
     assert command in text
-    keys = {*known_keys(), "case", "model", "limits", "field", "label_count"}
+    keys = {*known_keys(), "case", "model", "limits", "field", "label_count", "world", "judge", "latency"}
     for key in (*report["rows"], report.get("across"), report.get("lines"), *sweeper["params"]):
         assert key is None or key in keys, key
     assert set(report.get("measures", [])) | set(report.get("figure", [])) <= set(MEASURES)
