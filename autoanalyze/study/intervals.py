@@ -110,11 +110,7 @@ def paired_interval(values: Sequence[float], confidence: float = 0.95) -> Estima
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(mean)
-<<<<<<< HEAD
     # Of scipy.special, as a table asks hundreds of times: stats.t.ppf comes to the same, slowly.
-=======
-    # Not stats.t.ppf, which comes to the same to the bit, slowly: a table asks hundreds of times.
->>>>>>> measures
     from scipy.special import stdtrit
 
     quantile = float(stdtrit(len(values) - 1, (1 + confidence) / 2))
