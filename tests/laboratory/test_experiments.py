@@ -48,7 +48,7 @@ def test_all_experiments_are_there() -> None:
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_experiment_says_what_it_asks_and_how_it_is_run(path: Path) -> None:
-    """A question, the command that opens the file, known settings and measures, ten seeds or more, a quick form."""
+    """A question, the command that opens the file, known settings and measures, seeds, a quick form."""
     text = path.read_text(encoding="utf-8")
     content = yaml.safe_load(text)
     report, sweeper = content["report"], content["hydra"]["sweeper"]
