@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -21,8 +21,12 @@ SECOND = "second"
 
 SESSIONS_PER_CALL = 10
 
-RARE_SHARE = 0.02
+import os
+RARE_SHARE = float(os.environ.get("RARE","0.02"))
 """A label with fewer of the sessions that have one in its field is rare."""
+
+FEWEST, MOST_SHARE = 2, 0.5
+"""Sessions, and the share of those looked at again, that a label must lose to another to be its double."""
 
 Redirects = Mapping[str, Mapping[str, str]]
 Counts = Mapping[str, Counter[str]]
@@ -67,9 +71,10 @@ class SecondLook:
 
         answers = await together(ask(stream, batch) for stream, batch in enumerate(batches, start=1))
         again = {r.session_id: r.facts for answer in answers for r in answer if r.facts is not None}
+        same = doubles(results, again, redirects, counts)
         return [
-            replace(result, facts=decided(result.facts, again[result.session_id], redirects, counts))
-            if result.facts is not None and result.session_id in again
+            replace(result, facts=decided(result.facts, again.get(result.session_id), redirects, counts, same))
+            if result.facts is not None
             else result
             for result in results
         ]
@@ -101,14 +106,44 @@ def worth_it(
     ]
 
 
-def decided(first: Facts, second: Facts, redirects: Redirects, counts: Counts) -> Facts:
-    """The facts after both looks: the second one's label where it is known, and the more common one."""
+def doubles(
+    results: Sequence[SessionResult], again: Mapping[str, Facts], redirects: Redirects, counts: Counts
+) -> Redirects:
+    """Per field, labels that most of their sessions lost to one and the same other label: whoever knows both
+    takes the other one. The less common of the two becomes the more common."""
+    moves: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in counts}
+    for result in results:
+        second = again.get(result.session_id)
+        for name, label in (result.facts.labels if result.facts and second else {}).items():
+            other = second.labels.get(name) if second else None
+            if label is not None and other is not None:
+                own = redirects.get(name, {})
+                moves[name][own.get(label, label)][own.get(other, other)] += 1
+    found: dict[str, dict[str, str]] = {name: {} for name in counts}
+    for name, by_label in moves.items():
+        for label, went in sorted(by_label.items()):
+            other, times = max(went.items(), key=lambda item: (item[1], item[0]))
+            if other != label and times >= FEWEST and times > MOST_SHARE * went.total() and counts[name][other]:
+                rare, common = sorted((label, other), key=lambda one: (counts[name][one], one))
+                found[name].setdefault(rare, common)
+    return found
+
+
+def decided(
+    first: Facts, second: Facts | None, redirects: Redirects, counts: Counts, same: Redirects
+) -> Facts:
+    """The facts after both looks: the second one's label where it is known and the more common one, and of
+    doubles the more common."""
     labels = dict(first.labels)
     for name, label in first.labels.items():
-        other = second.labels.get(name)
-        if label is None or other is None:
+        if label is None:
             continue
-        one, other = (redirects.get(name, {}).get(known, known) for known in (label, other))
-        if counts[name][other] > counts[name][one]:
-            labels[name] = other
+        one = redirects.get(name, {}).get(label, label)
+        other = second.labels.get(name) if second else None
+        other = redirects.get(name, {}).get(other, other) if other else None
+        if other is not None and counts[name][other] > counts[name][one]:
+            one = other
+        one = same[name].get(one, one)
+        if one != redirects.get(name, {}).get(label, label):
+            labels[name] = one
     return replace(first, labels=labels)
