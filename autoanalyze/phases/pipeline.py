@@ -152,8 +152,9 @@ class Pipeline:
         results = tuple(by_id[session.session_id] for session in sessions)
         shared = self._config.sync != "none"
         known = parallel.vocabulary if shared else discovery.vocabulary
+        looking = SecondLook(self._config.parallel.streams, seed=self._seed)
         for number in range(2, self._config.passes + 1):
-            results = await self._look_again(sessions, results, parallel.vocabulary, number)
+            results = await self._look_again(looking, sessions, results, parallel.vocabulary, number)
         probes = await self._probe(sessions, results, known)
         resolution, final = await self._resolve(parallel, results, probes)
         return PhaseResults(
@@ -210,20 +211,20 @@ class Pipeline:
 
     async def _look_again(
         self,
+        looking: SecondLook,
         sessions: Sequence[Session],
         results: Sequence[SessionResult],
         vocabulary: VocabularySnapshot,
         number: int,
     ) -> tuple[SessionResult, ...]:
-        """The results after another look at sessions with rare labels, once the labels so far are merged."""
+        """The results after another look, once the labels so far are merged."""
         self._merging.steps += 1
         use = label_use(self._schema, vocabulary, results)
         await self._conflicts.resolve_conflicts(use, step=self._merging.steps)
         streams = self._streaming(seed=derived_seed(self._seed, SECOND, number))
-        phase = SecondLook(streams, self._config.parallel.streams, seed=self._seed)
-        return tuple(
-            await phase.run(sessions, results, self._conflicts.redirects(), vocabulary, number)
-        )
+        self._watcher.update(phase=SECOND, step=0, steps=len(sessions))
+        redirects = self._conflicts.redirects()
+        return await looking.run(streams, sessions, results, redirects, vocabulary, number)
 
     def _orchestrator(self, sessions: int) -> ParallelProcessingOrchestrator:
         """The configured way to let streams work side by side."""

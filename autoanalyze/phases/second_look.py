@@ -1,7 +1,7 @@
 """SecondLook: sessions whose label is rare are looked at again, when all labels are known.
 
-What was named before the vocabulary was whole, too broadly or too narrowly, mostly stands under a label of few
-sessions. Asked again, with every label in sight, the same session mostly gets the common one.
+What was named before the vocabulary was whole, too broadly or too narrowly, mostly stands under a label of
+few sessions. Asked again, with every label in sight, the same session mostly gets the common one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from autoanalyze.llm.calls import together
@@ -19,10 +19,12 @@ from autoanalyze.records import CallContext, Facts, Session, SessionResult, Voca
 SECOND = "second"
 """The phase of these calls."""
 
+FIRST_FURTHER = 2
+"""The number of the first further look; the first one labelled."""
+
 SESSIONS_PER_CALL = 10
 
-import os
-RARE_SHARE = float(os.environ.get("RARE","0.02"))
+RARE_SHARE = 0.02
 """A label with fewer of the sessions that have one in its field is rare."""
 
 FEWEST, MOST_SHARE = 2, 0.5
@@ -33,51 +35,61 @@ Counts = Mapping[str, Counter[str]]
 
 
 class SecondLook:
-    """Asks about sessions again, `parallel` calls at a time, in an order of its own.
+    """Asks about sessions again, `parallel` calls at a time, each look in an order of its own.
 
-    All calls see the same labels: those in use after merging. So the order of the answers does not matter.
-    Whatever draws at random has to draw anew: `streams` needs a seed of its own.
+    All calls of a look see the same labels: those in use after merging. So the order of the answers does not
+    matter. The first further look is at sessions with a rare label, any later one at those that were answered
+    differently so far.
     """
 
-    def __init__(self, streams: StreamProcessing, parallel: int, *, seed: int) -> None:
-        self._streams = streams
+    def __init__(self, parallel: int, *, seed: int) -> None:
         self._parallel = asyncio.Semaphore(parallel)
         self._seed = seed
+        self._said: dict[str, list[Facts]] = {}
 
     async def run(
         self,
+        streams: StreamProcessing,
         sessions: Sequence[Session],
         results: Sequence[SessionResult],
         redirects: Redirects,
         vocabulary: VocabularySnapshot,
         number: int,
-    ) -> list[SessionResult]:
-        """`results` with the labels that another look gives instead; `number` counts looks from 2."""
-        counts = used(self._streams.schema.names, results, redirects)
+    ) -> tuple[SessionResult, ...]:
+        """`results` with the labels that all looks so far give; `number` counts looks from 2.
+
+        `streams` needs a seed of its own for each look, as whatever draws at random has to draw anew.
+        """
+        counts = used(streams.schema.names, results, redirects)
         known = vocabulary.only(lambda field, label: counts[field][label] > 0)
-        chosen = worth_it(sessions, results, redirects, counts)
-        random.Random(f"second {self._seed} {number}").shuffle(chosen)
-        batches = self._streams.tokens.split_sessions_into_batches(
-            chosen,
-            vocabulary_tokens=self._streams.prompt_vocabulary_tokens(known),
-            share=SESSIONS_PER_CALL,
+        if number == FIRST_FURTHER:
+            chosen = worth_it(sessions, results, redirects, counts)
+        else:
+            chosen = [one for one in sessions if disputed(self._said.get(one.session_id, ()), redirects)]
+        random.Random(f"look {self._seed} {number}").shuffle(chosen)
+        batches = streams.tokens.split_sessions_into_batches(
+            chosen, vocabulary_tokens=streams.prompt_vocabulary_tokens(known), share=SESSIONS_PER_CALL
         )
 
         async def ask(stream: int, batch: Sequence[Session]) -> Sequence[SessionResult]:
             async with self._parallel:
-                return (
-                    await self._streams.process_batch(batch, known, CallContext(SECOND, number, stream))
-                ).results
+                context = CallContext(SECOND, number, stream)
+                return (await streams.process_batch(batch, known, context)).results
 
         answers = await together(ask(stream, batch) for stream, batch in enumerate(batches, start=1))
-        again = {r.session_id: r.facts for answer in answers for r in answer if r.facts is not None}
-        same = doubles(results, again, redirects, counts)
-        return [
-            replace(result, facts=decided(result.facts, again.get(result.session_id), redirects, counts, same))
+        before = {result.session_id: result.facts for result in results}
+        for answer in (result for part in answers for result in part):
+            first = before[answer.session_id]
+            if first is not None and answer.facts is not None:
+                self._said.setdefault(answer.session_id, [first]).append(answer.facts)
+        same = doubles(self._said.values(), redirects, counts)
+        return tuple(
+            replace(result, facts=decided(result.facts, said, redirects, counts, same))
             if result.facts is not None
             else result
             for result in results
-        ]
+            for said in [self._said.get(result.session_id, [])]
+        )
 
 
 def used(names: Sequence[str], results: Sequence[SessionResult], redirects: Redirects) -> Counts:
@@ -106,44 +118,68 @@ def worth_it(
     ]
 
 
-def doubles(
-    results: Sequence[SessionResult], again: Mapping[str, Facts], redirects: Redirects, counts: Counts
-) -> Redirects:
+def canonical(name: str, label: str | None, redirects: Redirects) -> str | None:
+    """What a label of a field became."""
+    return label if label is None else redirects.get(name, {}).get(label, label)
+
+
+def disputed(said: Sequence[Facts], redirects: Redirects) -> bool:
+    """Whether looks gave a session different labels in any field."""
+    return any(
+        len({canonical(name, facts.labels.get(name), redirects) for facts in said}) > 1
+        for name in (said[0].labels if said else ())
+    )
+
+
+def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Counts) -> Redirects:
     """Per field, labels that most of their sessions lost to one and the same other label: whoever knows both
     takes the other one. The less common of the two becomes the more common."""
     moves: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in counts}
-    for result in results:
-        second = again.get(result.session_id)
-        for name, label in (result.facts.labels if result.facts and second else {}).items():
-            other = second.labels.get(name) if second else None
-            if label is not None and other is not None:
-                own = redirects.get(name, {})
-                moves[name][own.get(label, label)][own.get(other, other)] += 1
+    for first, *others in said:
+        for name, label in first.labels.items():
+            own = canonical(name, label, redirects)
+            for facts in others:
+                other = canonical(name, facts.labels.get(name), redirects)
+                if own is not None and other is not None:
+                    moves[name][own][other] += 1
     found: dict[str, dict[str, str]] = {name: {} for name in counts}
     for name, by_label in moves.items():
         for label, went in sorted(by_label.items()):
             other, times = max(went.items(), key=lambda item: (item[1], item[0]))
-            if other != label and times >= FEWEST and times > MOST_SHARE * went.total() and counts[name][other]:
+            if (
+                other != label
+                and times >= FEWEST
+                and times > MOST_SHARE * went.total()
+                and counts[name][other]
+            ):
                 rare, common = sorted((label, other), key=lambda one: (counts[name][one], one))
                 found[name].setdefault(rare, common)
     return found
 
 
 def decided(
-    first: Facts, second: Facts | None, redirects: Redirects, counts: Counts, same: Redirects
+    given: Facts, said: Sequence[Facts], redirects: Redirects, counts: Counts, same: Redirects
 ) -> Facts:
-    """The facts after both looks: the second one's label where it is known and the more common one, and of
-    doubles the more common."""
-    labels = dict(first.labels)
-    for name, label in first.labels.items():
-        if label is None:
+    """The facts after all looks at a session: in each field the label that most looks gave, of several such
+    the most common, then the latest; and of doubles the more common. A label that nobody bore before a
+    look counts for nothing there, so that no look brings new ones."""
+    labels = dict(given.labels)
+    for name, label in given.labels.items():
+        before = canonical(name, label, redirects)
+        if before is None:
             continue
-        one = redirects.get(name, {}).get(label, label)
-        other = second.labels.get(name) if second else None
-        other = redirects.get(name, {}).get(other, other) if other else None
-        if other is not None and counts[name][other] > counts[name][one]:
-            one = other
-        one = same[name].get(one, one)
-        if one != redirects.get(name, {}).get(label, label):
-            labels[name] = one
-    return replace(first, labels=labels)
+        votes = [canonical(name, facts.labels.get(name), redirects) for facts in said]
+        known = [vote for vote in votes if vote is not None and counts[name][vote]] or [before]
+        chosen = max(
+            dict.fromkeys(known),
+            key=lambda vote: (known.count(vote), counts[name][vote], last(known, vote)),
+        )
+        chosen = same[name].get(chosen, chosen)
+        if chosen != before:
+            labels[name] = chosen
+    return replace(given, labels=labels)
+
+
+def last(votes: Sequence[str], vote: str) -> int:
+    """Where a vote stands last."""
+    return max(place for place, one in enumerate(votes) if one == vote)
