@@ -24,6 +24,7 @@ PHASES = {
     "discovery": "Discovery",
     "parallel": "Parallel streams",
     "again": "Unresolved again",
+    "second": "Second look",
     "probes": "Probe sessions",
     "resolution": "Conflict resolution",
     "measuring": "Measuring",

@@ -18,6 +18,7 @@ from autoanalyze.phases.duplicates.ledger import Carried
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, smallest_call
 from autoanalyze.phases.probes import ProbeResult, ProbeSessions
 from autoanalyze.phases.rounds import ParallelResult
+from autoanalyze.phases.second_look import SECOND, SecondLook
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
 from autoanalyze.phases.vocabulary import label_use, labels_found
 from autoanalyze.protocols import TranscriptReader
@@ -151,6 +152,9 @@ class Pipeline:
         results = tuple(by_id[session.session_id] for session in sessions)
         shared = self._config.sync != "none"
         known = parallel.vocabulary if shared else discovery.vocabulary
+        looking = SecondLook(self._config.parallel.streams, seed=self._seed)
+        for number in range(2, self._config.passes + 1):
+            results = await self._look_again(looking, sessions, results, parallel.vocabulary, number)
         probes = await self._probe(sessions, results, known)
         resolution, final = await self._resolve(parallel, results, probes)
         return PhaseResults(
@@ -205,6 +209,23 @@ class Pipeline:
         streams = self._streaming(seed=derived_seed(self._seed, AGAIN, number))
         return await AskingAgain(streams, self._config.parallel.streams).run(missing, parallel, number)
 
+    async def _look_again(
+        self,
+        looking: SecondLook,
+        sessions: Sequence[Session],
+        results: Sequence[SessionResult],
+        vocabulary: VocabularySnapshot,
+        number: int,
+    ) -> tuple[SessionResult, ...]:
+        """The results after another look, once the labels so far are merged."""
+        self._merging.steps += 1
+        use = label_use(self._schema, vocabulary, results)
+        await self._conflicts.resolve_conflicts(use, step=self._merging.steps)
+        streams = self._streaming(seed=derived_seed(self._seed, SECOND, number))
+        self._watcher.update(phase=SECOND, step=0, steps=len(sessions))
+        redirects = self._conflicts.redirects()
+        return await looking.run(streams, sessions, results, redirects, vocabulary, number)
+
     def _orchestrator(self, sessions: int) -> ParallelProcessingOrchestrator:
         """The configured way to let streams work side by side."""
         config = self._config
@@ -253,7 +274,7 @@ class Pipeline:
     def _batch_done(self, outcome: BatchOutcome, context: CallContext) -> None:
         if context.phase == AGAIN:
             self._finished |= {result.session_id: result for result in outcome.results}
-        if context.probe or context.phase == AGAIN:
+        if context.probe or context.phase in (AGAIN, SECOND):
             self._watcher.advance(len(outcome.results))
             return
         if self._config.parallel.debug:

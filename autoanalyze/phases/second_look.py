@@ -1,0 +1,185 @@
+"""SecondLook: sessions whose label is rare are looked at again, when all labels are known.
+
+What was named before the vocabulary was whole, too broadly or too narrowly, mostly stands under a label of
+few sessions. Asked again, with every label in sight, the same session mostly gets the common one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from autoanalyze.llm.calls import together
+from autoanalyze.phases.streams import StreamProcessing
+from autoanalyze.records import CallContext, Facts, Session, SessionResult, VocabularySnapshot
+
+SECOND = "second"
+"""The phase of these calls."""
+
+FIRST_FURTHER = 2
+"""The number of the first further look; the first one labelled."""
+
+SESSIONS_PER_CALL = 10
+
+RARE_SHARE = 0.02
+"""A label with fewer of the sessions that have one in its field is rare."""
+
+FEWEST, MOST_SHARE = 2, 0.5
+"""Sessions, and the share of those looked at again, that a label must lose to another to be its double."""
+
+Redirects = Mapping[str, Mapping[str, str]]
+Counts = Mapping[str, Counter[str]]
+
+
+class SecondLook:
+    """Asks about sessions again, `parallel` calls at a time, each look in an order of its own.
+
+    All calls of a look see the same labels: those in use after merging. So the order of the answers does not
+    matter. The first further look is at sessions with a rare label, any later one at those that were answered
+    differently so far.
+    """
+
+    def __init__(self, parallel: int, *, seed: int) -> None:
+        self._parallel = asyncio.Semaphore(parallel)
+        self._seed = seed
+        self._said: dict[str, list[Facts]] = {}
+
+    async def run(
+        self,
+        streams: StreamProcessing,
+        sessions: Sequence[Session],
+        results: Sequence[SessionResult],
+        redirects: Redirects,
+        vocabulary: VocabularySnapshot,
+        number: int,
+    ) -> tuple[SessionResult, ...]:
+        """`results` with the labels that all looks so far give; `number` counts looks from 2.
+
+        `streams` needs a seed of its own for each look, as whatever draws at random has to draw anew.
+        """
+        counts = used(streams.schema.names, results, redirects)
+        known = vocabulary.only(lambda field, label: counts[field][label] > 0)
+        if number == FIRST_FURTHER:
+            chosen = worth_it(sessions, results, redirects, counts)
+        else:
+            chosen = [one for one in sessions if disputed(self._said.get(one.session_id, ()), redirects)]
+        random.Random(f"look {self._seed} {number}").shuffle(chosen)
+        batches = streams.tokens.split_sessions_into_batches(
+            chosen, vocabulary_tokens=streams.prompt_vocabulary_tokens(known), share=SESSIONS_PER_CALL
+        )
+
+        async def ask(stream: int, batch: Sequence[Session]) -> Sequence[SessionResult]:
+            async with self._parallel:
+                context = CallContext(SECOND, number, stream)
+                return (await streams.process_batch(batch, known, context)).results
+
+        answers = await together(ask(stream, batch) for stream, batch in enumerate(batches, start=1))
+        before = {result.session_id: result.facts for result in results}
+        for answer in (result for part in answers for result in part):
+            first = before[answer.session_id]
+            if first is not None and answer.facts is not None:
+                self._said.setdefault(answer.session_id, [first]).append(answer.facts)
+        same = doubles(self._said.values(), redirects, counts)
+        return tuple(
+            replace(result, facts=decided(result.facts, said, redirects, counts, same))
+            if result.facts is not None
+            else result
+            for result in results
+            for said in [self._said.get(result.session_id, [])]
+        )
+
+
+def used(names: Sequence[str], results: Sequence[SessionResult], redirects: Redirects) -> Counts:
+    """Per field, the sessions of each label after merging."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for result in results:
+        for name, label in (result.facts.labels if result.facts else {}).items():
+            if label is not None:
+                counts[name][redirects.get(name, {}).get(label, label)] += 1
+    return counts
+
+
+def worth_it(
+    sessions: Sequence[Session], results: Sequence[SessionResult], redirects: Redirects, counts: Counts
+) -> list[Session]:
+    """The sessions that bear a rare label in any field."""
+    limits = {name: RARE_SHARE * own.total() for name, own in counts.items()}
+    return [
+        session
+        for session, result in zip(sessions, results, strict=True)
+        if result.facts is not None
+        and any(
+            label is not None and counts[name][redirects.get(name, {}).get(label, label)] < limits[name]
+            for name, label in result.facts.labels.items()
+        )
+    ]
+
+
+def canonical(name: str, label: str | None, redirects: Redirects) -> str | None:
+    """What a label of a field became."""
+    return label if label is None else redirects.get(name, {}).get(label, label)
+
+
+def disputed(said: Sequence[Facts], redirects: Redirects) -> bool:
+    """Whether looks gave a session different labels in any field."""
+    return any(
+        len({canonical(name, facts.labels.get(name), redirects) for facts in said}) > 1
+        for name in (said[0].labels if said else ())
+    )
+
+
+def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Counts) -> Redirects:
+    """Per field, labels that most of their sessions lost to one and the same other label: whoever knows both
+    takes the other one. The less common of the two becomes the more common."""
+    moves: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in counts}
+    for first, *others in said:
+        for name, label in first.labels.items():
+            own = canonical(name, label, redirects)
+            for facts in others:
+                other = canonical(name, facts.labels.get(name), redirects)
+                if own is not None and other is not None:
+                    moves[name][own][other] += 1
+    found: dict[str, dict[str, str]] = {name: {} for name in counts}
+    for name, by_label in moves.items():
+        for label, went in sorted(by_label.items()):
+            other, times = max(went.items(), key=lambda item: (item[1], item[0]))
+            if (
+                other != label
+                and times >= FEWEST
+                and times > MOST_SHARE * went.total()
+                and counts[name][other]
+            ):
+                rare, common = sorted((label, other), key=lambda one: (counts[name][one], one))
+                found[name].setdefault(rare, common)
+    return found
+
+
+def decided(
+    given: Facts, said: Sequence[Facts], redirects: Redirects, counts: Counts, same: Redirects
+) -> Facts:
+    """The facts after all looks at a session: in each field the label that most looks gave, of several such
+    the most common, then the latest; and of doubles the more common. A label that nobody bore before a
+    look counts for nothing there, so that no look brings new ones."""
+    labels = dict(given.labels)
+    for name, label in given.labels.items():
+        before = canonical(name, label, redirects)
+        if before is None:
+            continue
+        votes = [canonical(name, facts.labels.get(name), redirects) for facts in said]
+        known = [vote for vote in votes if vote is not None and counts[name][vote]] or [before]
+        chosen = max(
+            dict.fromkeys(known),
+            key=lambda vote: (known.count(vote), counts[name][vote], last(known, vote)),
+        )
+        chosen = same[name].get(chosen, chosen)
+        if chosen != before:
+            labels[name] = chosen
+    return replace(given, labels=labels)
+
+
+def last(votes: Sequence[str], vote: str) -> int:
+    """Where a vote stands last."""
+    return max(place for place, one in enumerate(votes) if one == vote)
