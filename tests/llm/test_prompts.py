@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from autoanalyze.errors import ConfigurationError, ReplyError
 from autoanalyze.llm import prompts as framing
-from autoanalyze.llm.prompts import AnalysisPrompt, parse_batch_reply
+from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import SessionText, VocabularySnapshot
 
 PROMPT = AnalysisPrompt(SCHEMA)
@@ -55,8 +55,8 @@ def test_too_long_context_is_refused() -> None:
 
 def test_reply_rows_keep_their_keys_and_order() -> None:
     """Rows are read as they stand; a row without a key belongs to nobody; a code fence is forgiven."""
-    text = '```json\n{"sessions": [{"k": "s2", "f1": "A"}, {"general_intent": "B"}, 7]}\n```'
-    rows = parse_batch_reply(text, PROMPT.reply_names)
+    text = '```json\n{"sessions": [{"T": "s2", "f1": "A"}, {"general_intent": "B"}, 7]}\n```'
+    rows = PROMPT.parse_reply(text, KNOWN)
     assert [row.key for row in rows] == ["s2", ""]
     assert [row.values["general_intent"] for row in rows] == ["A", "B"]  # full names are understood too
 

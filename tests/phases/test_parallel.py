@@ -18,7 +18,7 @@ from autoanalyze.errors import BudgetExceededError, EndpointGoneError, Transient
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.conflicts import BackgroundMerging
 from autoanalyze.phases.discovery import Ramp
-from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, call_size, smallest_call
+from autoanalyze.phases.parallel import BARRIER, ParallelProcessingOrchestrator, call_size, smallest_call
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapshot
@@ -47,12 +47,15 @@ def schedule(
     )
     resolution = ResolutionConfig(opinions=1, every_labels=merge_every)
     conflicts = make_conflicts(model, mode="llm", opinions=1, every_labels=resolution.every_labels)
+    config = ParallelConfig(streams, share, **{"taper": None, **settings})
     return ParallelProcessingOrchestrator(
         processing,
-        ParallelConfig(streams, share, **{"taper": None, **settings}),
+        config,
         sync=sync,
         order=order or Order(),
-        ramp=Ramp(SCHEMA, ADAPTIVE, streams=streams, smallest_call=2) if adaptive else None,
+        ramp=Ramp(SCHEMA, ADAPTIVE, streams=streams, smallest_call=smallest_call(config))
+        if adaptive
+        else None,
         merging=BackgroundMerging(conflicts, SCHEMA, resolution, withdraw_aliases=True)
         if merge_every
         else None,
@@ -228,10 +231,44 @@ def test_call_sizes_stay_within_their_limits(
     assert size >= call_size(max(1, waiting - 1), most, smallest, streams=streams, taper=taper)
 
 
-def test_smallest_call_grows_with_the_run() -> None:
-    """2 in a short run, 5 in a long one, and what is configured in any."""
-    assert [smallest_call(ParallelConfig(8), count) for count in (100, 800, 100_000)] == [2, 4, 5]
-    assert smallest_call(ParallelConfig(8, smallest_call=9), 100) == 9
+def test_smallest_call_is_what_is_configured() -> None:
+    """5 unless something else is."""
+    assert [smallest_call(ParallelConfig(8, smallest_call=size)) for size in (None, 1, 9)] == [5, 1, 9]
+
+
+@given(
+    st.integers(0, 250),
+    st.integers(1, 16),
+    st.none() | st.integers(5, 12),
+    st.booleans(),
+    st.none() | st.floats(0.3, 3),
+    st.sampled_from([way for way in WAYS if way not in BARRIER]),
+)
+@settings(deadline=None, max_examples=40)
+def test_only_the_last_call_is_a_small_one(
+    count: int, streams: int, share: int | None, adaptive: bool, taper: float | None, sync: str
+) -> None:
+    """Every call but the last holds five sessions at least, and all together hold each session once."""
+    model, sessions = ScriptedModel(by_call), make_sessions(count)
+    work = schedule(model, streams, share=share, sync=sync, adaptive=adaptive, taper=taper)
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        runner.run(work.process_in_parallel(sessions, NOTHING))
+    calls = [ids for ids, _, _ in sorted(model.calls, key=lambda call: call[2].round)]
+    assert [session_id for ids in calls for session_id in ids] == [s.session_id for s in sessions]
+    assert all(5 <= len(ids) <= (share or 20) for ids in calls[:-1])
+
+
+@given(st.integers(0, 250), st.integers(1, 16), st.booleans())
+@settings(deadline=None, max_examples=20)
+def test_only_the_last_round_has_small_calls(count: int, streams: int, adaptive: bool) -> None:
+    """With a barrier it is the last round, dealt to all streams, whose calls may be smaller."""
+    model, sessions = ScriptedModel(by_call), make_sessions(count)
+    work = schedule(model, streams, share=None, sync="rounds", adaptive=adaptive)
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        runner.run(work.process_in_parallel(sessions, NOTHING))
+    last = max((context.round for _, _, context in model.calls), default=0)
+    assert all(len(ids) >= 5 for ids, _, context in model.calls if context.round < last)
+    assert sorted(i for ids, _, _ in model.calls for i in ids) == [s.session_id for s in sessions]
 
 
 def test_sessions_too_long_for_a_call_stand_alone(virtually: Virtually) -> None:
