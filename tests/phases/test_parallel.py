@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -256,6 +257,64 @@ def test_only_the_last_call_is_a_small_one(
     calls = [ids for ids, _, _ in sorted(model.calls, key=lambda call: call[2].round)]
     assert [session_id for ids in calls for session_id in ids] == [s.session_id for s in sessions]
     assert all(5 <= len(ids) <= (share or 20) for ids in calls[:-1])
+
+
+def leaves_out(left: set[str]) -> Callable[..., Sequence[ReplyRow]]:
+    """A script that leaves these sessions out of the first reply to each."""
+    asked: set[str] = set()
+
+    def script(_n: int, ids: list[str], _v: VocabularySnapshot, _c: CallContext) -> Sequence[ReplyRow]:
+        rows = [row(f"s{i}") for i, name in enumerate(ids, 1) if name not in left or name in asked]
+        asked.update(ids)
+        return rows
+
+    return script
+
+
+@given(st.integers(0, 120), st.integers(1, 8), st.sets(st.integers(0, 119), max_size=30), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_what_a_reply_leaves_out_is_lost_nowhere(
+    count: int, streams: int, left: set[int], adaptive: bool
+) -> None:
+    """Whatever replies leave out, each session has one result; its attempts count all that asked for it."""
+    sessions = make_sessions(count)
+    model = ScriptedModel(leaves_out({sessions[number].session_id for number in left if number < count}))
+    work = schedule(model, streams, share=None, adaptive=adaptive)
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        result = runner.run(work.process_in_parallel(sessions, NOTHING))
+    times = Counter(session_id for ids, _, _ in model.calls for session_id in ids)
+    assert [r.session_id for r in result.sessions] == [s.session_id for s in sessions]
+    assert all(r.facts is not None and r.attempts == times[r.session_id] for r in result.sessions)
+    assert sum(record.sessions for record in result.rounds) == count
+
+
+def test_what_a_reply_leaves_out_rides_with_the_next_call(virtually: Virtually) -> None:
+    """One session left out of twenty is no call of its own, while others wait."""
+    sessions = make_sessions(41)
+    model = ScriptedModel(leaves_out({sessions[3].session_id}))
+    virtually(schedule(model, 1, share=None).process_in_parallel(sessions, NOTHING))
+    assert [len(ids) for ids, _, _ in model.calls] == [20, 20, 2]
+    assert model.calls[1][0][0] == sessions[3].session_id
+
+
+def test_what_is_left_out_again_or_last_is_asked_at_once(virtually: Virtually) -> None:
+    """A session is left to a later call once, and only if there is one to come."""
+    sessions = make_sessions(41)
+    gone = sessions[3].session_id
+    model = ScriptedModel(
+        lambda _n, ids, _v, c: [row(f"s{i}") for i, name in enumerate(ids, 1) if name != gone or c.attempt]
+    )
+    result = virtually(schedule(model, 1, share=None).process_in_parallel(sessions, NOTHING))
+    assert [(len(ids), context.attempt) for ids, _, context in model.calls] == [
+        (20, 0),
+        (20, 0),
+        (1, 1),
+        (2, 0),
+    ]
+    assert result.sessions[3].attempts == 3
+    last = ScriptedModel(leaves_out({sessions[40].session_id}))
+    virtually(schedule(last, 1, share=None).process_in_parallel(sessions, NOTHING))
+    assert [len(ids) for ids, _, _ in last.calls] == [20, 20, 1, 1]
 
 
 @given(st.integers(0, 250), st.integers(1, 16), st.booleans())
