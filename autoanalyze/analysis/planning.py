@@ -162,7 +162,7 @@ def dealt(config: Config, sessions: Sequence[Session], tokens: TokenManagement) 
     if config.sync in ("rounds", "sequential"):
         return [sessions] if sessions else []
     streams, most = config.parallel.streams, tokens.item_cap(config.parallel.sessions_per_stream)
-    smallest = min(most, smallest_call(config.parallel, len(sessions)))
+    smallest = min(most, smallest_call(config.parallel))
     ramp = float(smallest if config.discovery.mode == "adaptive" else most)
     parts: list[Sequence[Session]] = []
     taken = 0

@@ -22,7 +22,7 @@ from autoanalyze.llm.judging import (
 from autoanalyze.llm.prompts import AnalysisPrompt, asked_again
 from autoanalyze.llm.replies import CUT_OFF, REFUSED
 from autoanalyze.llm.sending import Sender
-from autoanalyze.llm.tokens import TokenManagement
+from autoanalyze.llm.tokens import TokenManagement, schema_text
 from autoanalyze.protocols import Answers, Judgement, Question
 from autoanalyze.records import CallContext, LabelField, Reply, SessionText, VocabularySnapshot
 
@@ -145,7 +145,6 @@ class OpenAIAnalysis:
         """One call, and what its length teaches."""
         began = asyncio.get_running_loop().time()
         messages = asked_again(wanted.messages, context.problem)
-        prompt_tokens = sum(self._tokens.counter.count(message["content"]) for message in messages)
         # What an answer is known by is the question itself: bounds, a learnt output limit, a looser form or
         # a parameter that an endpoint does not take leave it the same, in journals of earlier versions too.
         question = self._request(messages, context, wanted.limit)
@@ -157,16 +156,17 @@ class OpenAIAnalysis:
             del sent["seed"]
         if self._settings.service_tier is not None:
             sent["service_tier"] = self._settings.service_tier
+        asked_for = (*self._forms(wanted.kind, wanted.bounded)[:-2], *forms)
         call = Call(
             kind=wanted.kind,
             model=self._model.name,
             request=sent,
-            forms=(*self._forms(wanted.kind, wanted.bounded)[:-2], *forms),
+            forms=asked_for,
             digest=request_hash({**question, **forms[0], **asked}, self._sender.endpoint.identity),
             context=context,
             session_ids=wanted.session_ids,
             vocabulary_version=wanted.vocabulary_version,
-            prompt_tokens=prompt_tokens,
+            prompt_tokens=self._prompt_tokens(messages, asked_for[0]),
             completion_limit=room,
             expected_completion=wanted.expected,
             began=began,
@@ -175,6 +175,11 @@ class OpenAIAnalysis:
         cut_off = completion.finish_reason == CUT_OFF
         self._tokens.learn(wanted.limit, room, completion.usage.completion, cut_off=cut_off)
         return completion
+
+    def _prompt_tokens(self, messages: Sequence[Mapping[str, str]], form: Mapping[str, Any]) -> int:
+        """Tokens of all that the model reads: the schema of the reply is billed as well."""
+        texts = [schema_text(form.get("response_format")), *(message["content"] for message in messages)]
+        return sum(self._tokens.counter.count(text) for text in texts if text)
 
     def _request(
         self, messages: list[dict[str, str]], context: CallContext, completion_limit: int

@@ -18,8 +18,9 @@ from autoanalyze.llm.journal import Journal
 from autoanalyze.llm.limits import Budget, RateLimiter
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.llm.sending import Sender
-from autoanalyze.llm.tokens import TokenCounter, TokenManagement
+from autoanalyze.llm.tokens import TokenCounter, TokenManagement, schema_text
 from autoanalyze.protocols import Embedder, Model
+from autoanalyze.records import VocabularySnapshot
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -149,12 +150,23 @@ def analysis_prompt(config: Config) -> AnalysisPrompt:
     return AnalysisPrompt(config.schema.records(), config.context, config.reply)
 
 
+def overhead_tokens(config: Config, counter: TokenCounter) -> int:
+    """Tokens of a full labelling call besides known labels and sessions: instructions, headings, and the
+    reply's schema where one is sent, which a provider bills as part of the prompt."""
+    prompt, model = analysis_prompt(config), config.model
+    said = [message["content"] for message in prompt.messages([], VocabularySnapshot())]
+    if model.reply_format == "json_schema":
+        most = config.batch_size or model.item_cap
+        said.append(schema_text({"json_schema": {"schema": prompt.reply_schema(most)}}))
+    return sum(map(counter.count, said))
+
+
 def token_management(config: Config, counter: TokenCounter, tokens_per_minute: int | None) -> TokenManagement:
     """Packing and pricing for a configuration."""
     return TokenManagement(
         config.model,
         counter,
-        overhead_tokens=counter.count(analysis_prompt(config).instructions),
+        overhead_tokens=overhead_tokens(config, counter),
         streams=config.parallel.streams,
         tokens_per_minute=tokens_per_minute,
         batch_size=config.batch_size,

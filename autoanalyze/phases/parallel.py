@@ -6,16 +6,17 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from autoanalyze.config import ParallelConfig
 from autoanalyze.phases.conflicts import BackgroundMerging
 from autoanalyze.phases.discovery import Ramp, Step
 from autoanalyze.phases.rounds import EndpointHealth, ParallelResult, RoundRecord, Share, Work, utilisation
-from autoanalyze.phases.streams import StreamProcessing, StreamResult
+from autoanalyze.phases.streams import FEWEST_SESSIONS, StreamProcessing, StreamResult
 from autoanalyze.phases.vocabulary import Vocabulary, count_labels
 from autoanalyze.protocols import CompletionOrder
-from autoanalyze.records import Session, VocabularySnapshot
+from autoanalyze.records import Session, SessionResult, VocabularySnapshot
 
 BARRIER = frozenset({"rounds", "sequential"})
 """Ways to synchronise in which all streams wait for each other."""
@@ -34,7 +35,8 @@ class ParallelProcessingOrchestrator:
     is shared: each stream knows what discovery found and what it found itself, which is the floor that
     sharing is compared with.
 
-    Sessions that the endpoint failed come back at the end; see `EndpointHealth`.
+    Sessions that the endpoint failed come back at the end; see `EndpointHealth`. The few that a reply left
+    out go, without a barrier, into the next call with others: one of their own would cost as much again.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class ParallelProcessingOrchestrator:
         Raises EndpointGoneError when nothing comes back any more. When a call fails for good, those in
         flight are still brought to their end, because they are paid for; then its error is raised.
         """
-        self._smallest = smallest_call(self._config, len(sessions))
+        self._smallest = smallest_call(self._config)
         known = Vocabulary(self._streams.schema, vocabulary)
         work = Work(deque(sessions), known, asyncio.get_running_loop().time())
         try:
@@ -159,8 +161,12 @@ class ParallelProcessingOrchestrator:
             stream=stream,
             round_number=round_number,
             share=size,
+            leave=not self._barrier and bool(work.queue) and not self._left_before(sessions, work),
         )
         work.flying[work.last_number] = asyncio.create_task(labelling)
+
+    def _left_before(self, sessions: Sequence[Session], work: Work) -> bool:
+        return any(session.session_id in work.left_over for session in sessions)
 
     def _step(self) -> Step:
         full = self._tokens.item_cap(self._config.sessions_per_stream)
@@ -240,7 +246,10 @@ class ParallelProcessingOrchestrator:
         for share, answer in answers:
             work.own[share.stream] = answer.vocabulary
             work.free_since[share.stream] = now
-            work.results |= {result.session_id: result for result in answer.sessions}
+            work.results |= {result.session_id: result for result in counted(answer, work)}
+            left = [session for session in share.sessions if session.session_id in answer.left_over]
+            work.queue.extendleft(reversed(left))
+            work.left_over.update(answer.left_over)
             work.usage += answer.usage
             work.unchecked.append(share)
             if self._ramp is not None:
@@ -286,19 +295,29 @@ class ParallelProcessingOrchestrator:
 
     def _look_after_endpoint(self, work: Work) -> None:
         """As often as there are streams: sessions that the endpoint failed come back at the end."""
-        dealt = [session for share in work.unchecked for session in share.sessions]
+        dealt = [
+            session
+            for share in work.unchecked
+            for session in share.sessions
+            if session.session_id in work.results
+        ]
         number = work.unchecked[-1].round
         work.unchecked.clear()
         work.queue.extend(self._health.after_round(dealt, work.results, number=number))
 
 
-def smallest_call(config: ParallelConfig, sessions: int) -> int:
-    """The least that a call at the beginning or the end holds, if more are waiting.
+def counted(answer: StreamResult, work: Work) -> list[SessionResult]:
+    """The results of an answer; those of sessions that a reply left out before count that attempt too."""
+    return [
+        replace(result, attempts=result.attempts + (result.session_id in work.left_over))
+        for result in answer.sessions
+    ]
 
-    Small calls end sooner, and pay for the instructions more often: in a short run time counts, in a
-    long one their cost. Unless configured, it is a 25th of a stream's part of all sessions, 2 to 5.
-    """
-    return config.smallest_call or min(5, max(2, sessions // (25 * config.streams)))
+
+def smallest_call(config: ParallelConfig) -> int:
+    """The least that a call holds, if more are waiting: at the beginning, where little is sent before much is
+    known, and at the end, where calls shrink."""
+    return config.smallest_call or FEWEST_SESSIONS
 
 
 def call_size(waiting: int, most: int, smallest: int, *, streams: int, taper: float | None) -> int:

@@ -197,7 +197,7 @@ class Pipeline:
         remaining = discovery.remaining
         streams = min(self._config.parallel.streams, len(remaining))
         self._watcher.update(phase="parallel", step=0, steps=len(remaining), streams_active=streams)
-        return await self._orchestrator(len(remaining)).process_in_parallel(remaining, discovery.vocabulary)
+        return await self._orchestrator().process_in_parallel(remaining, discovery.vocabulary)
 
     async def _ask_again(
         self, sessions: Sequence[Session], discovery: DiscoveryResult, parallel: ParallelResult, number: int
@@ -226,11 +226,11 @@ class Pipeline:
         redirects = self._conflicts.redirects()
         return await looking.run(streams, sessions, results, redirects, vocabulary, number)
 
-    def _orchestrator(self, sessions: int) -> ParallelProcessingOrchestrator:
+    def _orchestrator(self) -> ParallelProcessingOrchestrator:
         """The configured way to let streams work side by side."""
         config = self._config
         if config.discovery.mode == "adaptive":
-            smallest, streams = smallest_call(config.parallel, sessions), config.parallel.streams
+            smallest, streams = smallest_call(config.parallel), config.parallel.streams
             self._ramp = Ramp(self._schema, config.discovery, streams=streams, smallest_call=smallest)
         return ParallelProcessingOrchestrator(
             self._streams,

@@ -163,6 +163,8 @@ class Work:
     usage: Usage = field(default_factory=Usage)
     unchecked: list[Share] = field(default_factory=list)
     """Shares since the endpoint's health was looked at."""
+    left_over: set[str] = field(default_factory=set)
+    """Sessions that a reply left out, and that wait for another call or had it."""
     last_number: int = 0
 
     @property

@@ -30,25 +30,31 @@ from autoanalyze.records import (
 
 TOO_LONG = "long"
 """Why calls get smaller, besides the finish reasons of replies."""
+FEWEST_SESSIONS = 5
+"""What a call holds at least while more are waiting: it pays for its instructions whatever it holds, and
+those of a call of two sessions are a third of its prompt."""
 MOST_SIZES = 10
 """Sizes that are tried of what is too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """One batch of sessions after its last attempt."""
+    """One batch of sessions after its last attempt. `left_over` are sessions without a result, for a later
+    call."""
 
     results: tuple[SessionResult, ...]
     usage: Usage
     calls: int
     seconds: float
+    left_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
     """What one stream did: sessions in the order given, and the vocabulary as the stream left it.
 
-    `busy_seconds` is the time in which a call was under way, on the run's clock.
+    `busy_seconds` is the time in which a call was under way, on the run's clock. `left_over` are sessions
+    without a result, for a later call.
     """
 
     stream: int
@@ -60,6 +66,7 @@ class StreamResult:
     retries: int
     busy_seconds: float
     seconds: float
+    left_over: tuple[str, ...] = ()
 
 
 class StreamProcessing:
@@ -101,8 +108,10 @@ class StreamProcessing:
         stream: int,
         round_number: int = 0,
         share: int | None = None,
+        leave: bool = False,
     ) -> StreamResult:
-        """Label `sessions` in order, at most `share` of them in a call."""
+        """Label `sessions` in order, at most `share` of them in a call. With `leave`, the few that a reply
+        leaves out are left to a later call, which asks for others as well."""
         clock = asyncio.get_running_loop()
         start = clock.time()
         outcomes: list[BatchOutcome] = []
@@ -112,7 +121,7 @@ class StreamProcessing:
             sessions, vocabulary_tokens=self.prompt_vocabulary_tokens(known), share=share
         )
         for batch in batches:
-            outcome = await self.process_batch(batch, known, context)
+            outcome = await self.process_batch(batch, known, context, leave=leave)
             outcomes.append(outcome)
             known = known.extended(labels_found(self.schema, labelled(outcome.results)))
         results = tuple(result for outcome in outcomes for result in outcome.results)
@@ -127,6 +136,7 @@ class StreamProcessing:
             calls - len(batches),
             sum(outcome.seconds for outcome in outcomes),
             clock.time() - start,
+            tuple(session_id for outcome in outcomes for session_id in outcome.left_over),
         )
 
     def vocabulary_tokens(self, vocabulary: VocabularySnapshot) -> int:
@@ -144,7 +154,12 @@ class StreamProcessing:
         return taken if allowance is None else min(taken, allowance)
 
     async def process_batch(
-        self, batch: Sequence[Session], vocabulary: VocabularySnapshot, context: CallContext
+        self,
+        batch: Sequence[Session],
+        vocabulary: VocabularySnapshot,
+        context: CallContext,
+        *,
+        leave: bool = False,
     ) -> BatchOutcome:
         """One batch to its end: the first call, and the retries of what it did not bring."""
         known = vocabulary
@@ -152,9 +167,11 @@ class StreamProcessing:
         vocabulary = self._shortlist.choose(vocabulary.shown(), [text.text for text in texts])
         run = BatchRun()
         state = await self._attempt(texts, context, vocabulary, run)
-        state = await self.retry_missing_sessions(texts, vocabulary, context, state, run)
+        left_over = only_left_out(state, run) if leave else ()
+        if not left_over:
+            state = await self.retry_missing_sessions(texts, vocabulary, context, state, run)
         results = []
-        for text in texts:
+        for text in (text for text in texts if text.session_id not in left_over):
             facts = state.processed.get(text.session_id)
             results.append(
                 SessionResult(
@@ -170,7 +187,7 @@ class StreamProcessing:
                     endpoint_failed=facts is None and text.session_id in run.endpoint_failed,
                 )
             )
-        outcome = BatchOutcome(tuple(results), run.usage, run.calls, run.seconds)
+        outcome = BatchOutcome(tuple(results), run.usage, run.calls, run.seconds, left_over)
         self._on_batch(outcome, context)
         return outcome
 
@@ -295,6 +312,13 @@ class BatchRun:
         self.smaller = ""
         """Why the next calls must be smaller: too long, cut off, refused by a filter; or not at all."""
         self.asked: set[frozenset[str]] = set()
+
+
+def only_left_out(state: ValidationResult, run: BatchRun) -> tuple[str, ...]:
+    """What is missing, if it is little and nothing was wrong with the reply but that it left it out."""
+    little = 0 < len(state.errors) < FEWEST_SESSIONS and bool(state.processed) and not run.smaller
+    told = all(error.startswith(LEFT_OUT) for error in state.errors.values())
+    return tuple(state.errors) if little and told else ()
 
 
 def labelled(results: Sequence[SessionResult]) -> list[Facts]:

@@ -137,7 +137,7 @@ class SessionValidation:
 MOST_WORDS = 8
 """Two to four are asked for."""
 
-KEY = re.compile(r"[sf]\d{1,6}|[ksfnt]", re.IGNORECASE)
+KEY = re.compile(r"[sf]\d{1,6}|[ksfntc]", re.IGNORECASE)
 """What keys and fields are called in requests and replies."""
 
 NULLS = frozenset(

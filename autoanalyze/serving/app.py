@@ -26,6 +26,7 @@ from starlette.routing import Route
 from autoanalyze.config import FaultsConfig, ModelConfig, NoiseConfig, RateLimit
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.limits import TokenBucket
+from autoanalyze.llm.tokens import schema_text
 from autoanalyze.serving.chance import draws, fingerprint
 from autoanalyze.serving.faults import FaultInjector, refused
 from autoanalyze.serving.requests import BatchRequest, JudgeRequest, PairsRequest, parse_request
@@ -217,15 +218,16 @@ class ServedEndpoint:
         if body.get("model") != self._model.name:
             known = f"this simulated endpoint serves {self._model.name} only"
             return refused(404, f"unknown model {body.get('model')!r}: {known}", "model_not_found")
-        prompt_tokens = self._counter.count(text)
+        schema = schema_text(body.get("response_format"))
+        prompt_tokens = self._counter.count(text) + (self._counter.count(schema) if schema else 0)
         if prompt_tokens > self._model.context_window:
             limit = f"the maximum context length is {self._model.context_window} tokens"
-            return refused(400, f"{limit}, the messages have {prompt_tokens}", "context_length_exceeded")
+            return refused(400, f"{limit}, the prompt has {prompt_tokens}", "context_length_exceeded")
         try:
             answer = self._answer(messages, int(body.get("seed") or 0))
         except ReplyError as error:
             return refused(400, str(error), "invalid_request")
-        return await self._completion(body, text, prompt_tokens, answer)
+        return await self._completion(body, schema + text, prompt_tokens, answer)
 
     def _answer(self, messages: Sequence[Mapping[str, str]], seed: int) -> str:
         request = parse_request(messages)
@@ -238,6 +240,7 @@ class ServedEndpoint:
     async def _completion(
         self, body: Mapping[str, Any], text: str, prompt_tokens: int, answer: str
     ) -> Response:
+        """`text` is all that the model reads, what a cache may know of it first."""
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or self._model.output_limit
         completion_tokens, finish_reason = self._counter.count(answer), "stop"
         if completion_tokens > limit:

@@ -138,10 +138,6 @@ def spoilt(kind: str, choice: dict[str, Any], chance: float) -> None:
         message["content"] = misled(kind, json.loads(text), chance)
 
 
-KEY, OUTCOME = "k", "s"
-"""How key and outcome are called in a reply."""
-
-
 def misled(kind: str, reply: dict[str, Any], chance: float) -> str:
     """A well-formed reply in which one entry is wrong. A judge's reply has no keys and stays as it is."""
     rows = reply.get("sessions")
@@ -152,7 +148,11 @@ def misled(kind: str, reply: dict[str, Any], chance: float) -> str:
         elif kind == "duplicated_key":
             rows.append(dict(rows[position]))
         elif kind == "foreign_key":
-            rows[position][KEY] = "s999"
+            ended = next(iter(rows[position]))  # the key stands first, under the outcome
+            rows[position][ended] = "s999"
         elif kind == "wrong_outcome":
-            rows[position][OUTCOME] = "Unknown"
+            ended, *others = rows[position]
+            rows[position] = {"key": rows[position][ended], "session_outcome": "Unknown"} | {
+                name: rows[position][name] for name in others
+            }
     return json.dumps(reply, ensure_ascii=False)

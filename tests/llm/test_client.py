@@ -69,8 +69,8 @@ def test_request_has_schema_seed_and_limit(tmp_path: Path, virtually: Virtually)
     assert form["json_schema"]["strict"] is True
     item = form["json_schema"]["schema"]["properties"]["sessions"]["items"]
     transferred, contained = item["anyOf"]
-    assert transferred["required"] == ["k", "s", "f1", "f2", "n"]
-    assert contained["required"] == ["k", "s", "f1", "n"]  # no reason for a transfer that was none
+    assert transferred["required"] == ["T", "f1", "f2", "n"]
+    assert contained["required"] == ["C", "f1", "n"]  # no reason for a transfer that was none
     assert contained["additionalProperties"] is False
     assert (body["seed"], body["temperature"], body["max_tokens"]) == (5, 0.0, 480)
 

@@ -35,6 +35,7 @@ from autoanalyze.llm.connection import (
     connected,
     embedding_endpoint,
     embedding_price,
+    overhead_tokens,
     rate_limits,
     token_management,
 )
@@ -209,8 +210,7 @@ def test_calls_are_packed_as_planned_and_paced_as_of_now(tmp_path: Path, virtual
         return connection.tokens.prompt_allowance(1, 0), asyncio.get_running_loop().time()
 
     allowance, seconds = virtually(line.open(config, job, planned=40_000))
-    overhead = Estimate().count(analysis_prompt(config).instructions)
-    assert allowance == 40_000 // 4 - overhead
+    assert allowance == 40_000 // 4 - overhead_tokens(config, Estimate())
     assert seconds == pytest.approx((3 - 2 * 0.97) / (2 * 0.97) * 60 + 1, rel=0.01)
     (tmp_path / "free").mkdir()
     free, soon = virtually(Line(tmp_path / "free").open(config_of(), job))
@@ -273,7 +273,7 @@ def test_tokens_are_managed_as_configured() -> None:
     config = config_of(batch_size=3, context="Ours is a bank.")
     tokens = token_management(config, Estimate(), None)
     assert "Ours is a bank." in analysis_prompt(config).instructions
-    assert tokens.overhead_tokens == Estimate().count(analysis_prompt(config).instructions)
+    assert tokens.overhead_tokens == overhead_tokens(config, Estimate())
     assert tokens.calculate_max_sessions_per_call(10) == 3
     assert tokens.model is config.model
 

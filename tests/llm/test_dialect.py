@@ -93,7 +93,7 @@ def test_bounds_say_how_many_rows_and_which_keys(tmp_path: Path, virtually: Virt
     schema = served.bodies[0]["response_format"]["json_schema"]["schema"]["properties"]["sessions"]
     assert (schema["minItems"], schema["maxItems"]) == (2, 2)
     row = schema["items"]["anyOf"][0]["properties"]
-    assert row["k"]["enum"] == ["s1", "s2"]
+    assert row["T"]["enum"] == ["s1", "s2"]
     assert row["f1"]["maxLength"] == 60
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from autoanalyze.errors import BudgetExceededError, EndpointGoneError, Transient
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.conflicts import BackgroundMerging
 from autoanalyze.phases.discovery import Ramp
-from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, call_size, smallest_call
+from autoanalyze.phases.parallel import BARRIER, ParallelProcessingOrchestrator, call_size, smallest_call
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapshot
@@ -47,12 +48,15 @@ def schedule(
     )
     resolution = ResolutionConfig(opinions=1, every_labels=merge_every)
     conflicts = make_conflicts(model, mode="llm", opinions=1, every_labels=resolution.every_labels)
+    config = ParallelConfig(streams, share, **{"taper": None, **settings})
     return ParallelProcessingOrchestrator(
         processing,
-        ParallelConfig(streams, share, **{"taper": None, **settings}),
+        config,
         sync=sync,
         order=order or Order(),
-        ramp=Ramp(SCHEMA, ADAPTIVE, streams=streams, smallest_call=2) if adaptive else None,
+        ramp=Ramp(SCHEMA, ADAPTIVE, streams=streams, smallest_call=smallest_call(config))
+        if adaptive
+        else None,
         merging=BackgroundMerging(conflicts, SCHEMA, resolution, withdraw_aliases=True)
         if merge_every
         else None,
@@ -228,10 +232,102 @@ def test_call_sizes_stay_within_their_limits(
     assert size >= call_size(max(1, waiting - 1), most, smallest, streams=streams, taper=taper)
 
 
-def test_smallest_call_grows_with_the_run() -> None:
-    """2 in a short run, 5 in a long one, and what is configured in any."""
-    assert [smallest_call(ParallelConfig(8), count) for count in (100, 800, 100_000)] == [2, 4, 5]
-    assert smallest_call(ParallelConfig(8, smallest_call=9), 100) == 9
+def test_smallest_call_is_what_is_configured() -> None:
+    """5 unless something else is."""
+    assert [smallest_call(ParallelConfig(8, smallest_call=size)) for size in (None, 1, 9)] == [5, 1, 9]
+
+
+@given(
+    st.integers(0, 250),
+    st.integers(1, 16),
+    st.none() | st.integers(5, 12),
+    st.booleans(),
+    st.none() | st.floats(0.3, 3),
+    st.sampled_from([way for way in WAYS if way not in BARRIER]),
+)
+@settings(deadline=None, max_examples=40)
+def test_only_the_last_call_is_a_small_one(
+    count: int, streams: int, share: int | None, adaptive: bool, taper: float | None, sync: str
+) -> None:
+    """Every call but the last holds five sessions at least, and all together hold each session once."""
+    model, sessions = ScriptedModel(by_call), make_sessions(count)
+    work = schedule(model, streams, share=share, sync=sync, adaptive=adaptive, taper=taper)
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        runner.run(work.process_in_parallel(sessions, NOTHING))
+    calls = [ids for ids, _, _ in sorted(model.calls, key=lambda call: call[2].round)]
+    assert [session_id for ids in calls for session_id in ids] == [s.session_id for s in sessions]
+    assert all(5 <= len(ids) <= (share or 20) for ids in calls[:-1])
+
+
+def leaves_out(left: set[str]) -> Callable[..., Sequence[ReplyRow]]:
+    """A script that leaves these sessions out of the first reply to each."""
+    asked: set[str] = set()
+
+    def script(_n: int, ids: list[str], _v: VocabularySnapshot, _c: CallContext) -> Sequence[ReplyRow]:
+        rows = [row(f"s{i}") for i, name in enumerate(ids, 1) if name not in left or name in asked]
+        asked.update(ids)
+        return rows
+
+    return script
+
+
+@given(st.integers(0, 120), st.integers(1, 8), st.sets(st.integers(0, 119), max_size=30), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_what_a_reply_leaves_out_is_lost_nowhere(
+    count: int, streams: int, left: set[int], adaptive: bool
+) -> None:
+    """Whatever replies leave out, each session has one result; its attempts count all that asked for it."""
+    sessions = make_sessions(count)
+    model = ScriptedModel(leaves_out({sessions[number].session_id for number in left if number < count}))
+    work = schedule(model, streams, share=None, adaptive=adaptive)
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        result = runner.run(work.process_in_parallel(sessions, NOTHING))
+    times = Counter(session_id for ids, _, _ in model.calls for session_id in ids)
+    assert [r.session_id for r in result.sessions] == [s.session_id for s in sessions]
+    assert all(r.facts is not None and r.attempts == times[r.session_id] for r in result.sessions)
+    assert sum(record.sessions for record in result.rounds) == count
+
+
+def test_what_a_reply_leaves_out_rides_with_the_next_call(virtually: Virtually) -> None:
+    """One session left out of twenty is no call of its own, while others wait."""
+    sessions = make_sessions(41)
+    model = ScriptedModel(leaves_out({sessions[3].session_id}))
+    virtually(schedule(model, 1, share=None).process_in_parallel(sessions, NOTHING))
+    assert [len(ids) for ids, _, _ in model.calls] == [20, 20, 2]
+    assert model.calls[1][0][0] == sessions[3].session_id
+
+
+def test_what_is_left_out_again_or_last_is_asked_at_once(virtually: Virtually) -> None:
+    """A session is left to a later call once, and only if there is one to come."""
+    sessions = make_sessions(41)
+    gone = sessions[3].session_id
+    model = ScriptedModel(
+        lambda _n, ids, _v, c: [row(f"s{i}") for i, name in enumerate(ids, 1) if name != gone or c.attempt]
+    )
+    result = virtually(schedule(model, 1, share=None).process_in_parallel(sessions, NOTHING))
+    assert [(len(ids), context.attempt) for ids, _, context in model.calls] == [
+        (20, 0),
+        (20, 0),
+        (1, 1),
+        (2, 0),
+    ]
+    assert result.sessions[3].attempts == 3
+    last = ScriptedModel(leaves_out({sessions[40].session_id}))
+    virtually(schedule(last, 1, share=None).process_in_parallel(sessions, NOTHING))
+    assert [len(ids) for ids, _, _ in last.calls] == [20, 20, 1, 1]
+
+
+@given(st.integers(0, 250), st.integers(1, 16), st.booleans())
+@settings(deadline=None, max_examples=20)
+def test_only_the_last_round_has_small_calls(count: int, streams: int, adaptive: bool) -> None:
+    """With a barrier it is the last round, dealt to all streams, whose calls may be smaller."""
+    model, sessions = ScriptedModel(by_call), make_sessions(count)
+    work = schedule(model, streams, share=None, sync="rounds", adaptive=adaptive)
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        runner.run(work.process_in_parallel(sessions, NOTHING))
+    last = max((context.round for _, _, context in model.calls), default=0)
+    assert all(len(ids) >= 5 for ids, _, context in model.calls if context.round < last)
+    assert sorted(i for ids, _, _ in model.calls for i in ids) == [s.session_id for s in sessions]
 
 
 def test_sessions_too_long_for_a_call_stand_alone(virtually: Virtually) -> None:

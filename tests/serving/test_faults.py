@@ -26,8 +26,15 @@ from autoanalyze.serving.faults import (
     refused,
 )
 
-ROWS = [{"k": f"s{number}", "s": "C", "f1": "Claim Status"} for number in range(1, 6)]
+ROWS = [{"C": f"s{number}", "f1": "Claim Status"} for number in range(1, 6)]
 LABELLED = json.dumps({"sessions": ROWS})
+
+
+def key_of(row: dict[str, str]) -> str:
+    """The key of a row, which stands under the outcome or, where that is wrong, alone."""
+    return row.get("C") or row["key"]
+
+
 OF_EMBEDDINGS = {kind for kind in FAULTS if kind.startswith("embedding")}
 OF_REPLIES = FAULTS - OF_EMBEDDINGS - IN_TRANSIT
 QUICK = sorted(FAULTS - {"hang"})
@@ -248,20 +255,20 @@ def test_misled_replies_are_wrong_in_one_row(kind: str) -> None:
     touched = set()
     for seen in meet(always(kind), names(60)):
         rows = seen.rows
-        counts = Counter(row["k"] for row in rows)
+        counts = Counter(map(key_of, rows))
         wrong = {
-            "missing_key": {row["k"] for row in ROWS if row["k"] not in counts},
+            "missing_key": {key_of(row) for row in ROWS if key_of(row) not in counts},
             "duplicated_key": {key for key, count in counts.items() if count == 2},
-            "foreign_key": {row["k"] for row in ROWS if row["k"] not in counts and counts["s999"] == 1},
-            "wrong_outcome": {row["k"] for row in rows if row["s"] == "Unknown"},
+            "foreign_key": {key_of(row) for row in ROWS if key_of(row) not in counts and counts["s999"] == 1},
+            "wrong_outcome": {key_of(row) for row in rows if row.get("session_outcome") == "Unknown"},
         }[kind]
         assert len(wrong) == 1
         touched |= wrong
-        assert [row for row in ROWS if row["k"] not in wrong] == [
-            row for row in rows if row["k"] not in wrong | {"s999"}
+        assert [row for row in ROWS if key_of(row) not in wrong] == [
+            row for row in rows if key_of(row) not in wrong | {"s999"}
         ]
         assert len(rows) == len(ROWS) + {"missing_key": -1, "duplicated_key": 1}.get(kind, 0)
-    assert touched == {row["k"] for row in ROWS}
+    assert touched == {key_of(row) for row in ROWS}
 
 
 @pytest.mark.parametrize("content", ['{"groups": [[1, 2]]}', '{"sessions": []}'])
