@@ -34,7 +34,7 @@ MOST_TEXTS, EMBEDDING_DIMENSIONS = 2048, 1536
 """Texts per request, and dimensions unless fewer are asked for, as of text-embedding-3-small."""
 
 TAIL_EXPONENT = 1.5
-"""Of the Pareto distribution of how much longer calls in the tail take: 3 times on average, some far longer."""
+"""Of the Pareto distribution of how much longer calls in the tail take: 3 times on average, some far more."""
 
 CACHE_MINIMUM = 1024
 CACHE_STEP = 128
