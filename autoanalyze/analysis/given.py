@@ -39,7 +39,7 @@ def judging(config: Config) -> bool:
 
 
 def worldly(config: Config) -> bool:
-    """Whether a world, if it is not the friendly one, changes sessions that are invented or how they are named."""
+    """Whether a world, if not the friendly one, changes sessions that are invented or how they are named."""
     varied = config.data.intents != DataConfig.intents or config.data.several > 0
     unkind = any(getattr(config.noise, name) for name in UNKIND)
     invented = config.data.source == "synthetic"

@@ -67,6 +67,7 @@ class Variety:
     several: float = 0.0
 
     def __post_init__(self) -> None:
+        """Refuse what cannot be. Raises ValueError."""
         if self.several and self.intents < 2:
             raise ValueError("one intent alone cannot have sessions with a second one")
 

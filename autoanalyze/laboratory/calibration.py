@@ -46,7 +46,7 @@ class Calibration:
     labels_reused: int
 
     def as_yaml(self) -> str:
-        """A file for configs/noise: every parameter but those that are off, and where the figures come from."""
+        """A file for configs/noise: every parameter that is not off, and where the figures come from."""
         lines = [
             f"# Fitted by `autoanalyze calibrate` to a run of {self.calls:,} calls:",
             f"# {self.sessions_omitted:,} of {self.sessions_asked:,} sessions were omitted,",

@@ -20,14 +20,17 @@ CROWD = 30
 """Pairs per call for which `judge_crowding` is given."""
 
 
+FIRST = 7
+"""The person of all figures from when there was one judge and one population, of this seed."""
+
+
 class Judging:
-    """A judge; `person` tells apart those who err as often, but not about the same: 0 is the only one of
-    figures from before there were several."""
+    """A judge; `person` tells apart those who err as often, but not about the same."""
 
     def __init__(self, truth: PlantedTruth, noise: NoiseConfig, person: int) -> None:
         self._truth = truth
         self._noise = noise
-        self._person = (person,) if person else ()
+        self._person = (person,) if person != FIRST else ()
         self._levels = bool(noise.granularity or noise.combined)
 
     def groups(self, request: JudgeRequest, seed: int) -> str:

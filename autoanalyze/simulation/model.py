@@ -32,7 +32,7 @@ from autoanalyze.serving.requests import (
     snapshot,
 )
 from autoanalyze.simulation.embeddings import simulated_embedding
-from autoanalyze.simulation.judging import Judging
+from autoanalyze.simulation.judging import FIRST, Judging
 from autoanalyze.simulation.naming import Known, Naming, Seen
 from autoanalyze.simulation.truth import PlantedTruth
 
@@ -40,8 +40,8 @@ UNKIND_DRAWS = 8
 """Draws per field for what the friendly world does not do."""
 
 MOST = 0.5
-"""The omission at 50 sessions above which a model is one that loses most. Others stay as they were before there
-were such models, also in calls of 70 and more, which lose more than that."""
+"""The omission at 50 sessions above which a model is one that loses most. Others stay as they were before
+there were such models, also in calls of 70 and more, which lose more than that."""
 
 CONFUSION_FROM = 20
 """Sessions per call from which confusion grows with the batch, as omission does."""
@@ -52,7 +52,7 @@ class SimulatedModel:
     that err as often it is."""
 
     def __init__(
-        self, truth: PlantedTruth, noise: NoiseConfig, schema: LabelSchema, *, person: int = 0
+        self, truth: PlantedTruth, noise: NoiseConfig, schema: LabelSchema, *, person: int = FIRST
     ) -> None:
         self._truth = truth
         self._noise = noise
@@ -62,7 +62,7 @@ class SimulatedModel:
         # What came later and is switched off leaves the identity as it was before.
         off = {each.name for each in fields(noise) if not each.default and not getattr(noise, each.name)}
         told = {name: value for name, value in asdict(noise).items() if name not in off}
-        told |= {"person": person} if person else {}
+        told |= {"person": person} if person != FIRST else {}
         behaviour = json.dumps(told, sort_keys=True, separators=(",", ":"))
         self.identity = f"simulated-{sha256(behaviour)[:8]}"
         # Calls of several streams show the same labels; those of one run are not kept for the next.
