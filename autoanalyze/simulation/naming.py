@@ -94,8 +94,9 @@ class Naming:
         chance, noise = next(more), self._noise
         if seen.second is None or seen.second == seen.concept:
             return seen.concept
-        if chance < noise.combined and fits(pair := both(seen.concept, seen.second)):
-            return pair
+        if chance < noise.combined:
+            pair = both(seen.concept, seen.second)
+            return pair if fits(pair) else seen.concept
         return seen.second if chance < noise.combined + noise.second_taken else seen.concept
 
     def _fitted(self, concept: str, field: str, known: Known, more: Iterator[float]) -> str | None:
