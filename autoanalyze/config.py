@@ -301,6 +301,13 @@ class NoiseConfig:
     prompt_tokens_per_second: float = 20_000.0
 
 
+UNKIND = (
+    *("granularity", "broader_taken", "specific", "other", "second_taken", "combined"),
+    *("forced_fit", "attraction", "copying", "reuse_halves_at"),
+)
+"""Ways of naming that make the method's work hard: all 0 in the friendly world."""
+
+
 @dataclass
 class FaultsConfig:
     """What the simulated endpoint does wrong on purpose."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from autoanalyze.config import IN_PROCESS, Config
+from autoanalyze.config import IN_PROCESS, UNKIND, Config, DataConfig, NoiseConfig
 from autoanalyze.errors import ConfigurationError
 
 
@@ -28,12 +28,37 @@ def sweeping(config: Config) -> bool:
     return config.sync in ("continuous", "none")
 
 
+def simulated(config: Config) -> bool:
+    """Whether the simulated model labels sessions."""
+    return config.endpoint == "simulated" and config.data.source != "labels"
+
+
+def judging(config: Config) -> bool:
+    """Whether the simulated model judges labels."""
+    return config.endpoint == "simulated" and config.resolution.mode in ("judged", "llm")
+
+
+def worldly(config: Config) -> bool:
+    """Whether a world, if not the friendly one, changes sessions that are invented or how they are named."""
+    varied = config.data.intents != DataConfig.intents or config.data.several > 0
+    unkind = any(getattr(config.noise, name) for name in UNKIND)
+    invented = config.data.source == "synthetic"
+    return (varied and invented) or (unkind and simulated(config)) or not (varied or unkind)
+
+
+JUDGE = tuple(f"noise.{each.name}" for each in fields(NoiseConfig) if each.name.startswith("judge_"))
+
 USES = (
     Use(("data.path",), lambda c: c.data.source == "store", "sessions are invented: add data=store"),
     Use(
-        ("data.population", "data.population_seed"),
+        ("data.population", "data.intents", "data.several"),
         lambda c: c.data.source == "synthetic",
         "it is of invented sessions (data=synthetic)",
+    ),
+    Use(
+        ("data.population_seed",),
+        lambda c: c.data.source == "synthetic" or (simulated(c) and judging(c)),
+        "it is of invented sessions (data=synthetic) and of the simulated judge",
     ),
     Use(
         (
@@ -108,6 +133,31 @@ USES = (
         lambda c: c.endpoint in IN_PROCESS,
         "it is of the simulated model, and requests go to a real endpoint",
     ),
+    Use(
+        ("latency",),
+        lambda c: c.endpoint in IN_PROCESS,
+        "it is of the simulated model, and requests go to a real endpoint",
+    ),
+    Use(
+        ("judge", *JUDGE),
+        judging,
+        "no simulated judge is asked: it needs endpoint=simulated, and resolution=judged or resolution=llm",
+    ),
+    Use(
+        ("world",),
+        worldly,
+        "it is of invented sessions (data=synthetic) and of the simulated model (endpoint=simulated)",
+    ),
+    Use(
+        tuple(f"noise.{name}" for name in UNKIND),
+        simulated,
+        "no simulated model labels: it needs endpoint=simulated, and sessions",
+    ),
+    Use(
+        ("noise.second_taken", "noise.combined"),
+        lambda c: c.data.source == "store" or c.data.several > 0,
+        "no session has a second matter: add data.several=0.2 or so",
+    ),
     Use(("reader",), lambda c: c.endpoint == "offline", "nobody reads: add endpoint=offline"),
     Use(
         ("request.headers", "request.query", "embeddings.endpoint"),
@@ -138,7 +188,7 @@ def check_used(
         if key.startswith("vocabulary.fixed.") and field not in known:
             raise idle(override, f"there is no label field {field!r}; there are {', '.join(sorted(known))}")
         for use in USES:
-            if planned and use.keys[0] == "noise":
+            if planned and use.keys[0] in ("noise", "latency"):
                 continue
             if concerns(use, key) and not any(use.used(config) for config in configs):
                 raise idle(override, use.otherwise)

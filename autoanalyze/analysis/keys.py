@@ -16,8 +16,11 @@ KEY = re.compile(r"^(?P<indent> *)(?P<key>\w+):\s*(?P<value>.*?)\s*$")
 HEAD = re.compile(r"\A(#.*\n)+\n")
 """What a file says of itself: the comment that it begins with, up to an empty line."""
 
-SPOKEN_OF = {"model": "generic", "preset": None, "experiment": None, "hydra": None}
-"""The file that describes a group, where that is not its default; null: none of its keys are settings."""
+SPOKEN_OF = {
+    "model": "generic",
+    **dict.fromkeys(("judge", "latency", "world", "preset", "experiment", "hydra")),
+}
+"""The file that describes a group, where that is not its default; null: it has no settings of its own."""
 
 
 def configuration_folder() -> Path:
@@ -67,7 +70,8 @@ def group_of(folder: Path, default: str) -> Group:
     """A group whose files lie in a folder: what its keys mean, and what its default file sets them to."""
     group, file = folder.name, SPOKEN_OF.get(folder.name, default)
     if file is None:
-        return Group(group, "", options(folder, ""), ())
+        says = comment_above(folder.parent / "config.yaml", f"  - {group}")
+        return Group(group, says, options(folder, ""), ())
     described = base(folder / f"{file}.yaml")
     chosen = {setting.key: setting.default for setting in read(folder / f"{default}.yaml", f"{group}.")}
     keys = read(described, f"{group}.")
@@ -108,14 +112,14 @@ def read(path: Path, prefix: str = "") -> Iterator[Described]:
 
 def head(path: Path) -> str:
     """The comment that a file begins with, as one line."""
-    lines = re.match(r"(#.*\n)+", text_of(path).removeprefix("# @package _global_\n"))
+    lines = re.match(r"(#.*\n)+", re.sub(r"\A# @package \w+\n", "", text_of(path)))
     told = [line.lstrip("# ") for line in lines[0].splitlines()] if lines else []
     return " ".join(told[: told.index("") if "" in told else None]).strip()
 
 
 def comment_above(path: Path, key: str) -> str:
     """The comment above a key of a file, as one line."""
-    found = re.search(rf"((?:^#.*\n)+)^{key}:", text_of(path), re.M)
+    found = re.search(rf"((?:^ *#.*\n)+)^{key}:", text_of(path), re.M)
     return " ".join(line.lstrip("# ") for line in found[1].splitlines()) if found else ""
 
 

@@ -36,6 +36,9 @@ ROUND_FACTOR = 1.5
 LAST_CALL_SECONDS = 5.0
 """How long streams without a barrier wait for the last of them, and the ramp costs, roughly."""
 
+TAIL_MEAN = 2.0
+"""How much longer a call in the heavy tail takes on average, as a share."""
+
 JUDGE_SECONDS = 3.0
 """The judge's looks, side by side."""
 
@@ -179,14 +182,13 @@ def working_seconds(
     config: Config, discovery: Sequence[Sequence[Session]], parallel: Sequence[Sequence[Session]]
 ) -> float:
     """Discovery in sequence, then all streams, in rounds or without, then the judge."""
-    noise = config.noise
+    noise, streams = config.noise, config.parallel.streams
+    slower = (1 + TAIL_MEAN * noise.latency_tail) * (1 + noise.latency_crowding * (streams - 1))
 
     def call(batch: Sequence[Session]) -> float:
-        return (
-            noise.first_token_seconds + len(batch) * COMPLETION_TOKENS_PER_SESSION / noise.tokens_per_second
-        )
+        completion = len(batch) * COMPLETION_TOKENS_PER_SESSION
+        return slower * (noise.first_token_seconds + completion / noise.tokens_per_second)
 
-    streams = config.parallel.streams
     if config.sync in ("continuous", "none"):  # nobody waits for anybody but at the end
         working = sum(map(call, parallel)) / streams + LAST_CALL_SECONDS
     else:

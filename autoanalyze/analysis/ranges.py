@@ -63,6 +63,8 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("data.count", between(1, ANY_SIZE), "at least 1"),
     ("data.minimum_messages", between(1, ANY_SIZE), "at least 1"),
     ("data.population", null_or(between(1, ANY_SIZE)), "at least 1, or null"),
+    ("data.intents", between(1, 429), "1 to 429"),
+    ("data.several", between(0, 1), "0 to 1"),
     ("discovery.mode", one_of("fixed", "adaptive", "none"), "fixed, adaptive or none"),
     ("discovery.collisions", lambda v: v > 0, "more than 0"),
     ("discovery.percentage", between(0, 100), "0 to 100"),
@@ -107,22 +109,21 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     *(
         (f"noise.{name}", between(0, 1), "0 to 1")
         for name in (
-            "reuse",
-            "earliest",
-            "confusion",
-            "confusion_fixed_share",
-            "omission_at_10",
-            "omission_at_20",
-            "omission_at_50",
-            "judge_false_merge",
-            "judge_missed",
-            "judge_fixed_share",
+            *("reuse", "earliest", "confusion", "confusion_fixed_share"),
+            *("granularity", "broader_taken", "specific", "other", "second_taken", "combined"),
+            *("forced_fit", "attraction", "copying"),
+            *("omission_at_1", "omission_at_10", "omission_at_20", "omission_at_50"),
+            *("judge_false_merge", "judge_missed", "judge_fixed_share", "judge_meaning_share"),
+            "latency_tail",
         )
     ),
     ("noise.paraphrases", between(1, 6), "1 to 6"),
     ("noise.first_token_seconds", between(0, ANY_SIZE), "at least 0 seconds"),
     ("noise.tokens_per_second", between(0.001, ANY_SIZE), "more than 0"),
     ("noise.latency_sigma", between(0, 5), "0 to 5"),
+    ("noise.latency_crowding", between(0, ANY_SIZE), "at least 0"),
+    ("noise.judge_crowding", between(0, ANY_SIZE), "at least 0"),
+    ("noise.reuse_halves_at", between(0, ANY_SIZE), "at least 0 labels"),
     ("noise.prompt_tokens_per_second", between(0.001, ANY_SIZE), "more than 0"),
 )
 
@@ -150,6 +151,13 @@ def checked(config: Config) -> Config:
         raise ConfigurationError(
             "sync=none and discovery.mode=adaptive exclude each other, since nothing is shared while streams "
             "start: use discovery=fixed or discovery=none with it, or sync=continuous"
+        )
+    data, noise = config.data, config.noise
+    if data.intents == 1 and data.several > 0:
+        raise ConfigurationError("data.several: there is no second matter where data.intents=1")
+    if noise.second_taken + noise.combined > 1:
+        raise ConfigurationError(
+            "noise.second_taken and noise.combined are shares of the same sessions, and more than 1 together"
         )
     tier = config.limits.tier
     if tier is not None and tier not in config.model.tiers:

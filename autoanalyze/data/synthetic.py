@@ -43,8 +43,8 @@ CONTEXTS = (
 )
 """What an intent can be about, where there are more concepts than intents; "" for the plain one."""
 
-SECOND = "second_intent"
-"""The field of the truth that says what else a session was about; nobody is asked for it."""
+INTENT, SECOND = "general_intent", "second_intent"
+"""The fields of the truth that say what a session was about, and what else. Nobody is asked for what else."""
 
 MENU_SHARE = 0.15
 CLARIFY_SHARE = 0.3
@@ -61,10 +61,15 @@ def content(name: str) -> Any:
 @dataclass(frozen=True, slots=True)
 class Variety:
     """How much there is in a population: so many intents (1 to 429), and the share of sessions (0 to 1)
-    that bring a second one."""
+    that bring a second one, where there are two."""
 
     intents: int = 33
     several: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be. Raises ValueError."""
+        if self.several and self.intents < 2:
+            raise ValueError("one intent alone cannot have sessions with a second one")
 
 
 @cache
@@ -72,13 +77,13 @@ def matters(count: int) -> tuple[tuple[Mapping[str, Any], str], ...]:
     """The first `count` matters that users come for, likeliest first: each an intent and its context.
 
     A context is as much less likely than the plain intent as the intents' own ranks have it, so that a long
-    tail of rare matters lies behind a few frequent ones. Raises ValueError for more than there are.
+    tail of rare matters lies behind a few frequent ones. Raises ValueError for none or more than there are.
     """
     intents = content("intents")
+    if not 1 <= count <= len(intents) * len(CONTEXTS):
+        raise ValueError(f"there are 1 to {len(intents) * len(CONTEXTS)} intents to invent, not {count}")
     if count <= len(intents):
         return tuple((intent, "") for intent in intents[:count])
-    if count > len(intents) * len(CONTEXTS):
-        raise ValueError(f"there are {len(intents) * len(CONTEXTS)} intents to invent, not {count}")
     cells = product(range(len(CONTEXTS)), range(len(intents)))
     ranked = sorted(cells, key=lambda cell: ((cell[0] + 1) * (cell[1] + 1), cell))
     return tuple((intents[intent], CONTEXTS[context]) for context, intent in ranked[:count])
@@ -92,7 +97,7 @@ def name_of(intent: Mapping[str, Any], context: str) -> str:
 def concepts(variety: Variety = Variety()) -> dict[str, tuple[str, ...]]:
     """All concepts that synthetic sessions can have, per label field."""
     return {
-        "general_intent": tuple(name_of(*matter) for matter in matters(variety.intents)),
+        INTENT: tuple(name_of(*matter) for matter in matters(variety.intents)),
         "transfer_reason": tuple(content("reasons")),
         "drop_off_location": tuple(content("locations")),
     }
@@ -148,7 +153,7 @@ class Chat:
         draw = self._random
         intent, context = self._zipf(matters(self._variety.intents))
         containment = draw.choices(*CONTAINMENT)[0]
-        truth = {"general_intent": name_of(intent, context)}
+        truth = {INTENT: name_of(intent, context)}
         self._slots["brand"] = content("chatter")["brands"][intent["industry"]]
         self._slots["context"] = context
         self._open(intent, context)
@@ -183,12 +188,14 @@ class Chat:
             self._tell_at_length()
 
     def _come_to_another(self, intent: Mapping[str, Any], context: str) -> str:
-        """A second matter, which the bot does not get to; returns its concept."""
+        """A second matter, which the bot does not get to; returns its concept. There must be two at least."""
         chatter, others = content("chatter"), matters(self._variety.intents)
         second = (intent, context)
-        while len(others) > 1 and second == (intent, context):
+        while second == (intent, context):
             second = self._zipf(others)
         opening = self._pick(second[0]["opening"])
+        if second[1]:
+            opening += self._pick(chatter["context"]).replace("{context}", second[1])
         self._say("user", self._pick(chatter["also"]).replace("{opening}", opening))
         self._say("bot", self._pick(chatter["also_answer"]))
         return name_of(*second)

@@ -8,7 +8,7 @@ the judge's errors cannot be told without it and stay as they were.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import polars as pl
@@ -21,7 +21,7 @@ from autoanalyze.errors import ReplyError, RunFolderError
 from autoanalyze.llm.audit import read_lines
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import VocabularySnapshot
-from autoanalyze.simulation.model import interpolated
+from autoanalyze.simulation.model import omission_rate
 from autoanalyze.study.runs import Run
 
 FEWEST_CALLS = 20
@@ -30,7 +30,7 @@ FEWEST_CALLS = 20
 FEWEST_CHOICES = 20
 """Choices among several known labels below which nothing is said of them."""
 
-OMISSION_SIZES = (10, 20, 50)
+OMISSION_SIZES = (1, 10, 20, 50)
 DRAWS = 4_000
 
 
@@ -46,14 +46,15 @@ class Calibration:
     labels_reused: int
 
     def as_yaml(self) -> str:
-        """A file for configs/noise: every parameter, and where the figures come from."""
+        """A file for configs/noise: every parameter that is not off, and where the figures come from."""
         lines = [
             f"# Fitted by `autoanalyze calibrate` to a run of {self.calls:,} calls:",
             f"# {self.sessions_omitted:,} of {self.sessions_asked:,} sessions were omitted,",
             f"# {self.labels_reused:,} of {self.labels_reusable:,} known labels reused.",
             "# Confusion and the judge's errors cannot be seen without truth: they are as before.",
         ]
-        lines += [f"{name}: {value:.6g}" for name, value in asdict(self.noise).items()]
+        settings = [(each, getattr(self.noise, each.name)) for each in fields(self.noise)]
+        lines += [f"{each.name}: {value:.6g}" for each, value in settings if value or each.default]
         return "\n".join(lines) + "\n"
 
 
@@ -113,7 +114,6 @@ def with_latency(noise: NoiseConfig, calls: pl.DataFrame) -> NoiseConfig:
 def omissions(run: Run, config: Config) -> tuple[int, int, float]:
     """Sessions asked for, those missing from whole replies, and how many the configured rates expect."""
     prompt = AnalysisPrompt(config.schema.records(), reply=config.reply)
-    rates = [getattr(config.noise, f"omission_at_{size}") for size in OMISSION_SIZES]
     asked, omitted, expected = 0, 0, 0.0
     for call in read_lines(run.path / "calls.jsonl")[0]:
         if call["event"] != "answered" or call["kind"] != "analyze" or call["finish_reason"] != "stop":
@@ -126,7 +126,7 @@ def omissions(run: Run, config: Config) -> tuple[int, int, float]:
         size = len(call["session_ids"])
         asked += size
         omitted += sum(f"s{number}" not in keys for number in range(1, size + 1))
-        expected += size * interpolated(size, OMISSION_SIZES, rates)
+        expected += size * omission_rate(config.noise, size)
     return asked, omitted, expected
 
 

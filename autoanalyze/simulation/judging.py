@@ -1,7 +1,8 @@
 """How the simulated model judges whether labels mean the same.
 
 Of the errors some belong to a pair of meanings, some to a pair of labels, and come back whenever it is asked
-about; the others are drawn anew with each look. Only what looks alike is ever merged by mistake.
+about; the others, and what full calls add, are drawn anew with each look. Only what looks alike is ever
+merged by mistake. Errors of several kinds may meet, so that high rates of mixed kinds are not quite reached.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ import math
 from autoanalyze.config import NoiseConfig
 from autoanalyze.serving.chance import draws, fingerprint
 from autoanalyze.serving.requests import JudgeRequest, PairsRequest
+from autoanalyze.simulation.levels import related
 from autoanalyze.simulation.truth import PlantedTruth
 
 CROWD = 30
 """Pairs per call for which `judge_crowding` is given."""
+
+
+FIRST = 7
+"""The person of all figures from when there was one judge and one population, of this seed."""
 
 
 class Judging:
@@ -24,7 +30,8 @@ class Judging:
     def __init__(self, truth: PlantedTruth, noise: NoiseConfig, person: int) -> None:
         self._truth = truth
         self._noise = noise
-        self._person = person
+        self._person = (person,) if person != FIRST else ()
+        self._levels = bool(noise.granularity or noise.combined)
 
     def groups(self, request: JudgeRequest, seed: int) -> str:
         """A label joins the first group whose canonical it seems to equal."""
@@ -54,18 +61,22 @@ class Judging:
         one = self._truth.meaning(field, first) or first
         other = self._truth.meaning(field, second) or second
         same = one == other
-        if not same and not self._truth.look_alike(field, one, other):
+        if not same and not self._alike(field, one, other):
             return False
         noise = self._noise
         rate = noise.judge_missed if same else noise.judge_false_merge
-        rate *= 1 + noise.judge_crowding * math.log(max(1, pairs)) / math.log(CROWD)
         of_meanings = rate * noise.judge_meaning_share
         fixed = (rate - of_meanings) * noise.judge_fixed_share
-        anew = rate - of_meanings - fixed
+        crowded = rate * (1 + noise.judge_crowding * math.log(max(1, pairs)) / math.log(CROWD))
+        anew = crowded - of_meanings - fixed
         pair, meanings = sorted((first, second)), sorted((one, other))
         wrong = (
-            of_meanings > draws("meanings", self._person, field, meanings).random()
-            or fixed > draws("pair", self._person, field, pair).random()
+            of_meanings > draws("meanings", *self._person, field, meanings).random()
+            or fixed > draws("pair", *self._person, field, pair).random()
             or anew > draws("pair", field, pair, content).random()
         )
         return same != wrong
+
+    def _alike(self, field: str, one: str, other: str) -> bool:
+        """Whether two concepts are hard to tell apart; where names have levels, those of one line too."""
+        return self._truth.look_alike(field, one, other) or (self._levels and related(one, other, field))

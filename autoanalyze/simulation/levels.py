@@ -41,7 +41,7 @@ def broader(concept: str, field: str) -> str | None:
 
 
 def narrower(concept: str, field: str, text: str) -> str:
-    """The concept below that a session belongs to, always the same."""
+    """The concept below that a session belongs to: always the same."""
     return f"{plain(concept)} {KINDS[int(draws('kind', field, text).integers(len(KINDS)))]}"
 
 
@@ -73,3 +73,8 @@ def related(first: str, second: str, field: str) -> bool:
 def parts(concept: str) -> frozenset[str]:
     """The matters that a concept is made of."""
     return frozenset(concept.split(AND))
+
+
+def both(first: str, second: str) -> str:
+    """The concept of two matters at once, whichever comes first."""
+    return AND.join(sorted((plain(first), plain(second))))

@@ -11,7 +11,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import lru_cache, partial
 from itertools import islice, repeat
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoanalyze.config import NoiseConfig
-from autoanalyze.data.synthetic import SECOND
+from autoanalyze.data.synthetic import INTENT, SECOND
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import LabelSchema
 from autoanalyze.serving.chance import draws, sha256
@@ -32,15 +32,16 @@ from autoanalyze.serving.requests import (
     snapshot,
 )
 from autoanalyze.simulation.embeddings import simulated_embedding
-from autoanalyze.simulation.judging import Judging
+from autoanalyze.simulation.judging import FIRST, Judging
 from autoanalyze.simulation.naming import Known, Naming, Seen
 from autoanalyze.simulation.truth import PlantedTruth
 
-INTENT = "general_intent"
-"""The field that a second matter of a session belongs to."""
-
-UNKIND_DRAWS = 12
+UNKIND_DRAWS = 8
 """Draws per field for what the friendly world does not do."""
+
+MOST = 0.5
+"""The omission at 50 sessions above which a model is one that loses most. Others stay as they were before
+there were such models, also in calls of 70 and more, which lose more than that."""
 
 CONFUSION_FROM = 20
 """Sessions per call from which confusion grows with the batch, as omission does."""
@@ -51,16 +52,18 @@ class SimulatedModel:
     that err as often it is."""
 
     def __init__(
-        self, truth: PlantedTruth, noise: NoiseConfig, schema: LabelSchema, *, person: int = 0
+        self, truth: PlantedTruth, noise: NoiseConfig, schema: LabelSchema, *, person: int = FIRST
     ) -> None:
         self._truth = truth
         self._noise = noise
         self._schema = schema
         self._naming = Naming(truth, noise)
         self._judging = Judging(truth, noise, person)
-        # What is switched off leaves the identity as it was before it existed.
-        switched_on = {name: value for name, value in asdict(noise).items() if value}
-        behaviour = json.dumps(switched_on, sort_keys=True, separators=(",", ":"))
+        # What came later and is switched off leaves the identity as it was before.
+        off = {each.name for each in fields(noise) if not each.default and not getattr(noise, each.name)}
+        told = {name: value for name, value in asdict(noise).items() if name not in off}
+        told |= {"person": person} if person != FIRST else {}
+        behaviour = json.dumps(told, sort_keys=True, separators=(",", ":"))
         self.identity = f"simulated-{sha256(behaviour)[:8]}"
         # Calls of several streams show the same labels; those of one run are not kept for the next.
         self._known_labels = lru_cache(maxsize=64)(partial(labels_by_concept, truth))
@@ -102,17 +105,14 @@ class SimulatedModel:
     def omission(self, sessions: int, position: int) -> float:
         """Chance that a session is left out: grows with the batch, and towards its end.
 
-        Log-linear between the configured points, flat below 10 sessions; the mean over the
-        positions of a batch is the configured rate. Below 10 it falls to that of single sessions, if there is
-        one of its own.
+        Log-linear between the configured points; the mean over the positions of a batch is the configured
+        rate. Below 10 it falls to that of single sessions, if there is one of its own, and else it is flat.
         """
-        noise = self._noise
-        rates = (noise.omission_at_10, noise.omission_at_20, noise.omission_at_50)
-        sizes = (10, 20, 50)
-        if noise.omission_at_1:
-            sizes, rates = (1, *sizes), (noise.omission_at_1, *rates)  # type: ignore[assignment]  # one longer
-        rate = interpolated(sessions, sizes, rates)
-        return min(1.0, rate * 2 * (position + 1) / (sessions + 1))
+        rate = omission_rate(self._noise, sessions)
+        rising = 2 * (position + 1) / (sessions + 1)  # 1 in the mean
+        if self._noise.omission_at_50 > MOST and rate * 2 * sessions / (sessions + 1) > 1:
+            return 1 - (1 - rate) * (2 - rising)  # as what is lost cannot rise beyond 1, what is left falls
+        return min(1.0, rate * rising)
 
     def confusion(self, sessions: int) -> float:
         """Chance of a neighbouring concept; from 20 sessions per call on it grows as omission does."""
@@ -191,6 +191,14 @@ def labels_by_concept(truth: PlantedTruth, additions: Additions) -> dict[str, Kn
 def as_json(additions: Additions) -> str:
     """The additions of a vocabulary as JSON."""
     return json.dumps(list(map(dict, additions)))
+
+
+def omission_rate(noise: NoiseConfig, sessions: int) -> float:
+    """The mean omission in calls of so many sessions."""
+    rates = {10: noise.omission_at_10, 20: noise.omission_at_20, 50: noise.omission_at_50}
+    if noise.omission_at_1:
+        rates = {1: noise.omission_at_1, **rates}
+    return interpolated(sessions, tuple(rates), tuple(rates.values()))
 
 
 def interpolated(sessions: int, sizes: Sequence[int], rates: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from autoanalyze.analysis.configuration import compose
 from autoanalyze.analysis.given import USES, check_used, concerns
-from autoanalyze.analysis.keys import known_keys
+from autoanalyze.analysis.keys import configuration_folder, known_keys
 from autoanalyze.cli.commands import main
 from autoanalyze.errors import ConfigurationError
 
@@ -31,6 +31,21 @@ IDLE = [
     (["faults.kinds=[hang]"], "faults.rate"),
     ([URL, "noise=mild"], "simulated model"),
     (["request.headers.x=y"], "endpoint=openai"),
+    (["data=store", "data.path=a.duckdb", "data.intents=300"], "data=synthetic"),
+    (["data=labels", "data.several=0.2"], "data=synthetic"),
+    (["data=labels", "data.population_seed=3"], "data=synthetic"),
+    (["data=store", "data.path=a.duckdb", "world=wide"], "data=synthetic"),
+    (["data=labels", "world=granular"], "endpoint=simulated"),
+    ([URL, "world=granular"], "endpoint=simulated"),
+    (["endpoint=offline", "world=attracting"], "endpoint=simulated"),
+    (["endpoint=offline", "noise.granularity=0.1"], "endpoint=simulated"),
+    (["data=labels", "noise.copying=0.1"], "endpoint=simulated"),
+    (["noise.combined=0.1"], "data.several"),
+    ([URL, "latency=tailed"], "simulated model"),
+    ([URL, "judge=fixed"], "endpoint=simulated"),
+    (["endpoint=offline", "judge=fixed"], "endpoint=simulated"),
+    (["resolution=none", "judge=fixed"], "resolution=judged"),
+    (["resolution=embeddings", "noise.judge_missed=0.1"], "resolution=judged"),
     (["vocabulary.fixed.intent=[A]"], "general_intent"),
     (["hydra.sweep.dir=x"], "add -m"),
     (["quick=true"], "experiment="),
@@ -56,6 +71,14 @@ def test_what_would_have_no_effect_is_refused(given: Sequence[str], remedy: str)
         ["faults=some", "faults.kinds=[hang]"],
         [URL, "confirm_above_usd=5", "baseline=none"],
         ["vocabulary.fixed.general_intent=[A]", "hydra.run.dir=x"],
+        ["world=granular", "judge=fixed", "latency=tailed", "noise=harsh"],
+        ["world=friendly", "data.intents=300", "data.several=0.2"],
+        ["world=mixed", "noise.second_taken=0.5"],
+        ["endpoint=offline", "latency=tailed", "world=mixed"],
+        [URL, "world=wide"],
+        ["data=store", "data.path=a.duckdb", "world=mixed", "data.population_seed=3"],
+        ["data=labels", "judge=asymmetric", "latency=wild"],
+        ["resolution=llm", "judge=meanings"],
     ],
     ids=" ".join,
 )
@@ -72,14 +95,16 @@ def test_in_a_sweep_one_run_is_enough() -> None:
     for given in (["discovery.collisions=20"], ["hydra.run.dir=x"]):
         with pytest.raises(ConfigurationError, match="would have no effect"):
             check_used(given, [fixed], many=True)
-    check_used(["noise=mild"], [compose([URL])], planned=True)
+    check_used(["noise=mild", "latency=crowded"], [compose([URL])], planned=True)
 
 
 def test_rules_speak_of_settings_that_there_are() -> None:
     """A key that is renamed is renamed here too."""
+    groups = {path.name for path in configuration_folder().iterdir() if path.is_dir()}
     for use in USES:
         for name in use.keys:
-            assert any(concerns(use, key) and key.startswith(name) for key in known_keys()), name
+            known = any(concerns(use, key) and key.startswith(name) for key in known_keys())
+            assert known or name in groups, name
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from autoanalyze.analysis import endpoints as workshop
 from autoanalyze.analysis.build import build_analysis, build_plan
 from autoanalyze.analysis.configuration import compose
-from autoanalyze.analysis.keys import known_keys
+from autoanalyze.analysis.keys import configuration_folder, known_keys
 from autoanalyze.cli import run as hydra_runs
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError
 from autoanalyze.llm.tokens import TokenCounter, load_counter
@@ -55,6 +55,8 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "data.minimum_messages": ("8", ()),
     "data.population": ("120", ()),
     "data.population_seed": ("8", ()),
+    "data.intents": ("5", ()),
+    "data.several": ("0.5", ()),
     "discovery.mode": ("none", FIXED),
     "discovery.percentage": ("60", FIXED),
     "discovery.min_sessions": ("20", FIXED),
@@ -99,15 +101,30 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "noise.paraphrases": ("1", ()),
     "noise.confusion": ("0.5", ()),
     "noise.confusion_fixed_share": ("0.0", ("noise.confusion=0.5",)),
+    "noise.granularity": ("0.5", ()),
+    "noise.broader_taken": ("1.0", ("noise.granularity=0.5",)),
+    "noise.specific": ("0.5", ()),
+    "noise.other": ("0.1", ()),
+    "noise.second_taken": ("0.5", ("data.several=0.5",)),
+    "noise.combined": ("0.5", ("data.several=0.5",)),
+    "noise.forced_fit": ("0.9", ()),
+    "noise.attraction": ("0.5", ()),
+    "noise.copying": ("0.5", ()),
+    "noise.reuse_halves_at": ("10", ()),
+    "noise.omission_at_1": ("0.5", ()),
     "noise.omission_at_10": ("0.5", ()),
     "noise.omission_at_20": ("0.9", ("batch_size=20", "parallel.taper=null", "parallel.smallest_call=20")),
     "noise.omission_at_50": ("1.0", ("batch_size=40", "parallel.taper=null", "parallel.smallest_call=40")),
     "noise.judge_false_merge": ("1.0", ()),
     "noise.judge_missed": ("1.0", MANY_NAMES),
     "noise.judge_fixed_share": ("0.0", (*MANY_NAMES, "noise.judge_missed=0.5")),
+    "noise.judge_meaning_share": ("1.0", (*MANY_NAMES, "noise.judge_missed=0.5")),
+    "noise.judge_crowding": ("1.0", (*MANY_NAMES, "noise.judge_missed=0.5")),
     "noise.first_token_seconds": ("3.0", ()),
     "noise.tokens_per_second": ("20.0", ()),
     "noise.latency_sigma": ("0.0", ()),
+    "noise.latency_tail": ("0.5", ()),
+    "noise.latency_crowding": ("0.1", ()),
     "noise.prompt_tokens_per_second": ("100.0", ()),
     "faults.rate": ("0.2", FAULTY),
     "faults.kinds": ("[cut_off]", ("faults.rate=0.5",)),
@@ -236,3 +253,46 @@ def test_debug_logs_every_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture
         run = build_analysis(compose([*BASE, "parallel.debug=true"])).run_sync(tmp_path / "loud")
     lines = [line for line in caplog.records if line.name == "autoanalyze.phases.pipeline"]
     assert len(lines) == run.record["parallel"]["rounds"]
+
+
+SHARES = (
+    *("data.several", "noise.granularity", "noise.broader_taken", "noise.specific", "noise.other"),
+    *("noise.second_taken", "noise.combined", "noise.forced_fit", "noise.attraction", "noise.copying"),
+    *("noise.omission_at_1", "noise.judge_meaning_share", "noise.latency_tail"),
+)
+
+
+@pytest.mark.parametrize("key", SHARES)
+def test_shares_lie_between_none_and_all(key: str) -> None:
+    """The error names the key and the range."""
+    compose([f"{key}=0"])
+    compose([f"{key}=1"])
+    for value in ("-0.1", "1.1"):
+        with pytest.raises(ConfigurationError, match=f"{key}={value}: must be 0 to 1"):
+            compose([f"{key}={value}"])
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("data.intents=0", "data.intents=0: must be 1 to 429"),
+        ("data.intents=430", "data.intents=430: must be 1 to 429"),
+        ("noise.judge_crowding=-1", "noise.judge_crowding=-1.0: must be at least 0"),
+        ("noise.latency_crowding=-0.1", "noise.latency_crowding=-0.1: must be at least 0"),
+        ("noise.reuse_halves_at=-5", "noise.reuse_halves_at=-5.0: must be at least 0 labels"),
+        ("data.intents=1 data.several=0.1", "no second matter where data.intents=1"),
+        ("noise.second_taken=0.7 noise.combined=0.6", "more than 1 together"),
+    ],
+)
+def test_worlds_that_cannot_be_are_refused(given: str, complaint: str) -> None:
+    """With what is allowed."""
+    with pytest.raises(ConfigurationError, match=complaint):
+        compose(given.split())
+
+
+@pytest.mark.parametrize("group", ["world", "judge", "latency", "noise"])
+def test_every_file_of_a_world_composes(group: str) -> None:
+    """Whatever stands in it makes sense, and but for the friendly ones changes something."""
+    named = {path.stem for path in (configuration_folder() / group).glob("*.yaml")}
+    same = {name for name in named if compose([f"{group}={name}"]) == compose([])}
+    assert same == named & {"flat", "friendly", "calm", "default"}

@@ -6,13 +6,22 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import small_config
 
 from autoanalyze.analysis.build import build_analysis
-from autoanalyze.analysis.sessions import SAMPLES, Population, open_population, synthetic_population
+from autoanalyze.analysis.sessions import (
+    KEPT_SESSIONS,
+    SAMPLES,
+    Population,
+    open_population,
+    population_seed,
+    synthetic_population,
+)
 from autoanalyze.data.store import Store
+from autoanalyze.data.synthetic import SECOND, Variety
 from autoanalyze.llm.tokens import Estimate
 
 
@@ -27,34 +36,61 @@ class Characters:
 
 def test_population_is_invented_once() -> None:
     """Runs that want the same sessions share one store, whatever their settings are."""
-    settings = [small_config(seed=seed, batch_size=size) for seed, size in (("7", "3"), ("8", "4"))]
+    pinned = {"data.population_seed": "3"}
+    settings = [small_config(seed=seed, batch_size=size, **pinned) for seed, size in (("7", "3"), ("8", "4"))]
     one, other = (open_population(config, Estimate()) for config in settings)
     assert one is other
 
 
+def test_population_follows_the_seed_unless_it_is_pinned() -> None:
+    """Runs of two seeds have other sessions, and other judges; where it is pinned, the same."""
+    free = [small_config(seed=seed) for seed in "78"]
+    pinned = [small_config(seed=seed, **{"data.population_seed": "7"}) for seed in "78"]
+    assert [population_seed(config) for config in (*free, *pinned)] == [7, 8, 7, 7]
+    seven, eight = (open_population(config, Estimate()) for config in free)
+    ids = [set(each.store.sessions("default")["session_id"]) for each in (seven, eight)]
+    assert not ids[0] & ids[1]
+    assert [open_population(config, Estimate()) for config in pinned] == [seven, seven]
+
+
+def test_variety_is_that_of_the_configuration() -> None:
+    """Sessions have as many intents, and as often a second matter, as is said; only the model sees that."""
+    population = open_population(small_config(**{"data.intents": "3", "data.several": "1"}), Estimate())
+    ids = tuple(population.store.sessions("default")["session_id"])
+    planted = population.planted("default", ids, ("general_intent",))
+    assert len(planted.concepts["general_intent"]) == 3
+    assert set(planted.concepts) == {"general_intent"}
+    known = population.known_truth("default", ids, ("general_intent", SECOND))
+    assert all(SECOND in truth.concepts for truth in known)
+
+
 def test_other_populations_are_others() -> None:
-    """Number, seed, bot and token counter each make another population."""
-    same = {"seed": 0, "bot_id": "default", "counter": Estimate()}
+    """Number, seed, variety, bot and token counter each make another population."""
+    same: dict[str, Any] = {"seed": 0, "variety": Variety(), "bot_id": "default", "counter": Estimate()}
     sessions = synthetic_population(5, **same).store.sessions("default")
     assert len(synthetic_population(6, **same).store.sessions("default")) == 6
     others = [
         synthetic_population(5, **{**same, **change}).store.sessions(str(change.get("bot_id", "default")))
-        for change in ({"seed": 1}, {"bot_id": "other"}, {"counter": Characters()})
+        for change in ({"seed": 1}, {"variety": Variety(300)}, {"bot_id": "other"}, {"counter": Characters()})
     ]
     assert not any(other.equals(sessions) for other in others)
     assert synthetic_population(5, **same).store.sessions("default").equals(sessions)
 
 
 def test_few_populations_are_kept() -> None:
-    """A sweep over populations does not hold them all."""
-    for count in range(1, 10):
-        synthetic_population(count, seed=0, bot_id="default", counter=Estimate())
-    assert synthetic_population.cache_info().currsize <= 2
+    """A sweep over populations does not hold them all, but those of a campaign of 20 seeds."""
+    assert 20 * 1.5 * small_config(**{"data.count": "1000"}).data.count <= KEPT_SESSIONS
+    synthetic_population.cache_clear()
+    for seed in range(3):
+        for count in (1, 9):
+            synthetic_population(count, seed=seed, variety=Variety(), bot_id="default", counter=Estimate())
+    info = synthetic_population.cache_info()
+    assert (info.currsize, info.maxsize) == (30, KEPT_SESSIONS)
 
 
 def test_truth_of_one_sample_is_not_that_of_another() -> None:
     """What is planted belongs to the sessions and fields asked for; few samples are kept."""
-    population = synthetic_population(20, seed=0, bot_id="default", counter=Estimate())
+    population = synthetic_population(20, seed=0, variety=Variety(), bot_id="default", counter=Estimate())
     ids = tuple(population.store.sessions("default")["session_id"])
     intents = population.planted("default", ids, ("general_intent",))
     assert set(intents.concepts) == {"general_intent"}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
+from dataclasses import asdict
 from datetime import timedelta
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +17,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from autoanalyze.data.synthetic import END, concepts, generate
+from autoanalyze.data.synthetic import (
+    CONTEXTS,
+    END,
+    SECOND,
+    Variety,
+    concepts,
+    content,
+    cumulative_zipf,
+    generate,
+    matters,
+)
 from autoanalyze.records import Conversation, transcript
 
 
@@ -120,3 +134,97 @@ def test_text_tells_what_is_planted_but_does_not_name_it(sessions: list[Conversa
         s.truth["general_intent"].lower() in text.lower() for s, text in zip(sessions, texts, strict=True)
     )
     assert named < 50
+
+
+# More variety
+
+
+def test_default_variety_gives_the_sessions_of_all_figures() -> None:
+    """To the letter, as of git commit 32a6b1c."""
+    told = json.dumps([asdict(session) for session in generate(300, seed=7)], default=str)
+    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "594cc96b2324eeb1"
+    assert generate(20, seed=7, variety=Variety()) == generate(20, seed=7)
+
+
+@pytest.mark.parametrize("variety", [Variety(300), Variety(5), Variety(33, 0.5), Variety(429, 1.0)])
+def test_sessions_depend_on_seed_variety_and_number(variety: Variety) -> None:
+    """More only add to fewer, and another variety is another population."""
+    sessions = generate(40, seed=3, variety=variety)
+    assert sessions == generate(90, seed=3, variety=variety)[:40]
+    assert sessions != generate(40, seed=4, variety=variety)
+    assert sessions != generate(40, seed=3)
+    known = set(concepts(variety)["general_intent"])
+    assert {session.truth["general_intent"] for session in sessions} <= known
+
+
+def test_matters_are_as_many_as_asked_for() -> None:
+    """Distinct, the plain ones the likeliest; there are 429."""
+    for count in (1, 33, 34, 300, 429):
+        names = concepts(Variety(count))["general_intent"]
+        assert len(set(names)) == len(names) == count
+    assert set(concepts()["general_intent"]) <= set(concepts(Variety(429))["general_intent"])
+    assert concepts(Variety(300))["general_intent"][0] == "Claim Status"
+    assert 33 * len(CONTEXTS) == 429
+    for count in (0, 430):
+        with pytest.raises(ValueError, match="1 to 429"):
+            matters(count)
+    with pytest.raises(ValueError, match="one intent alone"):
+        Variety(1, 0.1)
+
+
+def test_tail_of_many_matters_is_long() -> None:
+    """Most of 300 occur in 30,000 draws, and frequencies fall with the rank; most are rare."""
+    names, weights = concepts(Variety(300))["general_intent"], cumulative_zipf(300)
+    drawn = Random(1).choices(names, cum_weights=weights, k=30_000)
+    counts = Counter(drawn)
+    assert len(counts) >= 280
+    tenths = [sum(counts[name] for name in names[start : start + 30]) for start in range(0, 300, 30)]
+    assert tenths == sorted(tenths, reverse=True)
+    shares = [counts[name] / 30_000 for name in names]
+    assert shares[0] == pytest.approx(0.09, abs=0.01)
+    assert sum(share < 0.002 for share in shares) > 150
+    sessions = generate(2_000, seed=1, variety=Variety(300))
+    assert Counter(s.truth["general_intent"] for s in sessions).most_common(1)[0][0] == names[0]
+
+
+def test_context_of_a_matter_stands_in_its_text() -> None:
+    """And no other context is put there."""
+    phrases = [phrase.split("{")[0] for phrase in content("chatter")["context"]]
+    for session in generate(150, seed=5, variety=Variety(429)):
+        first = session.truth["general_intent"].split()[0].lower()
+        said = " ".join(message.text.lower() for message in session.messages if message.role == "user")
+        if first in CONTEXTS and session.truth["general_intent"] not in concepts()["general_intent"]:
+            assert near(first, said)
+        else:
+            assert not any(phrase in said for phrase in phrases)
+
+
+def near(word: str, text: str) -> bool:
+    """Whether a word stands in a text, also with a slip of the fingers."""
+    return any(
+        len(set(word) ^ set(other.strip(",.?!"))) <= 1 and abs(len(word) - len(other.strip(",.?!"))) <= 1
+        for other in text.split()
+    )
+
+
+@pytest.mark.parametrize("intents", [2, 33, 300])
+def test_second_matter_is_another_and_is_told(intents: int) -> None:
+    """Both openings stand in the text, the second with its context, before the bot goes back to the first."""
+    known = dict(zip(concepts(Variety(intents))["general_intent"], matters(intents), strict=True))
+    for session in generate(80, seed=2, variety=Variety(intents, 1.0)):
+        first, second = session.truth["general_intent"], session.truth[SECOND]
+        assert first != second
+        said = [message.text for message in session.messages]
+        (place,) = [i for i, text in enumerate(said) if text in content("chatter")["also_answer"]]
+        assert likeness(said[1], known[first][0]["opening"]) > 0.5
+        assert likeness(said[place - 1], known[second][0]["opening"]) > 0.5
+        assert not known[second][1] or near(known[second][1], said[place - 1].lower())
+    some = generate(1_000, seed=2, variety=Variety(intents, 0.206))
+    assert sum(SECOND in session.truth for session in some) / 1_000 == pytest.approx(0.206, abs=0.05)
+
+
+def likeness(text: str, openings: list[str]) -> float:
+    """The share of the words of one of some openings that stand in a text, at most; values left aside."""
+    words = [[word for word in opening.lower().split() if "{" not in word] for opening in openings]
+    wanted = [set(each) - {"i"} for each in words]
+    return max(len(words & set(text.lower().split())) / len(words) for words in wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -42,13 +43,15 @@ def test_habits_are_recovered(tmp_path: Path, reply: str) -> None:
 
 
 def test_result_is_a_noise_configuration(tmp_path: Path) -> None:
-    """The YAML holds every parameter and nothing else, and composes again."""
+    """The YAML holds every parameter that is not off, and nothing else, and composes again."""
     run = build_analysis(
         compose(["data.count=120", "baseline=none", "resamples=2", "parallel.sessions_per_stream=4"])
     ).run_sync(tmp_path / "run")
     values = yaml.safe_load(calibrate(run).as_yaml())
-    assert set(values) == set(NoiseConfig.__dataclass_fields__)
+    assert set(values) == {each.name for each in fields(NoiseConfig) if each.default}
     config = compose([f"noise.{name}={value}" for name, value in values.items()])
+    unkind = replace(calibrate(run), noise=replace(config.noise, copying=0.02, omission_at_1=0.001))
+    assert {"copying", "omission_at_1"} == set(yaml.safe_load(unkind.as_yaml())) - set(values)
     assert config.noise.first_token_seconds == pytest.approx(values["first_token_seconds"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -199,3 +200,70 @@ def test_bad_embedding_requests_are_refused(virtually: Virtually, texts: Any) ->
     """No text, too many, and what is no text get a 400 that says so."""
     with pytest.raises(openai.BadRequestError, match="1 to 2,048 texts"):
         virtually(embed(endpoint(), input=texts))
+
+
+# Latency
+
+
+def latencies(count: int = 4_000, others: int = 0, **noise: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Seconds of many calls of 500 and 80 tokens."""
+    served = ServedEndpoint(
+        SimulatedModel(TRUTH, NoiseConfig(), SCHEMA), MODEL, replace(NoiseConfig(), **noise), Estimate()
+    )
+    return np.array([served.latency(str(number), 500, 80, others) for number in range(count)])
+
+
+def test_calm_latency_is_the_one_of_all_figures() -> None:
+    """To the digit, as of git commit 32a6b1c; who else is under way does not matter."""
+    calm = latencies(3)
+    assert calm.tolist() == [2.6725514554554795, 2.734236346746795, 2.619131640958914]
+    assert latencies(3, others=31).tolist() == calm.tolist()
+
+
+def test_some_calls_are_in_the_tail() -> None:
+    """As many as configured, three times as long on average and at times far longer; the others as before."""
+    calm, tailed = latencies(), latencies(latency_tail=0.05)
+    longer = tailed / calm
+    assert longer.min() == 1
+    assert (longer > 1).mean() == pytest.approx(0.05, abs=0.015)
+    drawn = latencies(latency_tail=1.0) / calm
+    assert np.median(drawn) == pytest.approx(2 ** (1 / 1.5), rel=0.05)
+    assert drawn.mean() == pytest.approx(3, rel=0.25)
+    assert drawn.max() > 30
+    assert tailed.tolist() == latencies(latency_tail=0.05).tolist()
+
+
+@pytest.mark.parametrize("spread", [0.35, 0.7, 1.0])
+def test_spread_is_that_of_a_log_normal(spread: float) -> None:
+    """Around the same median."""
+    first = latencies(latency_sigma=spread, tokens_per_second=1e12, prompt_tokens_per_second=1e12)
+    assert np.log(first).std() == pytest.approx(spread, rel=0.05)
+    assert np.median(first) == pytest.approx(0.85, rel=0.05)
+
+
+def test_crowded_calls_take_longer() -> None:
+    """By a share for each other one; with 32 streams at 3 % about twice as long."""
+    alone, crowded = (latencies(50, others=others, latency_crowding=0.03) for others in (0, 31))
+    assert alone.tolist() == latencies(50).tolist()
+    assert crowded / alone == pytest.approx(1.93)
+
+
+def test_calls_that_are_under_way_are_counted(virtually: Virtually) -> None:
+    """Each call is as slow as those before it make it, and none when they are done."""
+    noise = replace(NoiseConfig(), latency_crowding=1.0, latency_sigma=0.0)
+    served = ServedEndpoint(SimulatedModel(TRUTH, NoiseConfig(), SCHEMA), MODEL, noise, Estimate())
+
+    async def together() -> list[float]:
+        async with client(served) as opened:
+            loop = asyncio.get_running_loop()
+
+            async def one(start: float) -> float:
+                await asyncio.sleep(start)
+                await opened.chat.completions.create(model="test-model", messages=messages(), seed=1)
+                return loop.time() - start
+
+            return list(await asyncio.gather(*map(one, (0.0, 0.1, 0.2, 900.0))))
+
+    first, second, third, last = virtually(together())
+    assert math.isclose(first, last, rel_tol=1e-6)
+    assert (second / first, third / first) == pytest.approx((2, 3), rel=1e-6)

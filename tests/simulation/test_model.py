@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoanalyze.analysis.configuration import compose
-from autoanalyze.config import NoiseConfig
+from autoanalyze.config import UNKIND, NoiseConfig
+from autoanalyze.data.synthetic import SECOND
 from autoanalyze.llm.judging import parse_judge_reply
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.records import LabelField, LabelSchema, SessionText, Truth, VocabularySnapshot
 from autoanalyze.serving.requests import BatchRequest, JudgeRequest, parse_request
-from autoanalyze.simulation.model import SimulatedModel
+from autoanalyze.simulation.model import SimulatedModel, omission_rate
 from autoanalyze.simulation.paraphrase import paraphrases
 from autoanalyze.simulation.truth import PlantedTruth
 
@@ -180,3 +182,90 @@ def test_judge_errs_at_the_configured_rate() -> None:
     labels = list(paraphrases("Claim Status", FIELD)[:2])
     missed = sum(not judged(noise, labels, seed) for seed in range(600)) / 600
     assert missed == pytest.approx(0.2, abs=0.05)
+
+
+# Kinds of models, and worlds
+
+
+def test_friendly_model_is_the_one_of_all_figures() -> None:
+    """What came later changes neither its name nor a letter of its replies; the judge is that of seed 7."""
+    model = SimulatedModel(PLANTED, NoiseConfig(), SCHEMA)
+    assert model.identity == "simulated-7108e9aa"
+    names = [name for concept in CONCEPTS for name in paraphrases(concept, FIELD)]
+    known = VocabularySnapshot().extended({"f1": names[::2]})
+    said = [model.judge(JudgeRequest(FIELD, tuple(names)), seed) for seed in range(20)]
+    for size in (1, 10, 50):
+        request = BatchRequest({f"s{i}": text_of(i) for i in range(size)}, known)
+        said += [model.label(request, seed) for seed in range(5)]
+    digest = hashlib.sha256("\n".join(said).encode()).hexdigest()
+    assert digest[:16] == "c9b8a1e295a310f9"  # as of git commit 32a6b1c
+
+
+def test_who_answers_otherwise_is_called_otherwise() -> None:
+    """Every setting of the noise is in the name, and so is the person; what is off is not."""
+    names = {SimulatedModel(PLANTED, NoiseConfig(), SCHEMA, person=person).identity for person in range(9)}
+    for setting in fields(NoiseConfig):
+        value = 5 if setting.name == "paraphrases" else 0.125
+        changed = replace(NoiseConfig(), **{setting.name: value})  # type: ignore[arg-type]  # of any kind
+        names.add(SimulatedModel(PLANTED, changed, SCHEMA).identity)
+    assert len(names) == 9 + len(fields(NoiseConfig))
+    assert SimulatedModel(PLANTED, replace(NoiseConfig(), reuse=0), SCHEMA).identity not in names
+
+
+def test_model_that_loses_most_loses_as_much_as_it_says() -> None:
+    """The rates are means also above one half, at any size, and later sessions are lost more often."""
+    for name in ("small", "local", "frontier"):
+        noise = compose([f"noise={name}"]).noise
+        model = SimulatedModel(PLANTED, noise, SCHEMA)
+        for sessions in (1, 10, 20, 50):
+            chances = [model.omission(sessions, position) for position in range(sessions)]
+            expected = getattr(noise, f"omission_at_{sessions}") or noise.omission_at_10
+            assert sum(chances) / sessions == pytest.approx(expected)
+            assert chances == sorted(chances)
+            assert 0 <= chances[0] <= chances[-1] <= 1
+        assert omission_rate(noise, 5) < noise.omission_at_10 * 1.001
+
+
+def test_large_model_keeps_its_accuracy_in_large_calls() -> None:
+    """Within two points of single items up to 100."""
+    noise = compose(["noise=frontier"]).noise
+    model = SimulatedModel(PLANTED, noise, SCHEMA)
+    right = [(1 - omission_rate(noise, n)) * (1 - model.confusion(n)) for n in (1, 10, 20, 50, 100)]
+    assert right == sorted(right, reverse=True)
+    assert right[0] - right[-1] < 0.02
+
+
+def second_truth(number: int) -> Truth:
+    """A session with a second matter, which no session has as its first."""
+    return Truth(str(number), "Contained", {FIELD: CONCEPTS[number % 4], SECOND: "Meter Reading"})
+
+
+def test_second_matter_of_a_session_is_seen() -> None:
+    """Also one that no session has in the first place: it is named, known again and merged."""
+    planted = PlantedTruth([(text_of(i), second_truth(i)) for i in range(40)])
+    model = SimulatedModel(planted, replace(QUIET, second_taken=1.0), SCHEMA)
+    known = VocabularySnapshot().extended({"f1": ["Reading of Meter"]})
+    request = BatchRequest({f"s{i}": text_of(i) for i in range(10)}, known)
+    rows = json.loads(model.label(request, 1))["sessions"]
+    assert {row["f1"] for row in rows} == {"Reading of Meter"}
+    judge = model.judge(JudgeRequest(FIELD, ("Reading of Meter", "Meter Reading")), 1)
+    assert parse_judge_reply(judge, ["Reading of Meter", "Meter Reading"])
+    assert SECOND not in planted.neighbours
+    assert "Meter Reading" not in planted.neighbours[FIELD]
+
+
+def test_neighbours_in_a_call_rub_off() -> None:
+    """All sessions of a call get the label of its first."""
+    labels = {facts[FIELD] for facts in labelled(replace(QUIET, copying=1.0), range(8)).values()}
+    assert len(labels) == 1
+    assert len({facts[FIELD] for facts in labelled(QUIET, range(8)).values()}) >= 4
+
+
+@pytest.mark.parametrize("reply", ["labels", "numbers"])
+def test_unkind_worlds_answer_from_the_request_alone(reply: str) -> None:
+    """Every behaviour at once, over and over: the same; another seed draws anew."""
+    noise = NoiseConfig(**dict.fromkeys(UNKIND, 0.2))  # type: ignore[arg-type]  # all are shares
+    known = VocabularySnapshot().extended({"f1": [*CONCEPTS[:3], "Claims", "Other"]})
+    request = BatchRequest({f"s{i}": text_of(i) for i in range(1, 30)}, known, reply)
+    first, again, other = (SimulatedModel(PLANTED, noise, SCHEMA).label(request, seed) for seed in (1, 1, 2))
+    assert first == again != other

@@ -10,9 +10,10 @@ from fakes import make_tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoanalyze.data.synthetic import Variety, concepts
 from autoanalyze.records import Truth
 from autoanalyze.simulation.paraphrase import paraphrases
-from autoanalyze.simulation.truth import CUT, KnownSession, PlantedTruth
+from autoanalyze.simulation.truth import CUT, KnownSession, PlantedTruth, cut
 
 FIELD, OTHER = "general_intent", "transfer_reason"
 CONCEPTS = ("Claim Status", "Claim Denial", "Card Loss", "Weather")
@@ -180,3 +181,76 @@ def test_neighbours_look_alike_whatever_they_are_called() -> None:
     assert (
         not planted.look_alike(FIELD, "Refund", "Weather") or planted.neighbours[FIELD]["Weather"] == "Refund"
     )
+
+
+# What labels mean
+
+
+@pytest.mark.parametrize(
+    ("label", "meaning"),
+    [
+        ("Claim Status", "Claim Status"),
+        ("help with claim STATUS", "Claim Status"),
+        ("Claims", "Claims"),
+        ("Special Case of Claim Status", None),
+        ("Claim Status Special Case", "Claim Status Special Case"),
+        ("Claim Status For 12 May", "Claim Status"),
+        ("Claim Status For Waiting For", "Claim Status"),
+        ("Claim Status For For My", "Claim Status"),
+        ("Claims For Me", "Claims"),
+        ("Weather And Card Loss", "Card Loss And Weather"),
+        ("Card Loss And Weather For Me", "Card Loss And Weather"),
+        ("Weather And Weather", None),
+        ("Other", "Other"),
+        ("Card Losses", None),
+        ("Nonsense For Claim Status", None),
+        ("", None),
+    ],
+)
+def test_labels_mean_what_they_were_coined_for(label: str, meaning: str | None) -> None:
+    """On any level, with or without details, whatever their case; what is never coined means nothing."""
+    for written in (label, label.lower(), label.upper()):
+        assert PLANTED.meaning(FIELD, written) == meaning
+        assert PLANTED.meaning("unheard of", written) is None
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.permutations(CONCEPTS))
+def test_meanings_do_not_depend_on_the_order_of_sessions(order: list[str]) -> None:
+    """The same sessions give the same meanings."""
+    planted = PlantedTruth((f"user: {c}", Truth(c, None, {FIELD: c})) for c in order)
+    for concept in CONCEPTS:
+        for name in paraphrases(concept, FIELD):
+            assert planted.meaning(FIELD, name) == concept
+    assert planted.meaning(FIELD, "Claims") == PLANTED.meaning(FIELD, "Claims")
+
+
+@pytest.mark.parametrize("count", [33, 300, 429])
+def test_names_of_invented_concepts_mean_them(count: int) -> None:
+    """All names of all concepts, in every field."""
+    for field, names in concepts(Variety(count)).items():
+        planted = PlantedTruth((f"user: {c}", Truth(c, None, {field: c})) for c in names)
+        for concept in names:
+            assert {planted.meaning(field, name) for name in paraphrases(concept, field)} == {concept}
+
+
+def test_planted_concepts_go_before_others() -> None:
+    """A concept that is planted is meant by its names, also where they are those of a broader one."""
+    planted = PlantedTruth((f"user: {c}", Truth(c, None, {FIELD: c})) for c in ("pto_balance", "balance"))
+    assert planted.meaning(FIELD, "Balance") == "balance"
+    assert planted.above(FIELD, "pto_balance") == "balance"
+    assert planted.above(FIELD, "balance") is None
+    assert PLANTED.above(FIELD, "Claim Status") == "Claims"
+
+
+def test_names_of_several_words_are_cut_everywhere() -> None:
+    """At each occurrence, the last one first."""
+    assert list(cut("a for for b", " for ")) == [("a for", "b"), ("a", "for b")]
+    assert list(cut("a b", " for ")) == []
+
+
+def test_nearest_concepts_come_first() -> None:
+    """All others, the neighbour before them."""
+    for concept, others in PLANTED.nearest[FIELD].items():
+        assert others[0] == PLANTED.neighbours[FIELD][concept]
+        assert sorted((concept, *others)) == sorted(CONCEPTS)
