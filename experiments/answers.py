@@ -41,11 +41,16 @@ QUESTIONS = {
         Question("continuous synchronisation", "continuous", "nothing shared"),
         Question("the barrier (rounds less continuous)", "rounds", "continuous"),
         Question("the default less sequential", "default", "sequential"),
+        Question("two passes less the default", "two passes", "default"),
+        Question("three passes less the default", "three passes", "default"),
+        Question("three passes less sequential", "three passes", "sequential"),
     ),
     "judges": (
         Question("discovery, with nothing shared", "fixed discovery", "nothing shared"),
         Question("continuous synchronisation", "continuous", "nothing shared"),
         Question("the default less sequential", "default", "sequential"),
+        Question("three passes less the default", "three passes", "default"),
+        Question("three passes less sequential", "three passes", "sequential"),
     ),
 }
 GROUPS = {"worlds": "world", "judges": "judge", "levers": "world"}
