@@ -63,7 +63,8 @@ USES = (
     Use(
         (
             *("data.where", "data.start", "data.minimum_messages", "data.bot_id", "discovery", "sync"),
-            *("batch_size", "baseline", "probe_share", "repeat", "reply", "vocabulary", "schema", "context"),
+            *("batch_size", "baseline", "probe_share", "passes", "repeat", "reply", "vocabulary"),
+            *("schema", "context"),
         ),
         lambda c: c.data.source != "labels",
         "data=labels has no sessions",

@@ -21,6 +21,7 @@ from autoanalyze.phases.discovery import size_of_discovery
 from autoanalyze.phases.duplicates.opinions import MOST_OPINIONS
 from autoanalyze.phases.parallel import call_size, smallest_call
 from autoanalyze.phases.probes import PROBES_PER_CALL
+from autoanalyze.phases.second_look import SESSIONS_PER_CALL as SECOND_LOOKS_PER_CALL
 from autoanalyze.records import Session, Usage
 from autoanalyze.study.efficiency import rate_limit_seconds
 
@@ -44,6 +45,10 @@ JUDGE_SECONDS = 3.0
 
 UPPER_PROMPT, UPPER_RETRIES = 1.25, 1.15
 """Of the upper bound: prompts a quarter longer than counted, and 15 % of the calls made again."""
+
+
+LOOKED_AT_AGAIN = {1: 0.0, 2: 0.4, 3: 0.5}
+"""The share of sessions that are looked at again, by `passes`: 20 to 65 % of 1,000 in simulated worlds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,8 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     """Plan a run from metadata, without contacting anything.
 
     Completions are taken at 80 tokens a session, nothing as cached, speeds as in the noise
-    configuration (published medians). The upper bound has every completion at its limit. Probes and
-    repetitions are in it, a baseline is not.
+    configuration (published medians). The upper bound has every completion at its limit. Probes, further
+    looks and repetitions are in it, a baseline is not.
     """
     effective = sequential(config) if config.sync == "sequential" else config
     sessions, _ = sampled(effective, store)
@@ -99,11 +104,13 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     ]
     probes = sessions[: round(effective.probe_share * len(sessions))]
     parallel += batches(tokens, probes, PROBES_PER_CALL)
+    again = sessions[: round(LOOKED_AT_AGAIN[effective.passes] * len(sessions))]
+    parallel += batches(tokens, again, SECOND_LOOKS_PER_CALL)
     fields = len(effective.schema.records().open_names)
     judged = fields * looks(effective)
     labelling = [*discovery, *parallel]
     overhead = tokens.overhead_tokens + VOCABULARY_TOKENS
-    asked = [*sessions, *probes]
+    asked = [*sessions, *probes, *again]
     prompt = sum(session.token_count for session in asked) + len(labelling) * overhead
     prompt += judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
     completion = (

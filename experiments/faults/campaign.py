@@ -78,7 +78,8 @@ def troubled(seed: int) -> Config:
         faults.gone_after = draw.randint(0, 15)
     elif end < 0.3:
         budget = draw.uniform(0.0005, 0.003)
-    return replace(small(), seed=seed, faults=faults, budget_usd=budget)
+    passes = draw.choice((1, 1, 2, 3))
+    return replace(small(), seed=seed, faults=faults, budget_usd=budget, passes=passes)
 
 
 def fault_run(seed: int) -> Verdict:

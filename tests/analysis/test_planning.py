@@ -42,6 +42,7 @@ CASES = {
     "nothing shared": {"sync": "none", "discovery": NONE},
     "sequential": {"sync": "sequential"},
     "probed": {"discovery": FIXED, "probe_share": 0.5},
+    "looked at again": {"discovery": FIXED, "passes": 2},
 }
 
 
