@@ -42,7 +42,6 @@ CASES = {
     "nothing shared": {"sync": "none", "discovery": NONE},
     "sequential": {"sync": "sequential"},
     "probed": {"discovery": FIXED, "probe_share": 0.5},
-    "looked at again": {"discovery": FIXED, "passes": 2},
 }
 
 
@@ -62,6 +61,15 @@ def test_plan_is_near_what_a_run_takes_and_bounds_its_cost(config: Config, case:
     assert plan.cost_usd < plan.cost_upper_usd
     assert record["cost_usd"] < plan.cost_upper_usd
     assert 0.5 < plan.seconds / record["model_seconds"] < 2
+
+
+def test_further_looks_are_planned(config: Config, tmp_path: Path) -> None:
+    """They cost more calls and more money, never more than a look at everybody."""
+    once, twice, thrice = (build_plan(replace(config, passes=passes)) for passes in (1, 2, 3))
+    assert once.calls < twice.calls < thrice.calls
+    assert once.cost_usd < twice.cost_usd < thrice.cost_usd < 3 * once.cost_usd
+    run = build_analysis(replace(config, passes=3)).run_sync(tmp_path / "run")
+    assert run.record["cost_usd"] < thrice.cost_upper_usd
 
 
 def test_plans_are_repeatable_and_repetitions_multiply_them(config: Config) -> None:
