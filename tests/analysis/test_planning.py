@@ -47,8 +47,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_plan_is_near_what_a_run_takes_and_bounds_its_cost(config: Config, case: str, tmp_path: Path) -> None:
-    """Labelling calls within a quarter, tokens and cost within two thirds, time within a half to twice as
-    much of what the simulated run takes; its cost is below the upper bound."""
+    """Labelling calls within a quarter, tokens and cost within two thirds, time within a half to two
+    and a half times what the simulated run takes; its cost is below the upper bound."""
     settings = replace(config, **CASES[case])  # type: ignore[arg-type]  # keywords of Config
     plan, run = build_plan(settings), build_analysis(settings).run_sync(tmp_path / "run")
     record = run.record
@@ -60,7 +60,7 @@ def test_plan_is_near_what_a_run_takes_and_bounds_its_cost(config: Config, case:
     assert plan.cost_usd == pytest.approx(record["cost_usd"], rel=0.67)
     assert plan.cost_usd < plan.cost_upper_usd
     assert record["cost_usd"] < plan.cost_upper_usd
-    assert 0.5 < plan.seconds / record["model_seconds"] < 2
+    assert 0.5 < plan.seconds / record["model_seconds"] < 2.5
 
 
 def test_further_looks_are_planned(config: Config, tmp_path: Path) -> None:
