@@ -174,6 +174,7 @@ class RetryConfig:
     first_wait_seconds: float = 1.0
     longest_wait_seconds: float = 30.0
     unresolved: int = 0
+    unjudged: int = 0
 
 
 @dataclass

@@ -12,7 +12,6 @@ AutoAnalyzeError
 │   ├── RequestRefusedError       a content filter refused what the request says
 │   └── FatalEndpointError        no retry can help: bad key, unknown model
 ├── NothingLabelledError  a run ended, and not one of its sessions has a label
-├── NoVerdictError        a run is done, but no judge could decide on the labels of a field
 ├── ReplyError            the endpoint answered something that is not a reply
 ├── JournalError          a journal is damaged, or lacks a call that a replay needs
 ├── SweepError            points of a sweep failed; the others are done
@@ -20,6 +19,7 @@ AutoAnalyzeError
     ├── CancelledRunError         a person asked for it
     ├── BudgetExceededError       the next call does not fit into the budget
     ├── QuotaExceededError        the account at the provider has no credit left
+    ├── NoVerdictError            no judge could decide on some labels of a field
     └── EndpointGoneError         nothing came back any more, after all retries
 
 Messages say what to do about it. Classes also inherit the standard type that
@@ -92,10 +92,6 @@ class NothingLabelledError(AutoAnalyzeError):
     """A run ended without a label for any of its sessions; the message has the most frequent reasons."""
 
 
-class NoVerdictError(AutoAnalyzeError):
-    """A run is done, but the labels of a field are as they were first given: no judge could be used."""
-
-
 class JournalError(AutoAnalyzeError):
     """A journal is damaged, or lacks a call that a strict replay needs."""
 
@@ -124,6 +120,10 @@ class BudgetExceededError(StoppedRunError):
 
 class QuotaExceededError(StoppedRunError):
     """The account at the provider has no credit left."""
+
+
+class NoVerdictError(StoppedRunError):
+    """Some labels of a field are as they were first given, since no answer of the judge could be used."""
 
 
 class EndpointGoneError(StoppedRunError):

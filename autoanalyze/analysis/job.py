@@ -25,7 +25,7 @@ from autoanalyze.analysis.endpoints import (
 from autoanalyze.analysis.folder import RunFolder, as_typed
 from autoanalyze.analysis.paging import leave_page
 from autoanalyze.analysis.progress import Progress, ProgressTracker
-from autoanalyze.analysis.reasons import check_unresolved, nothing_labelled
+from autoanalyze.analysis.reasons import check_unresolved, no_verdict, nothing_labelled, unjudged_before
 from autoanalyze.analysis.record import Completed
 from autoanalyze.analysis.scoring import measured, repeats_agreement
 from autoanalyze.analysis.sessions import (
@@ -88,6 +88,10 @@ class Job:
         if status in ("created", "running"):
             raise RunFolderError(f"the run in {folder} is going on: see `autoanalyze status {folder}`")
         run_folder.withdraw_cancel()
+        if unjudged_before(earlier):
+            # The answers that could not be used stand in the journal: further ones are asked for.
+            retry = replace(config.retry, unjudged=config.retry.unjudged + 1)
+            config = replace(config, retry=retry)
         return cls(earlier["id"], config, run_folder.path, earlier)
 
     def anywhere(self) -> Job:
@@ -195,6 +199,7 @@ class Job:
             cost_usd=outcome.cost_usd,
             seconds=outcome.model_seconds,
         )
+        stopped = stopped or no_verdict(folder, outcome.phases.resolution)
         if stopped is not None:
             raise stopped
         if sessions and not outcome.phases.final:

@@ -99,6 +99,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("resolution.opinions", one_of(1, 3, 5), "1, 3 or 5"),
     ("retry.attempts", between(0, 10), "0 to 10"),
     ("retry.unresolved", between(0, 100), "0 to 100"),
+    ("retry.unjudged", between(0, 100), "0 to 100"),
     ("retry.call_attempts", between(1, 100), "1 to 100"),
     ("retry.call_seconds", between(0, ANY_SIZE), "at least 0 seconds"),
     ("retry.first_wait_seconds", between(0, ANY_SIZE), "at least 0 seconds"),

@@ -1,14 +1,13 @@
-"""Why sessions stayed unresolved: the same reason said once, with how many it kept from a label."""
+"""Why sessions stayed without a label, or labels without a verdict: the same reason said once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import polars as pl
-
 from autoanalyze.analysis.folder import RunFolder, as_typed
-from autoanalyze.errors import NothingLabelledError, RunFolderError
+from autoanalyze.errors import NothingLabelledError, NoVerdictError, RunFolderError
+from autoanalyze.phases.conflicts import ResolutionResult
 from autoanalyze.study.answer import most_frequent_reasons
 from autoanalyze.study.runs import Run
 
@@ -38,11 +37,20 @@ def check_unresolved(folder: RunFolder, record: Mapping[str, Any]) -> None:
         )
 
 
-def undecided_fields(run: Run) -> dict[str, str]:
-    """Label fields that no judge's verdict could be had for, with what was wrong with its answers."""
-    found: dict[str, str] = {}
-    for error in (run.record.get("resolution") or {}).get("errors", []):
-        field, left, reason = error.partition(": left unmerged: ")
-        if left and run.merges.filter((pl.col("field") == field) & (pl.col("opinions") > 0)).is_empty():
-            found.setdefault(field, reason)
-    return found
+def no_verdict(folder: RunFolder, resolution: ResolutionResult | None) -> NoVerdictError | None:
+    """What a run stops with that has labels nobody could judge; null if it has none."""
+    if resolution is None or not resolution.unjudged:
+        return None
+    told = [f"{len(labels):,} of {name}" for name, labels in resolution.unjudged.items()]
+    left = [error.partition(": left unmerged: ") for error in resolution.errors]
+    why = next((reason for name, _, reason in left if name in resolution.unjudged), "no answer could be used")
+    return NoVerdictError(
+        f"no verdict could be had on some labels ({', '.join(told)}), which stay as first given: {why}. "
+        f"`autoanalyze resume {as_typed(folder.path)}` asks the judge again; if that does not help, another "
+        "model or resolution=embeddings may, in a new run"
+    )
+
+
+def unjudged_before(record: Mapping[str, Any]) -> bool:
+    """Whether the run of a record stopped because nobody could judge some of its labels."""
+    return bool((record.get("resolution") or {}).get("unjudged"))

@@ -188,5 +188,6 @@ def phase_totals(phases: PhaseResults) -> dict[str, Any]:
             "merged_on_the_way": sum(merge.round > 0 for merge in resolution.merges),
             "pairs_judged": resolution.pairs_judged,
             "errors": list(resolution.errors),
+            "unjudged": {name: len(labels) for name, labels in resolution.unjudged.items()},
         },
     }

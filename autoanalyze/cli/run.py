@@ -23,7 +23,6 @@ from autoanalyze.errors import (
     AutoAnalyzeError,
     ConfigurationError,
     EndpointGoneError,
-    NoVerdictError,
     RunFolderError,
     UnreachableEndpointError,
 )
@@ -114,13 +113,9 @@ def job(composed: DictConfig) -> object:
 
 
 def work(config: Config, folder: Path, *, resume: bool) -> Run:
-    """Run, with a bar per phase or, off a terminal, a line now and then, and show what came out.
-
-    Raises NoVerdictError if labels of a field are as first given because no judge could be used.
-    """
+    """Run, with a bar per phase or, off a terminal, a line now and then, and show what came out."""
     from autoanalyze.analysis.build import build_analysis
     from autoanalyze.analysis.displays import ProgressBars, ProgressLines
-    from autoanalyze.analysis.reasons import undecided_fields
     from autoanalyze.cli.answers import places, summary
 
     console = Console()
@@ -138,11 +133,6 @@ def work(config: Config, folder: Path, *, resume: bool) -> Run:
         finished = analysis.run_sync(folder, resume=resume)
     console.print(summary(finished))
     console.print(places(finished), soft_wrap=True, markup=False, highlight=False)
-    for field, reason in undecided_fields(finished).items():
-        raise NoVerdictError(
-            f"no verdict could be had on the labels of {field}, which stay as first given: {reason}; another "
-            "model, or resolution=embeddings, may do"
-        )
     return finished
 
 

@@ -35,6 +35,8 @@ class ResolutionResult:
     errors: tuple[str, ...] = ()
     pairs_judged: int = 0
     """Pairs of labels that the judge was shown to compare."""
+    unjudged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Per field, labels that stay as first given because no answer about them could be used."""
 
     @property
     def merges(self) -> tuple[LedgerEntry, ...]:
@@ -74,6 +76,7 @@ class FieldResolution:
     ledger: FieldLedger
     settler: Settler | None
     took: Took = field(default_factory=Took)
+    unjudged: tuple[str, ...] = ()
 
 
 class ConflictResolution:
@@ -152,6 +155,7 @@ class ConflictResolution:
             resolution.took = Took(
                 before.usage + took.usage, before.errors + took.errors, before.pairs + took.pairs
             )
+            resolution.unjudged = tuple(resolution.ledger.unsettled(use.counts))
 
     def _result(self) -> ResolutionResult:
         """All steps so far, all fields together."""
@@ -162,6 +166,7 @@ class ConflictResolution:
             sum((part.took.usage for part in parts), Usage()),
             tuple(dict.fromkeys(error for part in parts for error in part.took.errors)),
             sum(part.took.pairs for part in parts),
+            {name: part.unjudged for name, part in self._fields.items() if part.unjudged},
         )
 
     def apply_resolutions(self, facts: Facts, redirects: Mapping[str, Mapping[str, str]]) -> Facts:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from autoanalyze.config import ResolutionConfig
-from autoanalyze.phases.duplicates.judge import Judge, Looks, Took
+from autoanalyze.phases.duplicates.judge import Judge, Took
 from autoanalyze.phases.duplicates.ledger import FieldLedger
+from autoanalyze.phases.duplicates.looks import Look, Looks, grouping, looks_for, opinions_on, said
 from autoanalyze.phases.duplicates.opinions import Source, pair_of
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.records import Usage
@@ -48,19 +49,20 @@ class AllAtOnce:
             took.usage += looks.usage
             took.errors += looks.errors
             took.pairs += len(chunk) * len(canonicals) + len(chunk) * (len(chunk) - 1) // 2
-            if not looks.redirects:
-                continue  # nobody could be understood: the labels are judged in a later step, if there is one
-            proposed = agreed(shown, looks.redirects, needed=1, standing=canonicals)
-            needed = len(looks.redirects) // 2 + 1
-            merged = agreed(shown, looks.redirects, needed=needed, standing=canonicals)
+            # Labels on which nobody could be understood are judged in a later step, if there is one.
+            judged = [label for label in chunk if opinions_on(label, looks.looks)]
+            shown = [*canonicals, *judged]
+            needed = len(looks.looks) // 2 + 1
+            proposed = agreed(shown, looks.looks, needed=1, standing=canonicals)
+            merged = agreed(shown, looks.looks, needed=needed, standing=canonicals)
             disputed |= {
                 alias: name
                 for alias, name in proposed.items()
-                if merged.get(alias) != name and looks_for(alias, name, looks.redirects) < needed
+                if merged.get(alias) != name and not enough(alias, name, looks.looks, needed)
             }
             redirects |= merged
-            placed += chunk
-            canonicals += [label for label in chunk if label not in redirects]
+            placed += judged
+            canonicals += [label for label in judged if label not in redirects]
         # Settled only now: a failure in between leaves all of it to a later step.
         ledger.redirect(placed, redirects, use.counts, self._judge.name, step)
         source = Source(self._judge.name, "judge", step)
@@ -78,14 +80,14 @@ class AllAtOnce:
             return await self._judge.looks(labels, range(opinions), step)
         majority = opinions // 2 + 1
         looks = await self._judge.looks(labels, range(majority), step)
-        if len({grouping(labels, look) for look in looks.redirects}) > 1 or looks.errors:
+        if len({grouping(labels, look) for look in looks.looks}) > 1 or looks.errors:
             looks += await self._judge.looks(labels, range(majority, opinions), step)
         return looks
 
 
 def agreed(
     labels: Sequence[str],
-    opinions: Sequence[Mapping[str, str]],
+    opinions: Sequence[Look],
     needed: int,
     standing: Sequence[str] = (),
 ) -> dict[str, str]:
@@ -100,7 +102,7 @@ def agreed(
     canonicals = list(standing)
     for label in labels[len(canonicals) :]:
         for canonical in canonicals:
-            if looks_for(label, canonical, opinions) >= needed:
+            if enough(label, canonical, opinions, needed):
                 redirects[label] = canonical
                 break
         else:
@@ -108,14 +110,9 @@ def agreed(
     return redirects
 
 
-def looks_for(label: str, other: str, opinions: Sequence[Mapping[str, str]]) -> int:
-    """How many opinions put two labels in one group."""
-    return sum(opinion.get(label, label) == opinion.get(other, other) for opinion in opinions)
-
-
-def grouping(labels: Sequence[str], redirects: Mapping[str, str]) -> frozenset[frozenset[str]]:
-    """Which labels one look puts together, whatever it calls canonical."""
-    groups: dict[str, set[str]] = {}
-    for label in labels:
-        groups.setdefault(redirects.get(label, label), set()).add(label)
-    return frozenset(frozenset(group) for group in groups.values())
+def enough(label: str, other: str, opinions: Sequence[Look], needed: int) -> bool:
+    """Whether two labels are put in one group by `needed` opinions, or by as large a share of those that
+    say anything of the two."""
+    heard = sum(said(opinion, label, other) is not None for opinion in opinions)
+    votes = looks_for(label, other, opinions)
+    return votes > 0 and votes * len(opinions) >= needed * heard

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -16,11 +14,15 @@ from autoanalyze.errors import (
     TransientEndpointError,
 )
 from autoanalyze.llm.calls import together
+from autoanalyze.phases.duplicates.looks import ORDERS, Look, Looks, flaw, opinions_on, shuffled, sound
 from autoanalyze.protocols import Answer, Answers, Judgement, Model, Question
 from autoanalyze.records import CallContext, LabelField, Usage, derived_seed
 
 QUESTIONS_PER_CALL = 10
 """Fewer are faster and dearer."""
+
+FURTHER_LOOKS, SPARE_LOOKS = 10, 100
+"""Numbers from which on looks are further ones, where the first leave doubts, or stand in for lost ones."""
 
 Reply = TypeVar("Reply", Answers, Judgement)
 
@@ -44,16 +46,14 @@ class Took:
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """What several looks at the same labels said, each as redirects."""
+class Tried:
+    """What became of one look: null if nothing in its answers could be used. `hopeless` tells that asking
+    otherwise would not help: the labels do not fit into one call, or a filter refuses them."""
 
-    redirects: tuple[Mapping[str, str], ...]
+    look: Look | None
     usage: Usage
-    errors: tuple[str, ...]
-
-    def __add__(self, other: Looks) -> Looks:
-        """All looks together."""
-        return Looks(self.redirects + other.redirects, self.usage + other.usage, self.errors + other.errors)
+    error: str | None = None
+    hopeless: bool = False
 
 
 class Judge:
@@ -72,6 +72,8 @@ class Judge:
         self._field = label_field
         self._retry = retry
         self._seed = seed
+        # What a resumed run asks anew comes after the attempts that its journal holds.
+        self._attempts = (retry.attempts + 1) * (retry.unjudged + 1)
 
     def context(self, step: int, *parts: object, attempt: int = 0) -> CallContext:
         """Where a call belongs: to the merge `step` of phase 3."""
@@ -106,29 +108,48 @@ class Judge:
         )
 
     async def looks(self, labels: Sequence[str], looks: Sequence[int], step: int) -> Looks:
-        """What some looks at all these labels say, side by side and each in an order of its own."""
-        orders = [shuffled(labels, self._seed, look) for look in looks]
-        judgements = await together(self._group(order, step) for order in orders)
+        """What some looks at all these labels say, side by side and each in an order of its own.
+
+        One that is lost is replaced by another, and another is added for labels on which less than half of
+        the looks have an opinion, at most `retry.attempts` times. Where all are lost, none is replaced.
+        """
+        tried = list(await together(self._look(labels, look, step, self._attempts) for look in looks))
+        for spare in range(looks[0], looks[0] + self._retry.attempts):
+            found = [one.look for one in tried if one.look is not None]
+            unsure = [label for label in labels if 2 * opinions_on(label, found) <= len(looks)]
+            complete = len(found) >= len(looks) and not unsure
+            if complete or not found or any(one.hopeless for one in tried):
+                break
+            tried.append(await self._look(labels, SPARE_LOOKS + spare, step, 1))
+        found = [one.look for one in tried if one.look is not None]
+        errors = [one.error for one in tried if one.error is not None]
         return Looks(
-            tuple(redirects_of(judgement.groups) for judgement in judgements if judgement.error is None),
-            sum((judgement.usage for judgement in judgements), Usage()),
-            tuple(judgement.error for judgement in judgements if judgement.error is not None),
+            tuple(found),
+            sum((one.usage for one in tried), Usage()),
+            tuple(errors) if len(found) < len(looks) else (),
         )
 
-    async def _group(self, labels: Sequence[str], step: int) -> Judgement:
-        """Which of all these labels mean the same, asked in one go."""
+    async def _look(self, labels: Sequence[str], look: int, step: int, attempts: int) -> Tried:
+        """One look at all these labels. What is asked again is asked in another order, or an endpoint may
+        only repeat itself."""
 
         async def asked(context: CallContext) -> Judgement:
-            order = shuffled(labels, self._seed, context.attempt) if context.problem else labels
+            order = shuffled(labels, self._seed, look + ORDERS * context.attempt)
             judgement = await self._model.judge_duplicates(self._field, order, context)
-            if judgement.error is not None:
-                return judgement
-            return replace(judgement, error=flaw(labels, judgement.groups))
+            if judgement.error is None and sound(labels, judgement.groups) is None:
+                return replace(judgement, error=flaw(labels, judgement.groups))
+            return judgement
 
+        nothing = Judgement((), Usage(), 0.0)
+        # The first looks differ by their order alone; of two labels there are only two orders.
+        parts = (look,) if look >= FURTHER_LOOKS else ()
         try:
-            return await self._until_usable(asked, Judgement((), Usage(), 0.0), step)
+            judgement = await self._until_usable(asked, nothing, step, *parts, attempts=attempts)
         except (RequestTooLongError, RequestRefusedError) as problem:
-            return Judgement((), Usage(), 0.0, self._unmerged(str(problem)))
+            return Tried(None, Usage(), self._unmerged(str(problem)), hopeless=True)
+        if judgement.error is not None:
+            return Tried(None, judgement.usage, judgement.error)
+        return Tried(sound(labels, judgement.groups), judgement.usage)
 
     async def _answers(
         self, questions: Sequence[Question], look: int, notes: Mapping[str, Sequence[str]], step: int
@@ -150,8 +171,11 @@ class Judge:
                 return replace(answers, error=f"{foreign[0]!r} is a label that nobody gave")
             return answers
 
+        nothing = Answers((), Usage(), 0.0)
         try:
-            return [(questions, await self._until_usable(asked, Answers((), Usage(), 0.0), step, look))]
+            return [
+                (questions, await self._until_usable(asked, nothing, step, look, attempts=self._attempts))
+            ]
         except (RequestTooLongError, RequestRefusedError) as problem:
             if len(questions) == 1:
                 return [(questions, Answers((), Usage(), 0.0, self._unmerged(str(problem))))]
@@ -166,10 +190,11 @@ class Judge:
         nothing: Reply,
         step: int,
         *parts: object,
+        attempts: int,
     ) -> Reply:
         """An answer, asked for again if it cannot be used; `nothing` with an error if it never can be."""
         usage, error = Usage(), ""
-        for attempt in range(self._retry.attempts + 1):
+        for attempt in range(attempts):
             try:
                 context = self.context(step, *parts, attempt=attempt)
                 reply = await asked(replace(context, problem=error))
@@ -186,28 +211,3 @@ class Judge:
 
     def _unmerged(self, error: str) -> str:
         return f"{self._field.name}: left unmerged: {error}"
-
-
-def flaw(labels: Sequence[str], groups: Sequence[Sequence[str]]) -> str | None:
-    """What makes an answer unusable: a label that nobody gave, or one in several groups, be it that
-    groups overlap or that they lead in a circle. Nobody knows what else is wrong with such an answer."""
-    named = Counter(label for group in groups for label in dict.fromkeys(group))
-    for label, times in named.items():
-        if label not in labels:
-            return f"{label!r} is a label that nobody gave"
-        if times > 1:
-            return f"{label!r} stands in {times} groups"
-    return None
-
-
-def redirects_of(groups: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Alias to canonical, for groups that give their canonical label first."""
-    return {alias: canonical for canonical, *aliases in groups for alias in aliases if alias != canonical}
-
-
-def shuffled(labels: Sequence[str], seed: int, look: int) -> list[str]:
-    """The order in which a look is shown the labels: as they are at first, then otherwise."""
-    order = list(labels)
-    if look:
-        random.Random(f"opinion {seed} {look}").shuffle(order)
-    return order

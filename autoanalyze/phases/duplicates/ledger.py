@@ -133,7 +133,8 @@ class FieldLedger:
     def regroup(
         self, groups: Groups, spelled: Mapping[str, str], counts: Mapping[str, int], step: int
     ) -> None:
-        """Settle what verdicts on pairs made of the labels, and spellings with the labels that they spell."""
+        """Settle what verdicts on pairs made of the labels, and spellings with the labels that they spell;
+        a spelling of a label that is not settled is not either."""
         self.groups = {canonical: list(members) for canonical, members in groups.items()}
         for canonical, members in groups.items():
             for label in members:
@@ -150,6 +151,8 @@ class FieldLedger:
                     self._merge(label, canonical, counts, step, why)
         home = {label: canonical for canonical, members in self.groups.items() for label in members}
         for label, first in spelled.items():
+            if first not in home:
+                continue
             canonical, words = home[first], f"spells {first!r}"
             self._merge(label, canonical, counts, step, Why("normal form", "normal form", words))
             self.groups[canonical].append(label)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from autoanalyze.phases.duplicates.rates import Rates, estimated
 
 Verdict = Literal["same", "different", "undecided"]
 
@@ -14,7 +16,16 @@ LARGEST_GROUP = 25
 """Labels that may become one at most."""
 
 MOST_OPINIONS = 3
-"""Looks at one pair: the second may differ from the first, the third decides."""
+"""Looks at one pair whose labels nobody held to be the same, and first looks at few labels together."""
+
+MOST_IN_DOUBT = 7
+"""Looks at one pair on which the others leave a doubt."""
+
+CLEAR = 0.1
+"""The chance of being wrong, 0 to .5, at which a pair needs no other look."""
+
+EVEN = 1e-9
+"""How far from .5 a chance decides nothing, since sums of small numbers are never quite the same."""
 
 Pair = tuple[str, str]
 """Two labels in alphabetical order."""
@@ -37,23 +48,35 @@ class Source:
 @dataclass
 class Known:
     """What is known of one pair, from whom it was last heard, and what brought its labels together first;
-    `settled` tells that nobody is asked any more."""
+    `settled` tells that nobody is asked any more, `lost` that no answer of this step could be used."""
 
     source: Source
     proposed_by: str
+    rates: Rates
     looks: list[bool] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     settled: Verdict | None = None
+    lost: bool = False
+
+    @property
+    def chance(self) -> float:
+        """The chance, 0 to 1, that the two are the same, from all looks and how often the judge errs."""
+        return self.rates.chance(sum(self.looks), len(self.looks))
+
+    @property
+    def clear(self) -> bool:
+        """Whether no other look is needed."""
+        return self.settled is not None or not CLEAR < self.chance < 1 - CLEAR
 
     @property
     def verdict(self) -> Verdict:
-        """What most looks say; undecided where as many say one as the other."""
+        """What is more likely; undecided where both are as likely, or nobody has looked."""
         if self.settled is not None:
             return self.settled
-        same = sum(self.looks)
-        if 2 * same == len(self.looks):
+        chance = self.chance
+        if not self.looks or abs(chance - 0.5) < EVEN:
             return "undecided"
-        return "same" if 2 * same > len(self.looks) else "different"
+        return "same" if chance > 0.5 else "different"
 
     @property
     def reason(self) -> str:
@@ -65,11 +88,16 @@ class Known:
 
 
 class Opinions:
-    """The memory of a judge. Verdicts hold for both orders of a pair."""
+    """The memory of a judge. Verdicts hold for both orders of a pair.
+
+    `apart` counts pairs that all of so many looks held apart and that are not remembered one by one.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Pair, Known] = {}
         self._same: dict[str, set[str]] = defaultdict(set)
+        self.rates = Rates()
+        self.apart: Counter[int] = Counter()
 
     def look(self, pair: Pair, same: bool, reason: str, source: Source) -> None:
         """Add what the judge said of a pair."""
@@ -79,10 +107,31 @@ class Opinions:
         self._index(pair)
 
     def settle(self, pair: Pair, verdict: Verdict, reason: str, source: Source) -> None:
-        """Decide a pair for good: a guard objects, nobody could be understood, or it was decided before."""
+        """Decide a pair for good: a guard objects or is overruled, or it was decided before."""
         known = self._heard_of(pair, source)
         known.settled, known.reasons = verdict, [reason]
         self._index(pair)
+
+    def lose(self, pair: Pair, reason: str, source: Source) -> None:
+        """No answer could be used: the pair is not asked about again in this step."""
+        known = self._heard_of(pair, source)
+        known.lost = True
+        if not known.looks:
+            known.reasons = [reason]
+
+    def find_lost(self) -> None:
+        """A new step asks again what could not be answered before."""
+        for known in self._known.values():
+            known.lost = False
+
+    def weigh(self) -> None:
+        """Estimate anew how often the judge errs, from all looks so far, and decide by it."""
+        counts = Counter({(0, looks): number for looks, number in self.apart.items()})
+        counts.update((sum(known.looks), len(known.looks)) for known in self._known.values() if known.looks)
+        self.rates = estimated(counts)
+        for pair, known in self._known.items():
+            known.rates = self.rates
+            self._index(pair)
 
     def verdict(self, first: str, second: str) -> Verdict | None:
         """What is known of two labels; null if they were never looked at."""
@@ -94,10 +143,29 @@ class Opinions:
         known = self._known.get(pair_of(first, second))
         return len(known.looks) if known else 0
 
+    def clear(self, first: str, second: str) -> bool:
+        """Whether what is known of two labels leaves no doubt; false if they were never looked at."""
+        known = self._known.get(pair_of(first, second))
+        return known is not None and known.clear
+
     def open(self, first: str, second: str) -> bool:
         """Whether another look may still change anything."""
         known = self._known.get(pair_of(first, second))
-        return known is None or (known.settled is None and len(known.looks) < MOST_OPINIONS)
+        if known is None:
+            return True
+        most = MOST_IN_DOUBT if any(known.looks) else MOST_OPINIONS
+        return known.settled is None and not known.lost and len(known.looks) < most
+
+    def unanswered(self, labels: Sequence[str]) -> list[str]:
+        """Those of some labels that were asked about, and not once with an answer that could be used."""
+        heard: set[str] = set()
+        lost: set[str] = set()
+        for pair, known in self._known.items():
+            if known.looks:
+                heard.update(pair)
+            elif known.lost:
+                lost.update(pair)
+        return [label for label in labels if label in lost - heard]
 
     def same_as(self, label: str) -> set[str]:
         """The labels that mean the same as `label` by what is known now."""
@@ -112,7 +180,7 @@ class Opinions:
         return list(self._known)
 
     def _heard_of(self, pair: Pair, source: Source) -> Known:
-        known = self._known.setdefault(pair, Known(source, source.proposed_by))
+        known = self._known.setdefault(pair, Known(source, source.proposed_by, self.rates))
         known.source = source
         return known
 

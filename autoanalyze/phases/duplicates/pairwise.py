@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from autoanalyze.config import EmbeddingsConfig, ResolutionConfig
-from autoanalyze.phases.duplicates.judge import Judge, Took
+from autoanalyze.phases.duplicates.doubts import doubts, torn
+from autoanalyze.phases.duplicates.judge import FURTHER_LOOKS, Judge, Took
 from autoanalyze.phases.duplicates.ledger import FieldLedger
+from autoanalyze.phases.duplicates.looks import Look, opinions_on, said
 from autoanalyze.phases.duplicates.opinions import (
     LARGEST_GROUP,
+    MOST_IN_DOUBT,
     MOST_OPINIONS,
     Groups,
     Opinions,
@@ -21,7 +24,7 @@ from autoanalyze.phases.duplicates.opinions import (
     pair_of,
 )
 from autoanalyze.phases.duplicates.similarity import LabelSpace
-from autoanalyze.phases.duplicates.spelling import objection
+from autoanalyze.phases.duplicates.spelling import Objection, objection_to
 from autoanalyze.phases.vocabulary import LabelUse
 from autoanalyze.protocols import Embedder, Question
 from autoanalyze.records import LabelField
@@ -34,6 +37,12 @@ MOST_WAVES = 12
 EXAMPLE_NOTES = 1
 """Notes of sessions that the judge is shown of each label when it is asked again."""
 
+LOOKS_IN_DOUBT = 2
+"""Looks at few labels that are asked side by side as long as the ones before leave a doubt."""
+
+OVERRULING = 3
+"""Looks with a reason that are needed to overrule a guard, and none against."""
+
 
 class PairwiseJudging:
     """Judges the labels of one field, also in steps while labels still arrive.
@@ -41,7 +50,8 @@ class PairwiseJudging:
     Questions are asked in waves. The first compares each new label with those most like it. Later ones
     compare the groups that came of it by their canonical labels, so that two groups cost one question
     and not one for each pair of members, and ask again where an answer is doubtful: a second look in
-    the opposite order, and a third when the two differ.
+    the opposite order, and further ones as long as the looks differ too much for a judge who errs as often
+    as this one. Few labels are shown together instead.
     """
 
     def __init__(
@@ -55,6 +65,8 @@ class PairwiseJudging:
         self._judge = judge
         self._space = LabelSpace(embedder, embeddings, label_field)
         self._config = config
+        self._open_to_looks: dict[Pair, Objection] = {}
+        self._doubted: set[Pair] = set()
 
     async def settle(self, ledger: FieldLedger, use: LabelUse, step: int) -> Took:
         """Group the labels that no earlier step settled, with each other and with the groups that stand."""
@@ -62,30 +74,80 @@ class PairwiseJudging:
         if not fresh:
             ledger.regroup(ledger.groups, spelled, use.counts, step)
             return Took()
+        opinions = ledger.opinions
+        opinions.find_lost()
+        groups: Groups | None = None
+        took = Took()
         if len(fresh) + len(ledger.groups) <= self._config.shown_together:
             groups, took = await self._look_at_all(fresh, ledger, step)
-        else:
-            groups, took = await self._ask_in_waves(fresh, ledger, use, step)
+        if groups is None:
+            # Also labels that could not be judged together: small questions are easier to answer.
+            groups, in_waves = await self._ask_in_waves(fresh, ledger, use, step)
+            took = Took(took.usage + in_waves.usage, in_waves.errors, took.pairs + in_waves.pairs)
+        if await self._overruled(ledger, use.notes, step, took):
+            grown = {label for members in groups.values() for label in members}
+            placed = [label for label in fresh if label in grown]
+            groups = grouped(placed, ledger.groups, opinions, largest=LARGEST_GROUP)
         ledger.regroup(groups, spelled, use.counts, step)
         return took
 
-    async def _look_at_all(self, fresh: Sequence[str], ledger: FieldLedger, step: int) -> tuple[Groups, Took]:
-        """Few labels are one small group: they are shown together, all looks at once."""
-        standing = ledger.groups
+    async def _look_at_all(
+        self, fresh: Sequence[str], ledger: FieldLedger, step: int
+    ) -> tuple[Groups | None, Took]:
+        """Few labels are one small group: they are shown together, three looks at once, and further ones as
+        long as these leave a doubt. Labels on which no look says anything are left for a later step; no
+        groups at all where no look could be used."""
+        opinions, standing, new = ledger.opinions, ledger.groups, set(fresh)
         shown = [*standing, *fresh]
         if len(shown) < 2:
             return {**standing, **{label: [label] for label in fresh}}, Took()
-        looks = await self._judge.looks(shown, range(MOST_OPINIONS), step)
-        opinions, new = ledger.opinions, set(fresh)
         pairs = [pair_of(*two) for two in combinations(shown, 2) if new & set(two)]
+        took, apart = Took(pairs=len(pairs)), Counter(opinions.apart)
         source = Source(self._judge.name, "judge", step)
+        heard: list[Look] = []
+        numbers = range(MOST_OPINIONS)
+        while True:
+            looks = await self._judge.looks(shown, numbers, step)
+            took.usage += looks.usage
+            took.errors += looks.errors
+            opinions.apart = apart + self._hear(pairs, heard, looks.looks, opinions, source)
+            heard += looks.looks
+            if not heard:
+                return None, took
+            opinions.weigh()
+            placed = [label for label in fresh if opinions_on(label, heard)]
+            groups = grouped(placed, standing, opinions, largest=LARGEST_GROUP)
+            more = min(LOOKS_IN_DOUBT, MOST_IN_DOUBT - len(heard))
+            if more <= 0 or not looks.looks or not torn(groups, placed, opinions):
+                return groups, took
+            numbers = range(FURTHER_LOOKS + len(heard), FURTHER_LOOKS + len(heard) + more)
+
+    def _hear(
+        self,
+        pairs: Sequence[Pair],
+        before: Sequence[Look],
+        looks: Sequence[Look],
+        opinions: Opinions,
+        source: Source,
+    ) -> Counter[int]:
+        """Remember what `looks` said of pairs that any look held to be the same, and what those `before` said
+        of a pair that is new among them. Returns how many pairs all held apart, by the number of looks."""
+        apart: Counter[int] = Counter()
         for pair in pairs:
-            said = [look.get(pair[0], pair[0]) == look.get(pair[1], pair[1]) for look in looks.redirects]
-            if any(said) and not self._objected(pair, opinions, source):
-                for same in said:
-                    opinions.look(pair, same, "same meaning" if same else "not the same", source)
-        groups = grouped(fresh, standing, opinions, largest=LARGEST_GROUP)
-        return groups, Took(looks.usage, list(looks.errors), len(pairs))
+            earlier, votes = ([said(look, *pair) for look in some] for some in (before, looks))
+            if not any(earlier) and any(votes):
+                earlier, votes = [], [*earlier, *votes]
+                if self._objected(pair, opinions, source):
+                    self._doubted |= {pair} if all(votes) else set()
+                    continue
+            if any(earlier) or any(votes):
+                for same in votes:
+                    if same is not None and opinions.open(*pair):
+                        opinions.look(pair, same, "same meaning" if same else "not the same", source)
+            else:
+                apart[sum(vote is not None for vote in (*earlier, *votes))] += 1
+        del apart[0]
+        return apart
 
     async def _ask_in_waves(
         self, fresh: Sequence[str], ledger: FieldLedger, use: LabelUse, step: int
@@ -105,10 +167,13 @@ class PairwiseJudging:
         candidates = {pair: alike for pair, alike in near.candidates.items() if new & set(pair)}
         ledger.similarity |= candidates
         # What a step that failed was told already is not asked again.
-        wanted = [pair for pair in self._first(candidates) if opinions.verdict(*pair) is None]
+        wanted = [
+            pair for pair in self._first(candidates) if not opinions.looks(*pair) and opinions.open(*pair)
+        ]
         groups = standing
         for _ in range(MOST_WAVES):
             await self._ask(wanted, ledger, use.notes, step, took)
+            opinions.weigh()
             groups = grouped(fresh, standing, opinions, largest=LARGEST_GROUP)
             wanted = doubts(
                 groups,
@@ -120,7 +185,10 @@ class PairwiseJudging:
             )
             if not wanted:
                 break
-        return groups, took
+        # On what nobody could answer, a later step is asked.
+        unjudged = set(opinions.unanswered(fresh))
+        placed = [label for label in fresh if label not in unjudged]
+        return grouped(placed, standing, opinions, largest=LARGEST_GROUP), took
 
     def _first(self, candidates: Mapping[Pair, float]) -> list[Pair]:
         """Of each label the pairs with those most like it."""
@@ -135,10 +203,42 @@ class PairwiseJudging:
 
     def _objected(self, pair: Pair, opinions: Opinions, source: Source) -> bool:
         """Whether a guard objects to a pair; the objection is remembered."""
-        reason = objection(*pair) if self._config.guards else None
-        if reason is not None:
-            opinions.settle(pair, "different", reason, replace(source, judge="guard"))
-        return reason is not None
+        found = objection_to(*pair) if self._config.guards else None
+        if found is None:
+            return False
+        opinions.settle(pair, "different", found.reason, replace(source, judge="guard"))
+        if not found.certain:
+            self._open_to_looks[pair] = found
+        return True
+
+    async def _overruled(
+        self, ledger: FieldLedger, notes: Mapping[str, Sequence[str]], step: int, took: Took
+    ) -> bool:
+        """Whether any guard was overruled: words alone can err where all looks hold two labels to be the
+        same, or another label to mean the same as both. Then several looks with reasons decide, once for
+        a pair."""
+        opinions = ledger.opinions
+        asking = [
+            (first, second)
+            for first, second in sorted(self._open_to_looks)
+            if (first, second) in self._doubted or opinions.same_as(first) & opinions.same_as(second)
+        ]
+        questions = [(look, q) for look in range(1, OVERRULING + 1) for q in asked(asking, look)]
+        answered = await self._judge.ask(questions, examples(notes), step)
+        took.usage += answered.usage
+        took.errors += answered.errors
+        reasons: dict[Pair, list[str]] = defaultdict(list)
+        for question, answer in answered.answers:
+            for candidate in answer.same if answer is not None and answer.reason else ():
+                reasons[pair_of(question.label, candidate)].append(answer.reason if answer else "")
+        overruled = [pair for pair in asking if len(reasons[pair]) == OVERRULING]
+        for pair in asking:
+            guard = self._open_to_looks.pop(pair)
+            if pair in overruled:
+                words = f"{reasons[pair][-1]} (overrules the guard: {guard.reason})"
+                source = Source(self._judge.name, opinions.known(*pair).proposed_by, step)
+                opinions.settle(pair, "same", words, source)
+        return bool(overruled)
 
     async def _ask(
         self,
@@ -161,8 +261,7 @@ class PairwiseJudging:
             for look, same_look in sorted(by_look.items())
             for question in asked(same_look, look)
         ]
-        shown = {label: told[:EXAMPLE_NOTES] for label, told in notes.items()}
-        answered = await self._judge.ask(questions, shown, step)
+        answered = await self._judge.ask(questions, examples(notes), step)
         took.usage += answered.usage
         took.errors += answered.errors
         for question, answer in answered.answers:
@@ -170,7 +269,7 @@ class PairwiseJudging:
                 pair = pair_of(question.label, candidate)
                 took.pairs += opinions.verdict(*pair) is None
                 if answer is None:
-                    opinions.settle(pair, "undecided", "no answer could be used", sources[pair])
+                    opinions.lose(pair, "no answer could be used", sources[pair])
                 else:
                     opinions.look(pair, candidate in answer.same, answer.reason, sources[pair])
 
@@ -187,77 +286,6 @@ def asked(pairs: Sequence[Pair], look: int) -> Iterator[Question]:
             yield Question(label, tuple(candidates[start : start + MOST_CANDIDATES]))
 
 
-def doubts(
-    groups: Groups,
-    standing: Mapping[str, Sequence[str]],
-    candidates: Mapping[Pair, float],
-    opinions: Opinions,
-    *,
-    likely: float,
-    nearest: int,
-) -> list[Pair]:
-    """The pairs that are worth another look, each once.
-
-    Doubtful are labels that joined a group on a single look that no other member supports, and groups
-    that lie near each other: their canonical labels were never compared, or a single look kept them apart
-    although they are `likely` to be the same, or although two other members were held to be. Of each
-    group the `nearest` others are looked at, so that questions grow with the groups, not with their square.
-    """
-    found: dict[Pair, None] = {}
-    for canonical, members in groups.items():
-        stood = len(standing.get(canonical, (canonical,)))
-        for label in members[stood:]:
-            if not confirmed(label, canonical, members, opinions):
-                found[pair_of(label, canonical)] = None
-    links = between(groups, standing, candidates)
-    for pair in nearest_groups(links, candidates, nearest):
-        if apart_in_doubt(pair, links[pair], candidates.get(pair, -1.0) >= likely, opinions):
-            found[pair] = None
-    return [pair for pair in found if opinions.open(*pair)]
-
-
-def confirmed(label: str, canonical: str, members: Iterable[str], opinions: Opinions) -> bool:
-    """Whether a label's place in a group needs no other look: there was one, or another member of the
-    group speaks for it and none against."""
-    if opinions.looks(label, canonical) != 1:
-        return opinions.verdict(label, canonical) != "undecided"
-    verdicts = [opinions.verdict(label, member) for member in members if member not in (label, canonical)]
-    return "same" in verdicts and "different" not in verdicts
-
-
-def between(
-    groups: Groups, standing: Mapping[str, Sequence[str]], candidates: Iterable[Pair]
-) -> dict[Pair, list[Pair]]:
-    """The candidates between two groups, by the canonical labels of these groups. Groups that both stood
-    before were compared then."""
-    home = {label: canonical for canonical, members in groups.items() for label in members}
-    links: dict[Pair, list[Pair]] = defaultdict(list)
-    for pair in candidates:
-        one, other = (home[label] for label in pair)
-        if one != other and not (one in standing and other in standing):
-            links[pair_of(one, other)].append(pair)
-    return links
-
-
-def nearest_groups(
-    links: Mapping[Pair, Sequence[Pair]], candidates: Mapping[Pair, float], nearest: int
-) -> list[Pair]:
-    """Of each group the pairs with its `nearest` others, by the most alike of their members."""
-    alike = {pair: max(candidates[link] for link in linked) for pair, linked in links.items()}
-    taken: dict[str, int] = defaultdict(int)
-    chosen = []
-    for pair in sorted(alike, key=lambda pair: (-alike[pair], pair)):
-        if min(taken[canonical] for canonical in pair) < nearest:
-            chosen.append(pair)
-            for canonical in pair:
-                taken[canonical] += 1
-    return chosen
-
-
-def apart_in_doubt(canonicals: Pair, links: Iterable[Pair], alike: bool, opinions: Opinions) -> bool:
-    """Whether it is doubtful that two groups with candidates between them are apart."""
-    if opinions.verdict(*canonicals) != "different":
-        return True
-    if opinions.looks(*canonicals) != 1:
-        return False
-    return alike or any(opinions.verdict(*link) == "same" for link in links)
+def examples(notes: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """The notes that are shown of each label."""
+    return {label: told[:EXAMPLE_NOTES] for label, told in notes.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from autoanalyze.phases.conflicts import ResolutionResult
 from autoanalyze.phases.duplicates import judge
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
 from autoanalyze.phases.vocabulary import LabelUse
-from autoanalyze.protocols import Answer, Answers, Question
+from autoanalyze.protocols import Answer, Answers, Judgement, Question
 from autoanalyze.records import CallContext, LabelField, Usage
 from autoanalyze.serving.clock import VirtualClockLoop
 
@@ -300,3 +301,80 @@ def test_same_seed_same_questions(virtually: Virtually, monkeypatch: pytest.Monk
         return {question for question, _ in model.questions}, replace(result, usage=Usage())
 
     assert asked(lambda context: 1.0) == asked(lambda context: 1 + context.seed % 7)
+
+
+def test_guard_is_overruled_by_looks_with_reasons(virtually: Virtually) -> None:
+    """When all looks hold two labels to be the same that a guard keeps apart for one of several words, three
+    looks with reasons decide, and the ledger says so; what differs in nothing else stays apart."""
+    everything = ScriptedModel(groups=lambda labels: [tuple(labels)])
+    counts = {"Bill Not Received": 3, "Received Invoice": 2}
+    result = resolved(virtually, everything, counts, shown_together=60)
+    assert result.redirects() == {FIELD: {"Received Invoice": "Bill Not Received"}}
+    assert result.merges[0].reason.startswith("as scripted (overrules the guard: one denies")
+    assert [context.round for _, context in everything.questions] == [0, 0, 0]
+    nobody = ScriptedModel(groups=lambda labels: [tuple(labels)] if len(labels) > 2 else [])
+    counts = {"Bill Not Received": 3, "Received Invoice": 2, "Bill": 1}
+    result = resolved(virtually, nobody, counts, shown_together=60)
+    assert "Received Invoice" not in result.redirects().get(FIELD, {})
+
+
+def test_labels_that_cannot_be_judged_together_are_asked_about_in_small_questions(
+    virtually: Virtually,
+) -> None:
+    """A model that fails on whole lists is asked about pairs; nothing is left unjudged."""
+
+    class Small(ScriptedModel):
+        async def judge_duplicates(self, *arguments: Any) -> Judgement:
+            self.judged.append(list(arguments[1]))
+            return Judgement((), Usage(), 1.0, "no JSON")
+
+    model = Small(groups=by_thing)
+    result = resolved(virtually, model, {"Check Claim": 2, "About Claim": 1}, shown_together=60)
+    assert len(model.judged) == 3 * (1 + RetryConfig().attempts)
+    assert result.redirects() == {FIELD: {"About Claim": "Check Claim"}}
+    assert (result.errors, result.unjudged) == ((), {})
+
+
+def test_labels_that_nobody_could_judge_are_told_and_judged_in_a_later_step(virtually: Virtually) -> None:
+    """They are settled by no step; a spelling of one is not either."""
+
+    class Recovering(ScriptedModel):
+        well = False
+
+        async def judge_pairs(self, *arguments: Any) -> Answers:
+            if self.well:
+                return await super().judge_pairs(*arguments)
+            return Answers((), Usage(), 1.0, "no JSON")
+
+    model = Recovering(groups=by_thing)
+    phase = make_conflicts(model, shown_together=0)
+    counts = used(**{FIELD: {"Check Claim": 2, "About Claim": 1, "check claims": 1}})
+    first = virtually(phase.resolve_conflicts(counts, step=1))
+    assert (first.redirects(), first.errors) == ({}, ("general_intent: left unmerged: no JSON",))
+    assert first.unjudged == {FIELD: ("Check Claim", "About Claim", "check claims")}
+    model.well = True
+    second = virtually(phase.resolve_conflicts(counts))
+    assert second.redirects() == {FIELD: {"About Claim": "Check Claim", "check claims": "Check Claim"}}
+    assert second.unjudged == {}
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 99))
+def test_doubtful_pairs_get_further_looks_and_the_rest_none(seed: int) -> None:
+    """A judge who misses every third duplicate is asked again, in fresh orders and seven times at most; one
+    who never errs three times."""
+    draw = random.Random(seed)
+    labels = [f"{verb} {thing}" for thing in "abcdefgh" for verb in ("Check", "New", "Any")]
+
+    def missing(shown: Sequence[str]) -> list[tuple[str, ...]]:
+        kept = [label for label in shown if draw.random() > 0.3]
+        return by_thing(kept)
+
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        for groups, most in ((by_thing, 3), (missing, 7)):
+            model = ScriptedModel(groups=groups)
+            phase = make_conflicts(model, shown_together=60)
+            result = runner.run(phase.resolve_conflicts(used(**{FIELD: dict.fromkeys(labels, 1)})))
+            assert 3 <= len(model.judged) <= most
+            assert all(e.alias.split()[-1] == e.canonical.split()[-1] for e in result.merges)
+        assert result.canonical_mappings >= 10
