@@ -52,17 +52,22 @@ def judge_reply_schema() -> dict[str, Any]:
 
 
 def parse_judge_reply(text: str, labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The groups of a judge's reply, best name first. Raises ReplyError, also for a number that no
-    label has: whoever counts wrongly there may have meant others everywhere."""
-    groups = []
-    for group in listed(text, "groups"):
-        if not isinstance(group, list):
-            raise ReplyError("a group of the judge's reply is no list of numbers")
-        numbers = [number for number in group if is_number(number)]
-        if len(numbers) < len(group) or not all(1 <= number <= len(labels) for number in numbers):
-            raise ReplyError("a group of the judge's reply holds something that is no label's number")
-        groups.append(tuple(labels[number - 1] for number in numbers))
-    return tuple(group for group in groups if group)
+    """The groups of a judge's reply, best name first. What is no label's number is left out of its group.
+
+    Raises ReplyError for a reply without groups, and for one of which nothing is left then.
+    """
+    listed_groups = listed(text, "groups")
+    lists = [group for group in listed_groups if isinstance(group, list)]
+    numbers = [[n for n in group if is_number(n) and 1 <= n <= len(labels)] for group in lists]
+    groups = tuple(tuple(labels[n - 1] for n in group) for group in numbers if group)
+    flawed = len(lists) < len(listed_groups) or any(
+        len(kept) < len(group) for kept, group in zip(numbers, lists, strict=True)
+    )
+    if flawed and not any(len(set(group)) > 1 for group in groups):
+        raise ReplyError(
+            "the groups of the judge's reply hold something that is no label's number, and no pair"
+        )
+    return groups
 
 
 def pairs_messages(

@@ -10,14 +10,14 @@ from typing import Any
 import polars as pl
 import pytest
 from fakes import small_config
-from run_folders import FIELD, write_run
+from run_folders import FIELD
 
 from autoanalyze.analysis.build import build_analysis
-from autoanalyze.analysis.reasons import undecided_fields
 from autoanalyze.cli.commands import main
 from autoanalyze.config import Config
-from autoanalyze.errors import NothingLabelledError, RunFolderError
+from autoanalyze.errors import NothingLabelledError, NoVerdictError, RunFolderError
 from autoanalyze.laboratory.replay import replay
+from autoanalyze.simulation.judging import Judging
 from autoanalyze.study.runs import load_run
 
 FAULTY = {"faults.rate": "0.6", "faults.kinds": "[missing_key]", "retry.attempts": "0", "baseline": "none"}
@@ -108,10 +108,28 @@ def test_nothing_to_ask_again_is_said(tmp_path: Path) -> None:
         build_analysis(once_more(config)).run_sync(folder, resume=True)
 
 
-@pytest.mark.parametrize(("opinions", "undecided"), [(0, {FIELD: "the reply is no JSON"}), (1, {})])
-def test_field_without_a_verdict_is_found(tmp_path: Path, opinions: int, undecided: dict[str, str]) -> None:
-    """One that the judge failed on altogether, not one on which some looks failed."""
-    merges = pl.DataFrame({"field": [FIELD], "opinions": [opinions]})
-    resolution = {"errors": [f"{FIELD}: left unmerged: the reply is no JSON", "embeddings cannot be used"]}
-    run = load_run(write_run(tmp_path / "run", {"merges": merges}, resolution=resolution))
-    assert undecided_fields(run) == undecided
+def test_labels_that_nobody_could_judge_stop_a_run_that_can_be_resumed(tmp_path: Path) -> None:
+    """Such a run is not done: it says what helps, and resumed, it asks the judge anew, and ends as if nothing
+    had happened; the labels first given are the same."""
+    folder = tmp_path / "run"
+    config = small_config(baseline="none", **{"resolution.mode": "llm"})
+    calm = build_analysis(config).run_sync(tmp_path / "calm")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Judging, "groups", lambda *_: json.dumps({"groups": [[1, 999]]}))
+        with pytest.raises(
+            NoVerdictError, match=r"general_intent.*as first given.*resume .*asks the judge again"
+        ):
+            build_analysis(config).run_sync(folder)
+        record = json.loads((folder / "run.json").read_text())
+        assert record["status"] == "stopped"
+        assert record["resolution"]["unjudged"]["general_intent"] > 1
+        first = load_run(folder).sessions["general_intent_first"]
+    resumed = build_analysis(config).run_sync(folder, resume=True)
+    assert resumed.record["status"] == "done"
+    assert resumed.record["resolution"]["unjudged"] == {}
+    assert resumed.record["config"]["retry"]["unjudged"] == 1
+    assert resumed.sessions["general_intent_first"].equals(first)
+    assert resumed.record["labels"].keys() == calm.record["labels"].keys()
+    (replayed,) = replay(folder)
+    assert replayed.record["paid"]["calls"] == 0
+    assert "merges" not in replayed.differing

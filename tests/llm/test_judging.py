@@ -50,12 +50,35 @@ def test_groups_are_the_labels_of_their_numbers(numbers: list[int], cuts: list[i
 
 @pytest.mark.parametrize("number", [0, 5, -1, True, False, 1.0, "1", None, [1]])
 @pytest.mark.parametrize("place", [0, 1])
-def test_numbers_of_no_label_spoil_the_whole_reply(number: object, place: int) -> None:
-    """Whoever counts wrongly in one group may have meant others in all of them."""
+def test_numbers_of_no_label_are_left_out_of_their_group(number: object, place: int) -> None:
+    """The rest of the reply counts, unless no two labels are left in any group."""
     groups: list[list[object]] = [[1, 2], [3, 4]]
     groups[place].append(number)
+    found = parse_judge_reply(json.dumps({"groups": groups}), LABELS)
+    assert found == (("Refund", "Money Back"), ("Claim Status", "Weather"))
     with pytest.raises(ReplyError, match="no label's number"):
-        parse_judge_reply(json.dumps({"groups": groups}), LABELS)
+        parse_judge_reply(json.dumps({"groups": [[1, number]]}), LABELS)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.lists(st.integers(1, 4), max_size=3), max_size=4),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0, 9, None, "2", 1.5])), max_size=3),
+)
+def test_a_flawed_reply_says_what_it_says_without_its_flaws(
+    groups: list[list[int]], flaws: list[tuple[int, object]]
+) -> None:
+    """Whatever is mixed in: the groups are those of the reply without it, or nothing was left of them."""
+    mixed: list[list[object]] = [list(group) for group in groups]
+    for place, flaw in flaws:
+        if mixed:
+            mixed[place % len(mixed)].append(flaw)
+    clean = parse_judge_reply(json.dumps({"groups": groups}), LABELS)
+    if not flaws or not groups or any(len(set(group)) > 1 for group in groups):
+        assert parse_judge_reply(json.dumps({"groups": mixed}), LABELS) == clean
+    else:
+        with pytest.raises(ReplyError):
+            parse_judge_reply(json.dumps({"groups": mixed}), LABELS)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from autoanalyze.phases.duplicates.words import listed, stem
@@ -74,6 +75,8 @@ OPPOSITES = frozenset(
     )
 )
 
+OPPOSED = frozenset(stem for pair in OPPOSITES for stem in pair)
+
 TWIN_PREFIXES = (("over", "under"), ("up", "down"), ("in", "out"), ("pre", "post"))
 """Prefixes that make two words of one stem opposites: overcharged and undercharged."""
 TWIN_STEM = 4
@@ -81,7 +84,8 @@ TWIN_STEM = 4
 PREFIXES = {"un": 3, "non": 3, "dis": 4, "in": 5, "im": 5, "ir": 5, "il": 5, "de": 5, "mis": 5}
 """Prefixes that turn a word into its opposite, and how many letters of the word there have to be."""
 NOT_PREFIXED = frozenset(
-    listed(
+    stem(word)
+    for word in listed(
         """
         decease decrease default delight depress deserve design detail discard discharge discount discover
         dismiss dispatch display impact implant import impound impress improve include income increase
@@ -90,7 +94,7 @@ NOT_PREFIXED = frozenset(
         """
     )
 )
-"""Words that only look as if they began with such a prefix."""
+"""Stems of words that only look as if they began with such a prefix."""
 LESS = "less"
 
 PARTICLES = {"in": "in", "on": "in", "out": "out", "off": "out"}
@@ -135,7 +139,7 @@ def is_done(word: str) -> bool:
 
 def is_opposed(word: str) -> bool:
     """Whether a word has an opposite of its own."""
-    return any(stem(word) in pair for pair in OPPOSITES)
+    return stem(word) in OPPOSED
 
 
 def particles_joined(words: Sequence[str]) -> list[str]:
@@ -182,10 +186,11 @@ def denies(word: str, bare: str) -> bool:
     return stem(bare) in bared(word)
 
 
-def bared(word: str) -> set[str]:
+@cache
+def bared(word: str) -> frozenset[str]:
     """The stems of a word without what turns it into its opposite; none if nothing does."""
-    if stem(word) in {stem(other) for other in NOT_PREFIXED}:
-        return set()
+    if stem(word) in NOT_PREFIXED:
+        return frozenset()
     roots = {
         word.removeprefix(prefix)
         for prefix, least in PREFIXES.items()
@@ -193,7 +198,7 @@ def bared(word: str) -> set[str]:
     }
     if word.endswith(LESS) and len(word) - len(LESS) >= PREFIXES["un"]:
         roots.add(word.removesuffix(LESS))
-    return {stem(root) for root in roots}
+    return frozenset(stem(root) for root in roots)
 
 
 def twins(one: str, other: str) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import astuple, dataclass
 PRIOR_RATE, PRIOR_LOOKS = 0.02, 50.0
 """What is assumed of a judge before anything is seen: an error in so many looks, which data soon outweigh."""
 
-HIGHEST_RATE = 0.45
-"""A judge who errs more often than every other time is no judge; his yes would mean no."""
+MOST_MISSED, MOST_INVENTED = 0.45, 0.25
+"""Rates of a judge at most. One who misses every other duplicate looks much like one who often takes others
+for duplicates; the former is the likelier, since most miss more than they invent."""
 
 ROUNDS, CLOSE = 300, 1e-7
 """Rounds of the estimation at most; it ends when one changes nothing by more than that."""
@@ -85,8 +86,8 @@ def improved(rates: Rates, counts: Counts, pairs: int) -> Rates:
         looks_at_confusable += as_confusable * looks
     assumed = PRIOR_RATE * PRIOR_LOOKS
     return Rates(
-        min((misses + assumed) / (looks_at_same + PRIOR_LOOKS), HIGHEST_RATE),
-        min((inventions + assumed) / (looks_at_confusable + PRIOR_LOOKS), HIGHEST_RATE),
+        min((misses + assumed) / (looks_at_same + PRIOR_LOOKS), MOST_MISSED),
+        min((inventions + assumed) / (looks_at_confusable + PRIOR_LOOKS), MOST_INVENTED),
         (same + 1) / (pairs + 3),
         (confusable + 1) / (pairs + 3),
     )

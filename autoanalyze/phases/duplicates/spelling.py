@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from autoanalyze.phases.duplicates.numbers import numbers_of
+from autoanalyze.phases.duplicates.numbers import Numbers, numbers_of
 from autoanalyze.phases.duplicates.polarity import (
     DENIALS,
     UNABLE,
@@ -51,11 +52,10 @@ def objection(first: str, second: str) -> str | None:
 
 def objection_to(first: str, second: str) -> Objection | None:
     """What speaks against taking two labels for one; null if nothing does."""
-    numbers, others = numbers_of(first), numbers_of(second)
-    differing = numbers.other_than(others) or others.other_than(numbers)
+    one, other = Saying.of(first), Saying.of(second)
+    differing = one.numbers.other_than(other.numbers) or other.numbers.other_than(one.numbers)
     if differing is not None:
         return Objection(differing, certain=True)
-    one, other = Saying(numbers.words), Saying(others.words)
     found = sorted(contradictions(one, other), key=lambda found: not found.certain)
     if found:
         return found[0]
@@ -71,18 +71,36 @@ def objection_to(first: str, second: str) -> Objection | None:
     return None
 
 
+REMEMBERED = 20_000
+"""Labels of which it is remembered what they say: each is compared with many."""
+
 DENIED = "one denies what the other says"
 
 
+@dataclass(frozen=True)
 class Saying:
-    """What the words of one label say."""
+    """What the words of one label say, read once."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = words
-        self.tokens = tokens_of(words)
-        self.negative = negative(words, self.tokens)
-        self.stems = {token.stem for token in self.tokens}
-        self.denials = sum(word in DENIALS for word in words)
+    numbers: Numbers
+    tokens: tuple[Token, ...]
+    stems: frozenset[str]
+    negative: bool
+    denials: int
+
+    @classmethod
+    @lru_cache(maxsize=REMEMBERED)
+    def of(cls, label: str) -> Saying:
+        """What a label says."""
+        numbers = numbers_of(label)
+        words, tokens = numbers.words, tokens_of(numbers.words)
+        stems = frozenset(token.stem for token in tokens)
+        denials = sum(word in DENIALS for word in words)
+        return cls(numbers, tuple(tokens), stems, negative(words, tokens), denials)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words without numbers."""
+        return self.numbers.words
 
 
 def contradictions(one: Saying, other: Saying) -> Iterator[Objection]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.duplicates import all_at_once
-from autoanalyze.phases.duplicates.all_at_once import agreed, grouping
+from autoanalyze.phases.duplicates.all_at_once import agreed
 from autoanalyze.phases.duplicates.ledger import Carried
+from autoanalyze.phases.duplicates.looks import grouping
 from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
@@ -193,3 +194,27 @@ def test_what_all_looks_hold_to_be_the_same_is_not_called_different(virtually: V
     assert result.redirects() == {FIELD: {"C": "B", "D": "B"}}
     different = [{entry.alias, entry.canonical} for entry in result.ledger if entry.verdict == "different"]
     assert {"C", "D"} not in different
+
+
+def test_labels_in_two_groups_lose_no_look(virtually: Virtually) -> None:
+    """The other groups of such a look count, and the label is decided by the looks that place it once."""
+    flawed = [("A", "B", "C"), ("C", "D")]
+    placed = [("A", "B", "C")]
+    answers: Iterator[list[tuple[str, ...]]] = iter([flawed, flawed, placed, placed])
+    model = ScriptedModel(groups=lambda _labels: next(answers))
+    result = virtually(
+        resolver(model, opinions=3).resolve_conflicts(used(**{FIELD: dict.fromkeys("ABCD", 1)}))
+    )
+    assert len(model.judged) == 4, "one more look, so that most looks place C"
+    assert result.redirects() == {FIELD: {"B": "A", "C": "A"}}
+    assert (result.errors, result.unjudged) == ((), {})
+
+
+def test_labels_that_no_look_places_are_unjudged(virtually: Virtually) -> None:
+    """Asked as often as configured, the judge puts C in two groups: the others are settled, C is not."""
+    model = ScriptedModel(groups=lambda _labels: [("A", "B", "C"), ("C", "D")])
+    result = virtually(
+        resolver(model, opinions=3).resolve_conflicts(used(**{FIELD: dict.fromkeys("ABCD", 1)}))
+    )
+    assert result.redirects() == {FIELD: {"B": "A"}}
+    assert result.unjudged == {FIELD: ("C",)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -94,7 +94,9 @@ def test_one_flaw_does_not_spoil_a_look(virtually: Virtually) -> None:
     """Of an answer with a label in two groups and one that nobody gave the other groups are kept, and only
     looks that say where the label belongs decide on it."""
     flawed = [("Aa", "Ab", "C"), ("Ba", "Bb", "Nobody"), ("C", "D")]
-    answers = iter([flawed, flawed, flawed, [("Aa", "Ab", "C")], [("Aa", "Ab", "C")]])
+    answers: Iterator[list[tuple[str, ...]]] = iter(
+        [flawed, flawed, flawed, [("Aa", "Ab", "C")], [("Aa", "Ab", "C")]]
+    )
     model = ScriptedModel(groups=lambda _labels: next(answers))
     looks = virtually(judge_of(model).looks(["Aa", "Ab", "Ba", "Bb", "C", "D"], range(3), 1))
     assert [look.get("C", "C") for look in looks.looks] == [None] * 3 + ["Aa"] * 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.phases.duplicates.rates import HIGHEST_RATE, Rates, estimated
+from autoanalyze.phases.duplicates.rates import MOST_INVENTED, MOST_MISSED, Rates, estimated
 
 tallies = st.dictionaries(
     st.integers(1, 7).flatmap(lambda looks: st.tuples(st.integers(0, looks), st.just(looks))),
@@ -71,8 +71,8 @@ def test_more_agreement_never_speaks_against_a_pair(counts: dict[tuple[int, int]
     rates = estimated(counts)
     turned = estimated(dict(reversed(counts.items())))
     assert turned.missed == pytest.approx(rates.missed)
-    assert 0 < rates.missed <= HIGHEST_RATE
-    assert 0 < rates.invented <= HIGHEST_RATE
+    assert 0 < rates.missed <= MOST_MISSED
+    assert 0 < rates.invented <= MOST_INVENTED
     assert 0 < rates.same < rates.same + rates.confusable < 1
     chances = [rates.chance(yes, looks) for yes in range(looks + 1)]
     assert chances == sorted(chances)
