@@ -19,7 +19,7 @@ from autoanalyze.llm.connection import rate_limits, token_management
 from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
 from autoanalyze.phases.discovery import size_of_discovery
 from autoanalyze.phases.duplicates.opinions import MOST_OPINIONS
-from autoanalyze.phases.parallel import call_size, smallest_call
+from autoanalyze.phases.parallel import call_size, first_call, smallest_call
 from autoanalyze.phases.probes import PROBES_PER_CALL
 from autoanalyze.phases.second_look import SESSIONS_PER_CALL as SECOND_LOOKS_PER_CALL
 from autoanalyze.records import Session, Usage
@@ -172,8 +172,8 @@ def dealt(config: Config, sessions: Sequence[Session], tokens: TokenManagement) 
     if config.sync in ("rounds", "sequential"):
         return [sessions] if sessions else []
     streams, most = config.parallel.streams, tokens.item_cap(config.parallel.sessions_per_stream)
-    smallest = min(most, smallest_call(config.parallel))
-    ramp = float(smallest if config.discovery.mode == "adaptive" else most)
+    smallest, first = smallest_call(config.parallel), first_call(config.parallel, len(sessions))
+    ramp = float(min(most, first) if config.discovery.mode == "adaptive" else most)
     parts: list[Sequence[Session]] = []
     taken = 0
     while taken < len(sessions):

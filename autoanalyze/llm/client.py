@@ -84,7 +84,7 @@ class OpenAIAnalysis:
             "analyze",
             self._prompt.messages(sessions, vocabulary),
             self._prompt.reply_schema(),
-            self._prompt.reply_schema(len(sessions)),
+            self._bounded(len(sessions)),
             self._tokens.completion_limit(len(sessions)),
             self._tokens.expected_completion(len(sessions)),
             tuple(session.session_id for session in sessions),
@@ -175,6 +175,14 @@ class OpenAIAnalysis:
         cut_off = completion.finish_reason == CUT_OFF
         self._tokens.learn(wanted.limit, room, completion.usage.completion, cut_off=cut_off)
         return completion
+
+    def _bounded(self, sessions: int) -> dict[str, Any]:
+        """The reply's schema with bounds. Where prompts are paid for, all calls of a run have the same one,
+        since it stands before the instructions: another one would be a new prefix to the provider's cache.
+        Elsewhere it says how many rows there are, which small models need."""
+        if not self._model.price_prompt:
+            return self._prompt.reply_schema(sessions)
+        return self._prompt.reply_schema(max(sessions, self._tokens.item_cap()), exact=False)
 
     def _prompt_tokens(self, messages: Sequence[Mapping[str, str]], form: Mapping[str, Any]) -> int:
         """Tokens of all that the model reads: the schema of the reply is billed as well."""

@@ -157,7 +157,7 @@ def overhead_tokens(config: Config, counter: TokenCounter) -> int:
     said = [message["content"] for message in prompt.messages([], VocabularySnapshot())]
     if model.reply_format == "json_schema":
         most = config.batch_size or model.item_cap
-        said.append(schema_text({"json_schema": {"schema": prompt.reply_schema(most)}}))
+        said.append(schema_text({"json_schema": {"schema": prompt.reply_schema(most, exact=False)}}))
     return sum(map(counter.count, said))
 
 

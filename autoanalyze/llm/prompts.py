@@ -161,9 +161,10 @@ class AnalysisPrompt:
         names = tuple((name, self.reply_names[name]) for name in self.schema.open_names)
         return list(compact_lines(vocabulary.content, names, self.reply))
 
-    def reply_schema(self, sessions: int | None = None) -> dict[str, Any]:
-        """Strict JSON schema of the answer. Given the number of sessions, it is bounded: so many rows, their
-        keys, short names. A small model that is held to it comes to an end, and to all sessions.
+    def reply_schema(self, sessions: int | None = None, *, exact: bool = True) -> dict[str, Any]:
+        """Strict JSON schema of the answer. Given the number of sessions, it is bounded: so many rows (at
+        most, unless `exact`), their keys, short names. A small model that is held to it comes to an end, and
+        to all sessions.
 
         Rows differ in their first name by outcome: OpenAI refuses alternatives that begin alike.
         """
@@ -171,7 +172,7 @@ class AnalysisPrompt:
         rows = [{name: parts[part] for part, name in self.asked(outcome).items()} for outcome in OUTCOMES]
         if sessions is not None:  # the unbounded form is also for servers that know no references
             rows, defined = said_once(rows)
-        most = {} if sessions is None else {"minItems": sessions, "maxItems": sessions}
+        most = {} if sessions is None else {"minItems": sessions if exact else 1, "maxItems": sessions}
         items = {"anyOf": [strict_object(row) for row in rows]}
         answer = strict_object({"sessions": {"type": "array", "items": items, **most}})
         return {**answer, **({"$defs": defined} if defined else {})}

@@ -187,18 +187,25 @@ LITTLE_UNSEEN = 0.02
 
 
 class Ramp:
-    """Grows from one small call to all streams with full calls, and is over then.
+    """Grows from one small call to all streams with full calls, and is over then. `first_call` is what calls
+    hold until two such calls could have been answered, `smallest_call` the least from then on.
 
     It is over as well when the chance that a label is new is at most 2 %, once as many sessions were seen as
     such a share needs to show (its inverse).
     """
 
     def __init__(
-        self, schema: LabelSchema, config: DiscoveryConfig, *, streams: int, smallest_call: int
+        self,
+        schema: LabelSchema,
+        config: DiscoveryConfig,
+        *,
+        streams: int,
+        first_call: int,
+        smallest_call: int,
     ) -> None:
         self._config = config
         self._streams = streams
-        self._smallest = smallest_call
+        self._first, self._smallest = first_call, smallest_call
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in schema.names}
         self._redirects: Mapping[str, Mapping[str, str]] = {}
         self.sessions = 0
@@ -252,7 +259,8 @@ class Ramp:
             expected = expected_collisions(calls, sessions, self.sessions, doubletons)
             return expected <= self._config.collisions
 
-        smallest = min(self._smallest, full)
+        begun = self.sessions >= 2 * self._first  # until then a call that is small teaches soonest
+        smallest = min(self._smallest if begun else self._first, full)
         calls = next((k for k in range(self._streams, 1, -1) if bearable(k, smallest)), 1)
         if calls == 1:
             return Step(1, full if self._streams == 1 else smallest)

@@ -15,7 +15,7 @@ from autoanalyze.phases.again import AGAIN, AskingAgain
 from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution, ResolutionResult
 from autoanalyze.phases.discovery import DiscoveryResult, Ramp, StrategicDiscovery
 from autoanalyze.phases.duplicates.ledger import Carried
-from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, smallest_call
+from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, first_call, smallest_call
 from autoanalyze.phases.probes import ProbeResult, ProbeSessions
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.second_look import SECOND, SecondLook
@@ -197,7 +197,7 @@ class Pipeline:
         remaining = discovery.remaining
         streams = min(self._config.parallel.streams, len(remaining))
         self._watcher.update(phase="parallel", step=0, steps=len(remaining), streams_active=streams)
-        return await self._orchestrator().process_in_parallel(remaining, discovery.vocabulary)
+        return await self._orchestrator(len(remaining)).process_in_parallel(remaining, discovery.vocabulary)
 
     async def _ask_again(
         self, sessions: Sequence[Session], discovery: DiscoveryResult, parallel: ParallelResult, number: int
@@ -226,12 +226,17 @@ class Pipeline:
         redirects = self._conflicts.redirects()
         return await looking.run(streams, sessions, results, redirects, vocabulary, number)
 
-    def _orchestrator(self) -> ParallelProcessingOrchestrator:
+    def _orchestrator(self, sessions: int) -> ParallelProcessingOrchestrator:
         """The configured way to let streams work side by side."""
         config = self._config
         if config.discovery.mode == "adaptive":
-            smallest, streams = smallest_call(config.parallel), config.parallel.streams
-            self._ramp = Ramp(self._schema, config.discovery, streams=streams, smallest_call=smallest)
+            self._ramp = Ramp(
+                self._schema,
+                config.discovery,
+                streams=config.parallel.streams,
+                first_call=first_call(config.parallel, sessions),
+                smallest_call=smallest_call(config.parallel),
+            )
         return ParallelProcessingOrchestrator(
             self._streams,
             config.parallel,

@@ -86,14 +86,20 @@ def test_a_server_that_breaks_over_a_schema_without_a_word(tmp_path: Path, virtu
     assert len(broken.bodies) == 7
 
 
-def test_bounds_say_how_many_rows_and_which_keys(tmp_path: Path, virtually: Virtually) -> None:
-    """The strictest form is bounded by the question; the answer is known by the question alone."""
-    served = Served(tmp_path, lambda _body: GOOD)
+@pytest.mark.parametrize(("price", "rows"), [(0.0, (2, 2)), (1.0, (1, 20))])
+def test_bounds_say_how_many_rows_and_which_keys(
+    tmp_path: Path, virtually: Virtually, price: float, rows: tuple[int, int]
+) -> None:
+    """The strictest form is bounded by the question where prompts cost nothing, else by the run, so that all
+    its calls begin alike; the answer is known by the question alone."""
+    served = Served(tmp_path, lambda _body: GOOD, price_prompt=price)
     virtually(served.ask())
-    schema = served.bodies[0]["response_format"]["json_schema"]["schema"]["properties"]["sessions"]
-    assert (schema["minItems"], schema["maxItems"]) == (2, 2)
+    whole = served.bodies[0]["response_format"]["json_schema"]["schema"]
+    schema = whole["properties"]["sessions"]
+    assert (schema["minItems"], schema["maxItems"]) == rows
     row = schema["items"]["anyOf"][0]["properties"]
-    assert row["T"]["enum"] == ["s1", "s2"]
+    keys = row["T"].get("enum") or whole["$defs"]["d1"]["enum"]
+    assert keys == [f"s{number}" for number in range(1, rows[1] + 1)]
     assert row["f1"]["maxLength"] == 60
 
 

@@ -112,9 +112,11 @@ def results(labels: list[str], start: int = 0) -> list[SessionResult]:
     ]
 
 
-def ramp(streams: int = 8, smallest: int = 2, **config: float) -> Ramp:
+def ramp(streams: int = 8, smallest: int = 2, first: int = 2, **config: float) -> Ramp:
     settings = {"mode": "adaptive", "collisions": 20.0, **config}
-    return Ramp(SCHEMA, DiscoveryConfig(**settings), streams=streams, smallest_call=smallest)  # type: ignore[arg-type]  # a float suits every setting
+    return Ramp(
+        SCHEMA, DiscoveryConfig(**settings), streams=streams, first_call=first, smallest_call=smallest
+    )  # type: ignore[arg-type]  # a float suits every setting
 
 
 def test_formula_by_hand() -> None:
@@ -127,6 +129,16 @@ def test_formula_by_hand() -> None:
 def test_first_call_goes_alone_and_small() -> None:
     """Before anything is known, one small call is in flight."""
     assert ramp().step(20) == Step(1, 2)
+
+
+def test_calls_are_small_until_two_were_answered() -> None:
+    """What comes first is small, so that it is known soon; what comes then pays for its instructions."""
+    growing = ramp(smallest=5, collisions=200)
+    assert growing.step(20) == Step(1, 2)
+    growing.learn(results(["A"] * 3))
+    assert growing.step(20).sessions < 5
+    growing.learn(results(["B"], 3))
+    assert growing.step(20) == Step(7, 5)
 
 
 @given(st.lists(st.sampled_from("ABCDEFGHIJKLMNOP"), max_size=120), st.integers(2, 40), st.integers(1, 6))

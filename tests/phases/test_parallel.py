@@ -19,7 +19,13 @@ from autoanalyze.errors import BudgetExceededError, EndpointGoneError, Transient
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.conflicts import BackgroundMerging
 from autoanalyze.phases.discovery import Ramp
-from autoanalyze.phases.parallel import BARRIER, ParallelProcessingOrchestrator, call_size, smallest_call
+from autoanalyze.phases.parallel import (
+    BARRIER,
+    ParallelProcessingOrchestrator,
+    call_size,
+    first_call,
+    smallest_call,
+)
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapshot
@@ -54,7 +60,7 @@ def schedule(
         config,
         sync=sync,
         order=order or Order(),
-        ramp=Ramp(SCHEMA, ADAPTIVE, streams=streams, smallest_call=smallest_call(config))
+        ramp=Ramp(SCHEMA, ADAPTIVE, streams=streams, first_call=2, smallest_call=smallest_call(config))
         if adaptive
         else None,
         merging=BackgroundMerging(conflicts, SCHEMA, resolution, withdraw_aliases=True)
@@ -233,8 +239,11 @@ def test_call_sizes_stay_within_their_limits(
 
 
 def test_smallest_call_is_what_is_configured() -> None:
-    """5 unless something else is."""
-    assert [smallest_call(ParallelConfig(8, smallest_call=size)) for size in (None, 1, 9)] == [5, 1, 9]
+    """5 unless something else is, and fewer to begin with in a short run."""
+    configured = [ParallelConfig(8, smallest_call=size) for size in (None, 1, 9)]
+    assert [smallest_call(config) for config in configured] == [5, 1, 9]
+    assert [first_call(config, 100) for config in configured] == [2, 1, 9]
+    assert [first_call(ParallelConfig(8), count) for count in (800, 100_000)] == [4, 5]
 
 
 @given(
@@ -246,17 +255,21 @@ def test_smallest_call_is_what_is_configured() -> None:
     st.sampled_from([way for way in WAYS if way not in BARRIER]),
 )
 @settings(deadline=None, max_examples=40)
-def test_only_the_last_call_is_a_small_one(
+def test_only_the_first_calls_and_the_last_are_small(
     count: int, streams: int, share: int | None, adaptive: bool, taper: float | None, sync: str
 ) -> None:
-    """Every call but the last holds five sessions at least, and all together hold each session once."""
+    """Every call but the last, and one for each stream to begin with where discovery is adaptive, holds five
+    sessions at least; all together hold each session once."""
     model, sessions = ScriptedModel(by_call), make_sessions(count)
     work = schedule(model, streams, share=share, sync=sync, adaptive=adaptive, taper=taper)
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         runner.run(work.process_in_parallel(sessions, NOTHING))
     calls = [ids for ids, _, _ in sorted(model.calls, key=lambda call: call[2].round)]
     assert [session_id for ids in calls for session_id in ids] == [s.session_id for s in sessions]
-    assert all(5 <= len(ids) <= (share or 20) for ids in calls[:-1])
+    sizes = [len(ids) for ids in calls]
+    begun = next((number for number, size in enumerate(sizes) if size >= 5), len(sizes))
+    assert begun <= (streams + 1 if adaptive else 0) or begun >= len(sizes) - 1
+    assert all(5 <= size <= (share or 20) for size in sizes[begun:-1])
 
 
 def leaves_out(left: set[str]) -> Callable[..., Sequence[ReplyRow]]:
@@ -319,14 +332,15 @@ def test_what_is_left_out_again_or_last_is_asked_at_once(virtually: Virtually) -
 
 @given(st.integers(0, 250), st.integers(1, 16), st.booleans())
 @settings(deadline=None, max_examples=20)
-def test_only_the_last_round_has_small_calls(count: int, streams: int, adaptive: bool) -> None:
-    """With a barrier it is the last round, dealt to all streams, whose calls may be smaller."""
+def test_only_the_first_and_the_last_round_have_small_calls(count: int, streams: int, adaptive: bool) -> None:
+    """With a barrier it is the first rounds and the last one, dealt to all, whose calls may be small."""
     model, sessions = ScriptedModel(by_call), make_sessions(count)
     work = schedule(model, streams, share=None, sync="rounds", adaptive=adaptive)
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         runner.run(work.process_in_parallel(sessions, NOTHING))
     last = max((context.round for _, _, context in model.calls), default=0)
-    assert all(len(ids) >= 5 for ids, _, context in model.calls if context.round < last)
+    first = 2 if adaptive else 0
+    assert all(len(ids) >= 5 for ids, _, context in model.calls if first < context.round < last)
     assert sorted(i for ids, _, _ in model.calls for i in ids) == [s.session_id for s in sessions]
 
 

@@ -198,8 +198,8 @@ def test_what_all_looks_hold_to_be_the_same_is_not_called_different(virtually: V
 
 def test_labels_in_two_groups_lose_no_look(virtually: Virtually) -> None:
     """The other groups of such a look count, and the label is decided by the looks that place it once."""
-    flawed = [("A", "B", "C"), ("C", "D")]
-    placed = [("A", "B", "C")]
+    flawed: list[tuple[str, ...]] = [("A", "B", "C"), ("C", "D")]
+    placed: list[tuple[str, ...]] = [("A", "B", "C")]
     answers: Iterator[list[tuple[str, ...]]] = iter([flawed, flawed, placed, placed])
     model = ScriptedModel(groups=lambda _labels: next(answers))
     result = virtually(
