@@ -114,9 +114,8 @@ def results(labels: list[str], start: int = 0) -> list[SessionResult]:
 
 def ramp(streams: int = 8, smallest: int = 2, first: int = 2, **config: float) -> Ramp:
     settings = {"mode": "adaptive", "collisions": 20.0, **config}
-    return Ramp(
-        SCHEMA, DiscoveryConfig(**settings), streams=streams, first_call=first, smallest_call=smallest
-    )  # type: ignore[arg-type]  # a float suits every setting
+    wanted = DiscoveryConfig(**settings)  # type: ignore[arg-type]  # a float suits every setting
+    return Ramp(SCHEMA, wanted, streams=streams, first_call=first, smallest_call=smallest)
 
 
 def test_formula_by_hand() -> None:
