@@ -28,7 +28,7 @@ def batch_size_per_model(
                 "model": model,
                 "batch_size": best["batch_size"],
                 "cost_per_1000": best["cost_per_1000"],
-                "cost_saved": 1 - best["cost_per_1000"] / smallest["cost_per_1000"],
+                "cost_saved": saved(best["cost_per_1000"], smallest["cost_per_1000"]),
                 "model_seconds": best["model_seconds"],
                 "consistency": best["consistency"],
                 "precision": best["precision"],
@@ -37,6 +37,11 @@ def batch_size_per_model(
             }
         )
     return pl.DataFrame(rows)
+
+
+def saved(cost: float, before: float) -> float:
+    """The share of a cost that is saved; none of what costs nothing, where time decides."""
+    return 1 - cost / before if before else 0.0
 
 
 def sized(own: pl.DataFrame, most_worse: float, most_lost: float) -> pl.DataFrame:

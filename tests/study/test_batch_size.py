@@ -77,3 +77,9 @@ def test_each_model_is_decided_for_itself() -> None:
         pl.concat([runs("bad", 1, consistency=0.5), runs("bad", 5, consistency=0.3), runs("good", 1)])
     )
     assert table.select("model", "batch_size").rows() == [("bad", 1), ("good", 1)]
+
+
+def test_what_costs_nothing_is_decided_by_time() -> None:
+    """A model on one's own machine saves no money."""
+    row = decided(runs("a", 1, cost=0, seconds=20), runs("a", 5, cost=0, seconds=10))
+    assert (row["batch_size"], row["cost_saved"]) == (5, 0.0)
