@@ -116,7 +116,13 @@ def measured(found: Sequence[sets.LabelSet], into: Path, *, seeds: int, processe
     )
     alike = pl.DataFrame([made for one in found for made in likeness(one, config)], infer_schema_length=None)
     alike.write_parquet(into / "likeness.parquet")
-    objected = [made for one in single for made in guards(one)]
+    # Of the set that was there before only what guards object to is told: it is not ours to copy.
+    objected = [
+        made
+        for one in single
+        for made in guards(one)
+        if one.kind == sets.ONE or made["objection"] is not None
+    ]
     pl.DataFrame(objected, infer_schema_length=None).write_parquet(into / "guards.parquet")
 
 

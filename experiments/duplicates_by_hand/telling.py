@@ -28,7 +28,7 @@ def tell(into: Path) -> None:
     results = pl.read_parquet(into / "results.parquet")
     guards, alike = (pl.read_parquet(into / f"{name}.parquet") for name in ("guards", "likeness"))
     text = "\n\n".join(f"{heading}:\n\n{markdown(table)}" for heading, table in chapter(results, guards))
-    more = "\n\n".join(f"{heading}:\n\n{markdown(table)}" for heading, table in rest(results, guards, alike))
+    more = "\n\n".join(f"{heading}:\n\n{markdown(table)}" for heading, table in rest(results, alike))
     (into / "table.md").write_text(f"{text}\n\n{more}\n", "utf-8")
     told = into / "README.md"
     title = QUESTION
@@ -61,10 +61,12 @@ def chapter(results: pl.DataFrame, guards: pl.DataFrame) -> list[tuple[str, pl.D
             "domains, beside the threshold that the package ships",
             without_judge(results),
         ),
+        ("Duplicates that a guard vetoes", vetoed(guards)),
+        ("Look-alikes of guarded kinds, and to which of their label pairs no guard objects", unknown(guards)),
     ]
 
 
-def rest(results: pl.DataFrame, guards: pl.DataFrame, alike: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+def rest(results: pl.DataFrame, alike: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     """The tables that stand in table.md only."""
     single = results.filter(kind=sets.ONE)
     few = single.filter(way="all shown")
@@ -75,11 +77,6 @@ def rest(results: pl.DataFrame, guards: pl.DataFrame, alike: pl.DataFrame) -> li
         ),
         ("How alike pairs are, ten sets (10 %, median, 90 %)", likeness(alike.filter(kind=sets.ONE))),
         ("Duplicates among the nearest neighbours of one of their labels, ten sets", nearest(alike)),
-        ("Duplicates that a guard vetoes", listed(guards.filter(pl.col("class") == "duplicate"), True)),
-        (
-            "Look-alikes of guarded kinds to which no guard objects",
-            listed(guards.filter(pl.col("guarded").is_not_null()), False),
-        ),
     ]
 
 
@@ -172,10 +169,22 @@ def nearest(alike: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def listed(guards: pl.DataFrame, objected: bool) -> pl.DataFrame:
-    """Pairs of labels by what guards say of them."""
-    rows = guards.filter(pl.col("objection").is_not_null() == objected)
-    return rows.select("set", "first", "second", "objection" if objected else "guarded")
+def vetoed(guards: pl.DataFrame) -> pl.DataFrame:
+    """A row per set and objection to a duplicate, with its pairs of labels."""
+    rows = guards.filter(pl.col("class") == "duplicate", pl.col("objection").is_not_null())
+    return rows.group_by("set", "objection", maintain_order=True).agg(pairs=PAIR.str.join("; "))
+
+
+def unknown(guards: pl.DataFrame) -> pl.DataFrame:
+    """A row per set and guarded kind: how many label pairs guards object to, and the others."""
+    rows = guards.filter(pl.col("guarded").is_not_null())
+    missed = pl.col("objection").is_null()
+    return rows.group_by("set", "guarded", maintain_order=True).agg(
+        label_pairs=pl.len(), objected=(~missed).sum(), missed=PAIR.filter(missed).str.join("; ")
+    )
+
+
+PAIR = pl.format('"{}" / "{}"', "first", "second")
 
 
 def markdown(frame: pl.DataFrame) -> str:
