@@ -27,7 +27,7 @@ GOAL_OFFERED, GOAL_RECALL = 0.98, 0.93
 
 def drawn(results: pl.DataFrame, alike: pl.DataFrame, title: str) -> Figure:
     """What was offered and merged in each set, what more neighbours would offer, likeness alone."""
-    figure = plt.figure(figsize=(12.5, 7.4), dpi=110, layout="constrained")
+    figure = plt.figure(figsize=(12.5, 8.6), dpi=110, layout="constrained")
     with style():
         panels = figure.subplot_mosaic([["sets", "near"], ["sets", "alone"]], width_ratios=[1.25, 1])
         set_by_set(panels["sets"], results.filter(way=verdicts.PAIRS, judge="2 %"))
@@ -82,8 +82,8 @@ def neighbours(panel: Axes, alike: pl.DataFrame) -> None:
     panel.axhline(GOAL_OFFERED, color="#000000", linewidth=0.9, linestyle="--")
     panel.text(1, GOAL_OFFERED + 0.005, f"margin {GOAL_OFFERED}", fontsize=8, va="bottom")
     panel.axvline(4, color=GREY, linewidth=0.9, linestyle=":")
-    panel.text(4.1, 0.32, "compared at first today", fontsize=8, color="#666666")
-    panel.set_ylim(0.3, 1.04)
+    panel.text(4.15, 0.03, "compared at first today", fontsize=8, color="#666666")
+    panel.set_ylim(0, 1.06)
     panel.set_xlabel("nearest neighbours of each label that are proposed (sets of about 40)", fontsize=9)
     panel.set_ylabel("duplicates proposed", fontsize=9)
     panel.set_title("how many neighbours hold the duplicates", fontsize=10)

@@ -6,7 +6,7 @@
 The authors' labels lie in `labels`; --labels takes another folder of such files. The set that was there
 before is read from --shared (default ../shared/labels/by_hand.json) and left out where it is not. `--quick`
 takes three sets and seconds, and leaves the lab book as it is. experiments/PREREGISTERED.md says what was
-settled before.
+settled before. What was measured already is kept (under outputs, by a digest), so that a killed run goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -41,7 +41,7 @@ from counting import guards, likeness, row, told  # noqa: E402
 from vectors import VECTORS, with_vectors  # noqa: E402
 
 import autoanalyze  # noqa: E402
-from autoanalyze.analysis.configuration import code_digest  # noqa: E402
+from autoanalyze.analysis.configuration import code_digest, digest  # noqa: E402
 from autoanalyze.analysis.record import PACKAGES, git_state  # noqa: E402
 from autoanalyze.config import Config  # noqa: E402
 from autoanalyze.laboratory.detection import detect_among  # noqa: E402
@@ -50,6 +50,7 @@ SEEDS, THRESHOLD_SEEDS = 20, 3
 JUDGES = {"perfect": (0.0, 0.25), "2 %": (0.02, 0.25), "10 %": (0.10, 0.25), "10 %, per pair": (0.10, 1.0)}
 """Chance to miss a duplicate and to take look-alikes for one, and the part that no further look repairs."""
 PAIRS, SHOWN, ALONE = "questions on pairs", "all shown", "likeness alone"
+PARTS = ROOT / "outputs" / "experiments" / "duplicates_by_hand"
 FEW = 60
 """Labels that the default shows the judge together, without vectors."""
 THRESHOLDS = tuple(float(round(t, 3)) for t in np.arange(0.1, 1.0001, 0.025))
@@ -103,34 +104,57 @@ def alone(one: sets.LabelSet, seed: int, config: Config, *, quick: bool) -> list
 
 
 def measured(found: Sequence[sets.LabelSet], into: Path, *, seeds: int, processes: int, quick: bool) -> None:
-    """Measure all, into files of `into`."""
+    """Measure all, into files of `into`. What a killed run had done already is taken from its parts."""
     config, few = composed(), 1 if quick else THRESHOLD_SEEDS
+    parts = into / "parts" if quick else PARTS / meant(found)
+    parts.mkdir(parents=True, exist_ok=True)
     single = [one for one in found if one.kind in (sets.ONE, sets.SHARED)]
     jobs = [(judged, one, seed) for one in found for seed in range(1, seeds + 1)]
     jobs += [(alone, one, seed) for one in single for seed in range(1, few + 1)]
-    parts = Parallel(processes, batch_size=1)(
-        delayed(limited)(work, one, seed, config, quick) for work, one, seed in jobs
+    made = Parallel(processes, batch_size=1)(
+        delayed(kept)(parts, work, one, seed, config, quick) for work, one, seed in jobs
     )
-    pl.DataFrame([made for part in parts for made in part], infer_schema_length=None).write_parquet(
-        into / "results.parquet"
-    )
-    alike = pl.DataFrame([made for one in found for made in likeness(one, config)], infer_schema_length=None)
-    alike.write_parquet(into / "likeness.parquet")
+    results = pl.concat([pl.read_parquet(part) for part in made], how="diagonal_relaxed")
+    results.write_parquet(into / "results.parquet")
+    alike = [near for one in found for near in likeness(one, config)]
+    pl.DataFrame(alike, infer_schema_length=None).write_parquet(into / "likeness.parquet")
     # Of the set that was there before only what guards object to is told: it is not ours to copy.
     objected = [
-        made
+        pair
         for one in single
-        for made in guards(one)
-        if one.kind == sets.ONE or made["objection"] is not None
+        for pair in guards(one)
+        if one.kind == sets.ONE or pair["objection"] is not None
     ]
     pl.DataFrame(objected, infer_schema_length=None).write_parquet(into / "guards.parquet")
 
 
-def limited(work: Any, one: sets.LabelSet, seed: int, config: Config, quick: bool) -> Any:
-    """A job on one core. WordLlama turns logging on, of every call too."""
+def meant(found: Sequence[sets.LabelSet]) -> str:
+    """A digest of the code that measures and of all labels: parts of other ones are not taken."""
+    code = [(HERE / f"{name}.py").read_text(encoding="utf-8") for name in ("measure", "counting", "vectors")]
+    written = [
+        [one.name, one.groups, sorted([*sorted(pair), kind] for pair, kind in one.twins.items())]
+        for one in found
+    ]
+    return digest([code_digest(), code, written])[:12]
+
+
+def kept(
+    parts: Path,
+    work: Callable[..., list[dict[str, Any]]],
+    one: sets.LabelSet,
+    seed: int,
+    config: Config,
+    quick: bool,
+) -> Path:
+    """A job on one core, into a file of its own. WordLlama turns logging on, of every call too."""
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    with threadpool_limits(1):
-        return work(one, seed, config, quick=quick)
+    part = parts / f"{work.__name__}-{one.name.replace('/', '-').replace(' ', '-')}-{seed}.parquet"
+    if not part.exists():
+        with threadpool_limits(1):
+            rows = work(one, seed, config, quick=quick)
+        pl.DataFrame(rows, infer_schema_length=None).write_parquet(part.with_suffix(".draft"))
+        part.with_suffix(".draft").replace(part)
+    return part
 
 
 def provenance(seconds: float, found: Sequence[sets.LabelSet], seeds: int) -> dict[str, Any]:
@@ -161,7 +185,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="seconds, on three sets")
     parser.add_argument("--tell", action="store_true", help="tables and figure of the results that are there")
     given = parser.parse_args()
-    into = given.into or (ROOT / "outputs/experiments/duplicates_by_hand/quick" if given.quick else HERE)
+    into = given.into or (PARTS / "quick" if given.quick else HERE)
     into.mkdir(parents=True, exist_ok=True)
     if not given.tell:
         began = time.monotonic()

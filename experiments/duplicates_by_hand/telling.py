@@ -28,7 +28,7 @@ def tell(into: Path) -> None:
     results = pl.read_parquet(into / "results.parquet")
     guards, alike = (pl.read_parquet(into / f"{name}.parquet") for name in ("guards", "likeness"))
     text = "\n\n".join(f"{heading}:\n\n{markdown(table)}" for heading, table in chapter(results, guards))
-    more = "\n\n".join(f"{heading}:\n\n{markdown(table)}" for heading, table in rest(results, alike))
+    more = "\n\n".join(f"{heading}:\n\n{markdown(table)}" for heading, table in rest(results, guards, alike))
     (into / "table.md").write_text(f"{text}\n\n{more}\n", "utf-8")
     told = into / "README.md"
     title = QUESTION
@@ -62,11 +62,14 @@ def chapter(results: pl.DataFrame, guards: pl.DataFrame) -> list[tuple[str, pl.D
             without_judge(results),
         ),
         ("Duplicates that a guard vetoes", vetoed(guards)),
-        ("Look-alikes of guarded kinds, and to which of their label pairs no guard objects", unknown(guards)),
+        (
+            "Look-alikes of guarded kinds, and the first two of their label pairs to which no guard objects",
+            unknown(guards, few=2),
+        ),
     ]
 
 
-def rest(results: pl.DataFrame, alike: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+def rest(results: pl.DataFrame, guards: pl.DataFrame, alike: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     """The tables that stand in table.md only."""
     single = results.filter(kind=sets.ONE)
     few = single.filter(way="all shown")
@@ -77,6 +80,7 @@ def rest(results: pl.DataFrame, alike: pl.DataFrame) -> list[tuple[str, pl.DataF
         ),
         ("How alike pairs are, ten sets (10 %, median, 90 %)", likeness(alike.filter(kind=sets.ONE))),
         ("Duplicates among the nearest neighbours of one of their labels, ten sets", nearest(alike)),
+        ("All label pairs of look-alikes of guarded kinds to which no guard objects", unknown(guards)),
     ]
 
 
@@ -175,12 +179,14 @@ def vetoed(guards: pl.DataFrame) -> pl.DataFrame:
     return rows.group_by("set", "objection", maintain_order=True).agg(pairs=PAIR.str.join("; "))
 
 
-def unknown(guards: pl.DataFrame) -> pl.DataFrame:
-    """A row per set and guarded kind: how many label pairs guards object to, and the others."""
-    rows = guards.filter(pl.col("guarded").is_not_null())
+def unknown(guards: pl.DataFrame, few: int = 10_000) -> pl.DataFrame:
+    """A row per set and guarded kind: how many label pairs guards object to, and some of the others."""
+    rows = guards.filter(pl.col("guarded").is_not_null(), kind=sets.ONE)
     missed = pl.col("objection").is_null()
     return rows.group_by("set", "guarded", maintain_order=True).agg(
-        label_pairs=pl.len(), objected=(~missed).sum(), missed=PAIR.filter(missed).str.join("; ")
+        label_pairs=pl.len(),
+        objected=(~missed).sum(),
+        not_objected=PAIR.filter(missed).head(few).str.join("; "),
     )
 
 
