@@ -38,7 +38,7 @@ sys.path.insert(0, str(HERE))
 import sets  # noqa: E402
 import telling  # noqa: E402
 from counting import guards, likeness, row, told  # noqa: E402
-from vectors import VECTORS, with_vectors  # noqa: E402
+from vectors import REAL, VECTORS, with_vectors  # noqa: E402
 
 import autoanalyze  # noqa: E402
 from autoanalyze.analysis.configuration import code_digest, digest  # noqa: E402
@@ -46,7 +46,8 @@ from autoanalyze.analysis.record import PACKAGES, git_state  # noqa: E402
 from autoanalyze.config import Config  # noqa: E402
 from autoanalyze.laboratory.detection import detect_among  # noqa: E402
 
-SEEDS, THRESHOLD_SEEDS = 20, 3
+SEEDS, FEWER = 20, 5
+"""Seeds; the fewer are for sets put together, and for vectors that no hypothesis under a judge is about."""
 JUDGES = {"perfect": (0.0, 0.25), "2 %": (0.02, 0.25), "10 %": (0.10, 0.25), "10 %, per pair": (0.10, 1.0)}
 """Chance to miss a duplicate and to take look-alikes for one, and the part that no further look repairs."""
 PAIRS, SHOWN, ALONE = "questions on pairs", "all shown", "likeness alone"
@@ -72,7 +73,9 @@ def judged(one: sets.LabelSet, seed: int, config: Config, *, quick: bool) -> lis
     """A row per kind of vectors and judge, of one set and seed, with its matters."""
     rows = []
     planted = one.planted(seed)
-    ways = [(PAIRS, vectors) for vectors in VECTORS] + [(SHOWN, "none")] * (one.count <= FEW)
+    ways = [(PAIRS, vectors) for vectors in (VECTORS if seed <= FEWER else REAL)] + [(SHOWN, "none")] * (
+        one.count <= FEW
+    )
     for (way, vectors), judge in product(ways, list(JUDGES)[:2] if quick else JUDGES):
         chosen, embedder = with_vectors(judged_by(config, judge), vectors)
         if way == SHOWN:
@@ -105,12 +108,16 @@ def alone(one: sets.LabelSet, seed: int, config: Config, *, quick: bool) -> list
 
 def measured(found: Sequence[sets.LabelSet], into: Path, *, seeds: int, processes: int, quick: bool) -> None:
     """Measure all, into files of `into`. What a killed run had done already is taken from its parts."""
-    config, few = composed(), 1 if quick else THRESHOLD_SEEDS
+    config = composed()
     parts = into / "parts" if quick else PARTS / meant(found)
     parts.mkdir(parents=True, exist_ok=True)
     single = [one for one in found if one.kind in (sets.ONE, sets.SHARED)]
-    jobs = [(judged, one, seed) for one in found for seed in range(1, seeds + 1)]
-    jobs += [(alone, one, seed) for one in single for seed in range(1, few + 1)]
+    jobs = [(alone, one, 1) for one in single]
+    jobs += [
+        (judged, one, seed)
+        for one in found
+        for seed in range(1, (seeds if one in single else min(seeds, FEWER)) + 1)
+    ]
     made = Parallel(processes, batch_size=1)(
         delayed(kept)(parts, work, one, seed, config, quick) for work, one, seed in jobs
     )
