@@ -29,7 +29,7 @@ from autoanalyze.phases.conflicts import ConflictResolution
 from autoanalyze.phases.duplicates.opinions import Pair, pair_of
 from autoanalyze.phases.duplicates.spelling import normal_form
 from autoanalyze.phases.vocabulary import LabelUse
-from autoanalyze.protocols import Vectors
+from autoanalyze.protocols import Embedder, Vectors
 from autoanalyze.records import CallContext, LabelSchema, Usage
 from autoanalyze.serving.app import ServedEndpoint
 from autoanalyze.serving.clock import VirtualClockLoop
@@ -109,19 +109,30 @@ class Detection:
 
 
 def detect_duplicates(config: Config, count: int, *, seed: int, folder: Path | None = None) -> Detection:
-    """Run phase 3 of a configuration on `count` planted labels, simulated.
+    """Run phase 3 of a configuration on `count` planted labels, simulated; see `detect_among`."""
+    return detect_among(config, planted_labels(count, seed=seed), seed=seed, folder=folder)
 
-    The journal is kept in `folder`, or thrown away. Raises ConfigurationError for a live endpoint: nobody
-    is billed for planted labels.
+
+def detect_among(
+    config: Config,
+    planted: PlantedLabels,
+    *,
+    seed: int,
+    folder: Path | None = None,
+    embedder: Embedder | None = None,
+) -> Detection:
+    """Run phase 3 of a configuration on labels whose meaning is known, under a simulated judge.
+
+    Vectors come from `embedder`, or as configured. The journal is kept in `folder`, or thrown away. Raises
+    ConfigurationError for a live endpoint: nobody is billed for planted labels.
     """
     if config.endpoint != "simulated":
         raise ConfigurationError("duplicate detection is measured on the simulated endpoint only")
-    planted = planted_labels(count, seed=seed)
     with TemporaryDirectory() as scratch:
         path = (folder or Path(scratch)) / "calls.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         started = time.process_time()
-        return virtually(detected(config, planted, path, seed, started))
+        return virtually(detected(config, planted, path, seed, started, embedder))
 
 
 def run_detection(config: Config, folder: Path) -> None:
@@ -184,7 +195,12 @@ def to_judge(
 
 
 async def detected(
-    config: Config, planted: PlantedLabels, journal_path: Path, seed: int, started: float
+    config: Config,
+    planted: PlantedLabels,
+    journal_path: Path,
+    seed: int,
+    started: float,
+    embedder: Embedder | None,
 ) -> Detection:
     """Phase 3 on the running loop."""
     schema = LabelSchema((planted.field,))
@@ -192,7 +208,7 @@ async def detected(
     async with to_judge(config, planted, journal_path) as connection:
         phase = ConflictResolution(
             connection.model,
-            connection.embedder,
+            embedder or connection.embedder,
             schema,
             config.resolution,
             config.embeddings,
@@ -224,25 +240,32 @@ async def detected(
     )
 
 
-def similarities(config: Config, planted: PlantedLabels) -> dict[Pair, float]:
-    """How alike all pairs of a small label set are, by the configured embeddings, simulated ones included.
+def similarities(
+    config: Config, planted: PlantedLabels, embedder: Embedder | None = None
+) -> dict[Pair, float]:
+    """How alike all pairs of a small label set are, by `embedder` or the configured embeddings, simulated
+    ones included.
 
     Of other spellings of one name only the most used counts.
     """
     labels = list(dict.fromkeys(spelled(planted).values()))
     with TemporaryDirectory() as scratch:
-        vectors = virtually(embedded(config, planted, labels, Path(scratch) / "calls.jsonl"))
+        vectors = virtually(embedded(config, planted, labels, Path(scratch) / "calls.jsonl", embedder))
     alike = np.triu(vectors @ vectors.T, 1)
     pairs = zip(*np.triu_indices(len(labels), 1), strict=True)
     return {pair_of(labels[one], labels[other]): float(alike[one, other]) for one, other in pairs}
 
 
 async def embedded(
-    config: Config, planted: PlantedLabels, labels: Sequence[str], journal_path: Path
+    config: Config,
+    planted: PlantedLabels,
+    labels: Sequence[str],
+    journal_path: Path,
+    embedder: Embedder | None,
 ) -> Vectors:
     """Vectors of some labels, on the running loop."""
     async with to_judge(config, planted, journal_path) as connection:
-        return (await connection.embedder.embed(labels, CallContext("resolution"))).vectors
+        return (await (embedder or connection.embedder).embed(labels, CallContext("resolution"))).vectors
 
 
 def spelled(planted: PlantedLabels) -> dict[str, str]:

@@ -10,6 +10,7 @@ not (object, matter).
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -114,6 +115,32 @@ def planted_labels(count: int, *, seed: int) -> PlantedLabels:
     )
 
 
+def written_labels(
+    groups: Mapping[str, Sequence[str]],
+    twins: Mapping[frozenset[str], str],
+    label_field: LabelField,
+    *,
+    seed: int,
+) -> PlantedLabels:
+    """A set of labels that somebody wrote: `groups` are the labels of each matter, `twins` pairs of matters
+    that are easily taken for each other, by class.
+
+    The seed draws how many sessions carry each label and in which order labels arrive; notes there are none.
+    Raises ValueError if a label stands twice, in whatever case, or twins name a matter that has no labels.
+    """
+    names = [(label, matter) for matter, labels in groups.items() for label in labels]
+    twice = [label for label, times in Counter(label.lower() for label, _ in names).items() if times > 1]
+    if twice:
+        raise ValueError(f"labels that stand twice: {', '.join(twice)}")
+    unknown = sorted({matter for pair in twins for matter in pair} - set(groups))
+    if unknown:
+        raise ValueError(f"twins without labels: {', '.join(unknown)}")
+    draw = random.Random(f"written labels {seed}")
+    labels = [PlantedLabel(label, matter, sessions_drawn(draw), ()) for label, matter in names]
+    draw.shuffle(labels)
+    return PlantedLabels(label_field, tuple(labels), dict(twins))
+
+
 def families(draw: random.Random) -> Iterator[tuple[Concept, ...]]:
     """Concepts, alone or with their twin, none twice and none like that of another family."""
     content = thesaurus()
@@ -169,7 +196,7 @@ def all_names(concept: Concept) -> tuple[str, ...]:
 
 def planted(name: str, concept: Concept, draw: random.Random) -> PlantedLabel:
     """A label with sessions (few have many) and notes that tell of the concept in words of their own."""
-    sessions = min(500, int(draw.paretovariate(0.9)))
+    sessions = sessions_drawn(draw)
     told = titled(
         f"{concept.context} {draw.choice(concept.object_words)} {draw.choice(concept.matter_words)}"
     )
@@ -177,6 +204,11 @@ def planted(name: str, concept: Concept, draw: random.Random) -> PlantedLabel:
     return PlantedLabel(
         name, concept.name, sessions, tuple(template.format(name=told.lower()) for template in templates)
     )
+
+
+def sessions_drawn(draw: random.Random) -> int:
+    """How many sessions carry a label: few labels have many."""
+    return min(500, int(draw.paretovariate(0.9)))
 
 
 def titled(text: str) -> str:

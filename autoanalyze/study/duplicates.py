@@ -56,6 +56,31 @@ def pair_scores(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ConceptPairs:
+    """Pairs of labels by one concept: those that mean it, how many of them were merged, and its half of the
+    pairs that were merged with a label of another concept."""
+
+    planted: int
+    found: int
+    wrong: float
+
+
+def pairs_by_concept(final: Mapping[str, str], concepts: Mapping[str, str]) -> dict[str, ConceptPairs]:
+    """What became of the labels of each concept, so that concepts can be drawn anew for an interval."""
+    cells = Counter((final[label], concepts[label]) for label in final)
+    groups, sizes = Counter(final.values()), Counter(concepts[label] for label in final)
+    found: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    for (canonical, concept), size in cells.items():
+        found[concept] += size * (size - 1) // 2
+        wrong[concept] += size * (groups[canonical] - size)
+    return {
+        concept: ConceptPairs(size * (size - 1) // 2, found[concept], wrong[concept] / 2)
+        for concept, size in sizes.items()
+    }
+
+
 def candidate_recall(
     proposed: Iterable[Pair], spelling: Mapping[str, str], concepts: Mapping[str, str]
 ) -> float:

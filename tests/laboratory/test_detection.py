@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from autoanalyze.analysis.configuration import compose
 from autoanalyze.errors import ConfigurationError
-from autoanalyze.laboratory.detection import Detection, detect_duplicates
+from autoanalyze.laboratory.detection import Detection, detect_among, detect_duplicates, similarities
+from autoanalyze.protocols import Embedded
+from autoanalyze.records import CallContext, LabelField, Usage
+from autoanalyze.simulation.label_sets import PlantedLabels, written_labels
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +75,23 @@ def test_nobody_is_billed_for_planted_labels() -> None:
     """A live endpoint is refused."""
     with pytest.raises(ConfigurationError, match="simulated"):
         detect_duplicates(compose(["endpoint=http://localhost:1/v1"]), 50, seed=1)
+
+
+class OwnVectors:
+    """Vectors from elsewhere: a label lies where its first word begins."""
+
+    async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
+        rows = np.array([[text.startswith("R"), not text.startswith("R")] for text in texts])
+        return Embedded(rows.astype(np.float32), "own", 0.5, 0.5, Usage())
+
+
+def test_vectors_may_come_from_elsewhere() -> None:
+    """Written labels are merged by vectors that are handed in, without a call."""
+    groups = {"refund": ["Refund Status", "Returned Money"], "login": ["Login", "Sign In"]}
+    written: PlantedLabels = written_labels(groups, {}, LabelField("general_intent", "what for."), seed=1)
+    alone = compose(["resolution=embeddings", "resolution.guards=false"])
+    found = detect_among(alone, written, seed=1, embedder=OwnVectors())
+    assert (found.scores.precision, found.scores.recall, found.calls) == (1, 1, 0)
+    alike = similarities(alone, written, OwnVectors())
+    assert alike["Refund Status", "Returned Money"] == 1
+    assert alike["Login", "Refund Status"] == 0

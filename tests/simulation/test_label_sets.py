@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from autoanalyze.phases.duplicates.spelling import objection
+from autoanalyze.records import LabelField
 from autoanalyze.simulation.embeddings import simulated_embedding
-from autoanalyze.simulation.label_sets import GUARDED, PlantedLabels, planted_labels
+from autoanalyze.simulation.label_sets import GUARDED, PlantedLabels, planted_labels, written_labels
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,28 @@ def test_duplicates_and_hard_negatives_overlap(planted: PlantedLabels) -> None:
     assert np.median(hard) > np.percentile(same, 25)
     assert np.percentile(hard, 90) > np.median(same)
     assert np.median(same) > 0.6
+
+
+FIELD = LabelField("general_intent", "what the user came for.")
+GROUPS = {"refund": ["Refund Status", "Where Is My Refund"], "return": ["Return Label"]}
+TWINS = {frozenset(("refund", "return")): "look-alike"}
+
+
+def test_written_labels_are_taken_as_they_are() -> None:
+    """Every label once with its matter and at least one session; the seed draws sessions and order only."""
+    sets = [written_labels(GROUPS, TWINS, FIELD, seed=seed) for seed in range(20)]
+    for found in sets:
+        assert found.concepts == {label: matter for matter, labels in GROUPS.items() for label in labels}
+        assert min(found.counts.values()) >= 1
+        assert found.twins == TWINS
+        assert not any(found.notes.values())
+    assert sets[0] == written_labels(GROUPS, TWINS, FIELD, seed=0)
+    assert len({tuple(found.counts.items()) for found in sets}) > 1
+
+
+def test_written_labels_that_contradict_themselves_are_refused() -> None:
+    """A label cannot mean two things, and look-alikes need labels."""
+    with pytest.raises(ValueError, match="return label"):
+        written_labels({**GROUPS, "other": ["RETURN Label"]}, {}, FIELD, seed=1)
+    with pytest.raises(ValueError, match="nothing"):
+        written_labels(GROUPS, {frozenset(("refund", "nothing")): "broader"}, FIELD, seed=1)
