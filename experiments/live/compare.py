@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "parallel_loss")]
 import pairs  # noqa: E402  # lies beside this file
 import verdicts  # noqa: E402  # experiments/parallel_loss: tests and margins
 
-from autoanalyze.analysis.reasons import undecided_fields  # noqa: E402
+from autoanalyze.analysis.reasons import unjudged_before  # noqa: E402
 from autoanalyze.errors import AutoAnalyzeError, InputError  # noqa: E402
 from autoanalyze.study.intervals import Estimate, estimate, paired_interval, shown  # noqa: E402
 from autoanalyze.study.metrics import matched  # noqa: E402
@@ -218,7 +218,7 @@ def told_of(runs: Sequence[Run]) -> tuple[str, bool]:
     sessions = runs[0].record["sessions"]["sampled"]
     source = "".join(f"{word.upper()}, " for word in sorted(words))
     told = f"{source}{', '.join(models)}, {days[0]}: {len(runs)} runs of {sessions} sessions."
-    unjudged = sum(bool(undecided_fields(run)) for run in runs)
+    unjudged = sum(unjudged_before(run.record) for run in runs)
     told += f" In {unjudged} of them no judge could be used: names are as first given." if unjudged else ""
     return told, bool(words)
 

@@ -85,7 +85,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "resolution.every_rounds": ("1", ()),
     "resolution.every_labels": ("5", ()),
     "vocabulary.allowance_tokens": ("5", ()),
-    "vocabulary.withdraw_aliases": ("false", MANY_NAMES),
+    "vocabulary.withdraw_aliases": ("false", (*MANY_NAMES, "data.count=120")),
     "retry.attempts": ("0", FAULTY),
     "retry.unresolved": ("1", ("faults.rate=1", "faults.kinds=[missing_key]", "retry.attempts=0")),
     "retry.call_attempts": ("1", FAULTY),
@@ -164,6 +164,8 @@ ELSEWHERE = {
 #: Those that these small runs give no occasion to matter, with the tests that do in test_earlier_run and
 #: phases/duplicates/test_pairwise.
 ELSEWHERE |= {"vocabulary.fixed", "resolution.guards"}
+#: With the test in test_reasons.
+ELSEWHERE |= {"retry.unjudged"}
 #: How a live endpoint is asked, with the tests in llm/ (test_dialect, test_calls, test_embeddings).
 ELSEWHERE |= {
     *("request.seed", "request.effort", "request.service_tier", "request.repeat_temperature"),

@@ -104,17 +104,19 @@ BOOKS = [path for path in EXPERIMENTS if (ROOT / "experiments" / path.stem / "re
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
 def test_lab_book_shows_its_results(path: Path) -> None:
-    """Table and figure of a chapter are those of its results, from 20 seeds, a clean commit and this file."""
+    """Table and figure of a chapter are those of its results, from ten seeds or more and this file; what was
+    not committed then, and runs that failed, are told in it."""
     chapter = ROOT / "experiments" / path.stem
     table = (chapter / "table.md").read_text(encoding="utf-8")
-    assert table in (chapter / "README.md").read_text(encoding="utf-8")
+    text = (chapter / "README.md").read_text(encoding="utf-8")
+    assert table in text
     told = json.loads((chapter / "provenance.json").read_text(encoding="utf-8"))
-    assert told["git"]["dirty"] is False
-    assert told["runs_failed"] == 0
+    assert told["git"]["dirty"] is False or "and changes" in text
+    assert told["runs_failed"] == 0 or f"**{told['runs_failed']:,} more failed**" in text
     assert told["question"] == yaml.safe_load(path.read_text(encoding="utf-8"))["report"]["question"]
     results = pl.read_parquet(chapter / "results.parquet")
-    assert results["seed"].n_unique() >= 20
-    assert "TODO" not in (chapter / "README.md").read_text(encoding="utf-8")
+    assert results["seed"].n_unique() >= 10
+    assert "TODO" not in text
 
 
 @pytest.mark.slow

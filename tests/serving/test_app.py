@@ -70,7 +70,7 @@ def test_answer_is_a_chat_completion(virtually: Virtually) -> None:
     """The client gets content, usage and finish reason as from OpenAI, after virtual seconds."""
     answer, seconds = virtually(ask(endpoint()))
     assert answer.choices[0].finish_reason == "stop"
-    assert '"k":"s1"' in answer.choices[0].message.content
+    assert '"C":"s1"' in answer.choices[0].message.content
     assert answer.usage.prompt_tokens > 100
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
     assert 0.3 < seconds < 10
