@@ -20,7 +20,7 @@ from autoanalyze.laboratory.replay import replay
 from autoanalyze.simulation.judging import Judging
 from autoanalyze.study.runs import load_run
 
-FAULTY = {"faults.rate": "0.6", "faults.kinds": "[missing_key]", "retry.attempts": "0", "baseline": "none"}
+FAULTY = {"faults.rate": "0.8", "faults.kinds": "[missing_key]", "retry.attempts": "0", "baseline": "none"}
 DEAF = {"faults.rate": "1", "faults.kinds": "[empty]"}
 
 

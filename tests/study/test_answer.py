@@ -13,7 +13,7 @@ from autoanalyze.study.runs import Run
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A small finished run with some sessions that stay without a label."""
-    faults = {"faults.rate": "0.6", "faults.kinds": "[missing_key]", "retry.attempts": "0"}
+    faults = {"faults.rate": "0.8", "faults.kinds": "[missing_key]", "retry.attempts": "0"}
     config = small_config(baseline="none", page="false", **faults)
     return build_analysis(config, progress=False).run_sync(tmp_path_factory.mktemp("run") / "run")
 
