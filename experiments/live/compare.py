@@ -21,22 +21,23 @@ import numpy as np
 import polars as pl
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "parallel_loss")]
+sys.path[:0] = [str(HERE)]
 
 import pairs  # noqa: E402  # lies beside this file
-import verdicts  # noqa: E402  # experiments/parallel_loss: tests and margins
 
 from autoanalyze.analysis.reasons import unjudged_before  # noqa: E402
 from autoanalyze.errors import AutoAnalyzeError, InputError  # noqa: E402
 from autoanalyze.study.intervals import Estimate, estimate, paired_interval, shown  # noqa: E402
 from autoanalyze.study.metrics import matched  # noqa: E402
 from autoanalyze.study.runs import Run  # noqa: E402
+from autoanalyze.study.verdicts import MARGIN, equivalent, exceeds  # noqa: E402
 
 CASES = ("sequential", "design", "default")
 REFERENCE = "sequential"
 FEWEST_SHARED = 30
 """Sessions that two runs must share for their agreement to mean anything."""
 TIMES_FASTER = 2.0
+LEVEL = 0.05
 NOT_YET = "Not yet run on a live model"
 BLOCK = re.compile(r"(<!-- runs -->\n).*?(<!-- /runs -->)", re.DOTALL)
 MEASURES = {
@@ -169,8 +170,8 @@ def decided(rows: pl.DataFrame) -> str:
         told, differences = equal(worst, case, with_truth=bool(rows["f1"].count()))
         outcome = "open"
         if len(differences) > 1:
-            p = verdicts.p_within(np.array(differences), verdicts.MARGIN)
-            outcome = "equivalent" if p <= verdicts.LEVEL else "open"
+            p = equivalent(differences, MARGIN)
+            outcome = "equivalent" if p <= LEVEL else "open"
         told = f"{hypothesis}: {told}"
         lines.append([told, str(len(differences)), shown(paired_interval(differences)), outcome])
     return table([*lines, faster(worst)])
@@ -200,7 +201,7 @@ def faster(worst: pl.DataFrame) -> list[str]:
     logs = [np.log(theirs[s]["seconds"] / own[s]["seconds"]) for s in sorted(own.keys() & theirs.keys())]
     ratio = paired_interval(logs)
     ends = (None if end is None else float(np.exp(end)) for end in (ratio.value, ratio.low, ratio.high))
-    surely = len(logs) > 1 and verdicts.p_more(np.array(logs), float(np.log(TIMES_FASTER))) <= verdicts.LEVEL
+    surely = len(logs) > 1 and exceeds(logs, float(np.log(TIMES_FASTER))) <= LEVEL
     told = f"H3: default, more than {TIMES_FASTER:g} times as fast"
     return [told, str(len(logs)), shown(Estimate(*ends), 2), "holds" if surely else "open"]
 

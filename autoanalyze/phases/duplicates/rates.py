@@ -61,7 +61,7 @@ def estimated(counts: Counts) -> Rates:
     if not pairs:
         return Rates()
     yeses = sum(number for (yes, looks), number in counts.items() if 2 * yes > looks)
-    torn = sum(number for (yes, looks), number in counts.items() if 0 < yes < looks)
+    torn = sum(number for (yes, looks), number in counts.items() if 0 < 2 * yes <= looks)
     rates = Rates(same=(yeses + 1) / (pairs + 3), confusable=(torn + 1) / (pairs + 3))
     for _ in range(ROUNDS):
         before, rates = rates, improved(rates, counts, pairs)
