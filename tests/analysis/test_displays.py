@@ -17,7 +17,7 @@ from autoanalyze.analysis.configuration import restored
 from autoanalyze.analysis.displays import STOPPING, ProgressBars, ProgressLines
 from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.analysis.progress import Progress
-from autoanalyze.analysis.sessions import TELL_EVERY, synthetic_population
+from autoanalyze.analysis.sessions import TELL_EVERY
 from autoanalyze.cli.commands import main
 from autoanalyze.errors import BudgetExceededError, CancelledRunError
 from autoanalyze.study.answer import answer
