@@ -57,6 +57,8 @@ class RunFolder:
             )
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
+            # Who asked a run to stop that had recorded nothing yet did not ask this one.
+            folder.withdraw_cancel()
             folder.write_json("progress.json", {"status": "created"})
         except OSError as error:
             reason = error.strerror or str(error)

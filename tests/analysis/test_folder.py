@@ -233,6 +233,12 @@ def test_wish_to_stop_is_seen_by_everybody_until_withdrawn(folder: RunFolder) ->
     assert not folder.cancel_requested
 
 
+def test_a_wish_to_stop_does_not_outlive_the_run_that_it_was_for(folder: RunFolder) -> None:
+    """A run that was stopped before it had recorded anything leaves its folder to a new one."""
+    folder.request_cancel()
+    assert not RunFolder.create(folder.path).cancel_requested
+
+
 def test_paths_are_shown_as_they_would_be_typed(tmp_path: Path) -> None:
     """Relative to the working folder if they lie there, else whole; a new one lies below outputs/."""
     assert as_typed(Path.cwd() / "outputs" / "a") == Path("outputs/a")
