@@ -140,6 +140,14 @@ class ResolutionConfig:
 
 
 @dataclass
+class SecondLookConfig:
+    """Which sessions are looked at again first."""
+
+    rare_share: float = 0.01
+    most: float = 0.08
+
+
+@dataclass
 class EmbeddingsConfig:
     """How labels become vectors. `price` is USD per million tokens."""
 
@@ -332,6 +340,7 @@ class Config:
     embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
+    second_look: SecondLookConfig = field(default_factory=SecondLookConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     schema: SchemaConfig = field(default_factory=SchemaConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
@@ -354,7 +363,7 @@ class Config:
     token_counter: str = "auto"
     resamples: int = 1000
     probe_share: float = 0.0
-    passes: int = 1
+    passes: int = 2
     repeat: int = 1
     repetition: int = 1
     seed: int = 7

@@ -142,7 +142,7 @@ SEQUENTIAL_SESSIONS_PER_CALL = 5
 
 
 def sequential(config: Config) -> Config:
-    """The sequential baseline of a configuration: one stream, 5 sessions per call, no discovery.
+    """The sequential baseline of a configuration: one stream, 5 sessions per call, no discovery, one look.
 
     With sync=sequential calls are as large as `batch_size` says, if it says anything. Model, schema, reply
     form, noise and data stay as they are; the labels are resolved once, at the end.
@@ -156,6 +156,7 @@ def sequential(config: Config) -> Config:
         journal=JournalConfig(),
         faults=FaultsConfig(),
         probe_share=0.0,
+        passes=1,
         repeat=1,
         resolution=replace(config.resolution, every_rounds=None, every_labels=None),
         discovery=replace(config.discovery, mode="none"),

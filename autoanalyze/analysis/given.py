@@ -64,19 +64,20 @@ USES = (
         (
             *("data.where", "data.start", "data.minimum_messages", "data.bot_id", "discovery", "sync"),
             *("batch_size", "baseline", "probe_share", "passes", "repeat", "reply", "vocabulary"),
-            *("schema", "context"),
+            *("schema", "context", "second_look."),
         ),
         lambda c: c.data.source != "labels",
         "data=labels has no sessions",
     ),
     Use(
         (
-            *("discovery.", "parallel.", "baseline", "faults.", "probe_share", "repeat"),
+            *("discovery.", "parallel.", "baseline", "faults.", "probe_share", "repeat", "passes"),
             *("resolution.every_rounds", "resolution.every_labels"),
         ),
         lambda c: c.sync != "sequential",
         "sync=sequential is one stream of small calls, and sets it itself",
     ),
+    Use(("second_look.",), lambda c: c.passes > 1, "passes=1 looks at each session once"),
     Use(("discovery.collisions",), lambda c: c.discovery.mode == "adaptive", "it needs discovery=adaptive"),
     Use(("discovery.sessions_per_call",), lambda c: c.discovery.mode == "fixed", "it needs discovery=fixed"),
     Use(

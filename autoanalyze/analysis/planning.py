@@ -21,7 +21,7 @@ from autoanalyze.phases.discovery import size_of_discovery
 from autoanalyze.phases.duplicates.opinions import MOST_OPINIONS
 from autoanalyze.phases.parallel import call_size, first_call, smallest_call
 from autoanalyze.phases.probes import PROBES_PER_CALL
-from autoanalyze.phases.second_look import SESSIONS_PER_CALL as SECOND_LOOKS_PER_CALL
+from autoanalyze.phases.second_look import MOST_PER_CALL as SECOND_LOOKS_PER_CALL
 from autoanalyze.records import Session, Usage
 from autoanalyze.study.efficiency import rate_limit_seconds
 
@@ -47,8 +47,9 @@ UPPER_PROMPT, UPPER_RETRIES = 1.25, 1.15
 """Of the upper bound: prompts a quarter longer than counted, and 15 % of the calls made again."""
 
 
-LOOKED_AT_AGAIN = {1: 0.0, 2: 0.4, 3: 0.5}
-"""The share of sessions that are looked at again, by `passes`: 20 to 65 % of 1,000 in simulated worlds."""
+RARE, DISPUTED = 0.4, 0.25
+"""Sessions with a rare label, as a share of all, and how many of those looked at again a third look is at: 20
+to 65 %, and a quarter, of 1,000 in simulated worlds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     ]
     probes = sessions[: round(effective.probe_share * len(sessions))]
     parallel += batches(tokens, probes, PROBES_PER_CALL)
-    again = sessions[: round(LOOKED_AT_AGAIN[effective.passes] * len(sessions))]
+    again = sessions[: round(looked_at_again(effective) * len(sessions))]
     parallel += batches(tokens, again, SECOND_LOOKS_PER_CALL)
     fields = len(effective.schema.records().open_names)
     judged = fields * looks(effective)
@@ -140,6 +141,12 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
         latency_told(effective),
         ending(effective.model),
     )
+
+
+def looked_at_again(config: Config) -> float:
+    """Further looks, as a share of the sessions."""
+    second = min(RARE, config.second_look.most) if config.passes > 1 else 0.0
+    return second * (1 + DISPUTED * (config.passes > 2))
 
 
 def latency_told(config: Config) -> str:

@@ -44,6 +44,8 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("reader.vectors", one_of("words", "sentences"), "words or sentences"),
     ("probe_share", between(0, 1), "0 to 1"),
     ("passes", between(1, 3), "1 to 3"),
+    ("second_look.rare_share", between(0, 1), "0 to 1"),
+    ("second_look.most", between(0, 1), "0 to 1"),
     ("repeat", between(1, 100), "1 to 100"),
     ("repetition", between(1, ANY_SIZE), "at least 1"),
     ("vocabulary.allowance_tokens", null_or(between(0, ANY_SIZE)), "at least 0, or null"),

@@ -152,7 +152,7 @@ class Pipeline:
         results = tuple(by_id[session.session_id] for session in sessions)
         shared = self._config.sync != "none"
         known = parallel.vocabulary if shared else discovery.vocabulary
-        looking = SecondLook(self._config.parallel.streams, seed=self._seed)
+        looking = SecondLook(self._config.second_look, self._config.parallel.streams, seed=self._seed)
         for number in range(2, self._config.passes + 1):
             results = await self._look_again(looking, sessions, results, parallel.vocabulary, number)
         probes = await self._probe(sessions, results, known)

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from autoanalyze.config import SecondLookConfig
 from autoanalyze.llm.calls import together
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import CallContext, Facts, Session, SessionResult, VocabularySnapshot
@@ -22,10 +23,8 @@ SECOND = "second"
 FIRST_FURTHER = 2
 """The number of the first further look; the first one labelled."""
 
-SESSIONS_PER_CALL = 10
-
-RARE_SHARE = 0.02
-"""A label with fewer of the sessions that have one in its field is rare."""
+FEWEST_PER_CALL, MOST_PER_CALL = 5, 10
+"""Sessions; in between, so many that each stream has one call to make."""
 
 FEWEST, MOST_SHARE = 2, 0.5
 """Sessions, and the share of those looked at again, that a label must lose to another to be its double."""
@@ -42,8 +41,9 @@ class SecondLook:
     differently so far.
     """
 
-    def __init__(self, parallel: int, *, seed: int) -> None:
-        self._parallel = asyncio.Semaphore(parallel)
+    def __init__(self, config: SecondLookConfig, streams: int, *, seed: int) -> None:
+        self._config = config
+        self._streams = streams
         self._seed = seed
         self._said: dict[str, list[Facts]] = {}
 
@@ -63,16 +63,18 @@ class SecondLook:
         counts = used(streams.schema.names, results, redirects)
         known = vocabulary.only(lambda field, label: counts[field][label] > 0)
         if number == FIRST_FURTHER:
-            chosen = worth_it(sessions, results, redirects, counts)
+            chosen = worth_it(sessions, results, redirects, counts, self._config)
         else:
             chosen = [one for one in sessions if disputed(self._said.get(one.session_id, ()), redirects)]
         random.Random(f"look {self._seed} {number}").shuffle(chosen)
+        share = min(max(-(-len(chosen) // self._streams), FEWEST_PER_CALL), MOST_PER_CALL)
         batches = streams.tokens.split_sessions_into_batches(
-            chosen, vocabulary_tokens=streams.prompt_vocabulary_tokens(known), share=SESSIONS_PER_CALL
+            chosen, vocabulary_tokens=streams.prompt_vocabulary_tokens(known), share=share
         )
+        at_once = asyncio.Semaphore(self._streams)
 
         async def ask(stream: int, batch: Sequence[Session]) -> Sequence[SessionResult]:
-            async with self._parallel:
+            async with at_once:
                 context = CallContext(SECOND, number, stream)
                 return (await streams.process_batch(batch, known, context)).results
 
@@ -103,19 +105,26 @@ def used(names: Sequence[str], results: Sequence[SessionResult], redirects: Redi
 
 
 def worth_it(
-    sessions: Sequence[Session], results: Sequence[SessionResult], redirects: Redirects, counts: Counts
+    sessions: Sequence[Session],
+    results: Sequence[SessionResult],
+    redirects: Redirects,
+    counts: Counts,
+    config: SecondLookConfig,
 ) -> list[Session]:
-    """The sessions that bear a rare label in any field."""
-    limits = {name: RARE_SHARE * own.total() for name, own in counts.items()}
-    return [
-        session
-        for session, result in zip(sessions, results, strict=True)
-        if result.facts is not None
-        and any(
-            label is not None and counts[name][redirects.get(name, {}).get(label, label)] < limits[name]
-            for name, label in result.facts.labels.items()
+    """The sessions that bear a rare label in any field, those with the rarest first, up to the bound."""
+    totals = {name: own.total() for name, own in counts.items()}
+
+    def rarest(facts: Facts) -> float:
+        """The least share of its field that a label of a session has."""
+        borne = ((name, canonical(name, label, redirects)) for name, label in facts.labels.items())
+        return min(
+            (counts[name][label] / totals[name] for name, label in borne if label is not None), default=1
         )
-    ]
+
+    shares = [1.0 if result.facts is None else rarest(result.facts) for result in results]
+    rare = [place for place, share in enumerate(shares) if share < config.rare_share]
+    rare.sort(key=lambda place: (shares[place], place))
+    return [sessions[place] for place in rare[: int(config.most * len(sessions))]]
 
 
 def canonical(name: str, label: str | None, redirects: Redirects) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.configuration import compose
+from autoanalyze.config import SecondLookConfig
 from autoanalyze.phases.second_look import decided, disputed, doubles, used, worth_it
 from autoanalyze.records import Facts, Session, SessionResult
 from autoanalyze.study.runs import Run
@@ -68,15 +70,34 @@ def test_aliases_count_as_what_they_became() -> None:
     assert not disputed([], redirects)
 
 
-def test_rare_labels_are_worth_another_look() -> None:
-    """Under 2 % of the sessions of the field; unresolved sessions are not asked about here."""
-    labels = [COMMON] * 97 + [RARE] + ["Order"] * 2
-    results = [result(i, label) for i, label in enumerate(labels)]
+def several(labels: Sequence[str | None]) -> tuple[list[Session], list[SessionResult]]:
+    """Sessions that bear these labels, with the results that say so."""
+    sessions = [Session(str(i), "u", "bot", WHEN, WHEN, "agent", 2, 10) for i in range(len(labels))]
+    return sessions, [result(i, label) for i, label in enumerate(labels)]
+
+
+def looked_at(labels: Sequence[str | None], **settings: float) -> list[str]:
+    """The sessions that are worth another look."""
+    sessions, results = several(labels)
     results[0] = SessionResult("0", None, "parallel", 1, 1, 1, error="lost")
-    sessions = [Session(str(i), "u", "bot", WHEN, WHEN, "agent", 2, 10) for i in range(100)]
     counts = used([FIELD], results, NONE)
-    assert counts[FIELD] == {COMMON: 96, RARE: 1, "Order": 2}
-    assert [one.session_id for one in worth_it(sessions, results, NONE, counts)] == ["97"]
+    return [one.session_id for one in worth_it(sessions, results, NONE, counts, SecondLookConfig(**settings))]
+
+
+def test_rare_labels_are_worth_another_look() -> None:
+    """Under a share of the sessions of the field; unresolved sessions are not asked about here."""
+    labels = [COMMON] * 97 + [RARE] + ["Order"] * 2
+    assert looked_at(labels, rare_share=0.02) == ["97"]
+    assert looked_at(labels, rare_share=0.03) == ["97", "98", "99"]
+    assert looked_at(labels, rare_share=0.0) == []
+
+
+def test_the_rarest_labels_come_first_where_not_all_can_be_looked_at() -> None:
+    """Up to a share of all sessions, unresolved ones among them; whichever way the labels stand."""
+    labels = [COMMON] * 90 + ["Order"] * 4 + [RARE] * 3 + ["New"] * 2 + ["Odd"]
+    assert looked_at(labels, rare_share=0.1, most=0.06) == ["99", "97", "98", "94", "95", "96"]
+    assert looked_at(labels, rare_share=0.1, most=0.0) == []
+    assert len(looked_at(labels, rare_share=0.1, most=1.0)) == 10
 
 
 def test_a_label_that_loses_most_of_its_sessions_to_one_other_is_its_double() -> None:
@@ -117,7 +138,8 @@ def run(folder: Path, *settings: str) -> Run:
 def test_further_looks_repeat_and_help_where_names_have_levels(tmp_path: Path) -> None:
     """Two runs alike to the byte, as many rows as before, canonical labels only; and higher F1."""
     once, twice, again = (
-        run(tmp_path / name, f"passes={number}") for name, number in (("a", 1), ("b", 3), ("c", 3))
+        run(tmp_path / name, setting)
+        for name, setting in (("a", "passes=1"), ("b", "preset=thorough"), ("c", "preset=thorough"))
     )
     for table in ("sessions", "labels", "merges"):
         assert (twice.path / f"{table}.parquet").read_bytes() == (
@@ -128,5 +150,5 @@ def test_further_looks_repeat_and_help_where_names_have_levels(tmp_path: Path) -
     assert not aliases & set(twice.sessions[FIELD].drop_nulls())
     before, after = (r.record["metrics"][FIELD]["f1"]["value"] for r in (once, twice))
     assert after > before + 0.01
-    replayed = run(tmp_path / "d", "passes=3", "journal.mode=replay", f"journal.reuse=[{twice.path}]")
+    replayed = run(tmp_path / "d", "preset=thorough", "journal.mode=replay", f"journal.reuse=[{twice.path}]")
     assert replayed.sessions.equals(twice.sessions)
