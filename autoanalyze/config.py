@@ -110,7 +110,7 @@ class DiscoveryConfig:
     min_sessions: int = 50
     max_sessions: int | None = 150
     sessions_per_call: int = 5
-    collisions: float = 200.0
+    collisions: float | None = None
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """What may be said of the experiments that compare settings in several worlds, as preregistered.
 
-    .venv/bin/python experiments/answers.py [NAME ...]     worlds, judges, levers; from their results.parquet
+    .venv/bin/python experiments/answers.py [NAME ...]     worlds, judges, levers, every_world; from their results.parquet
 
 Fills the block `answers` of each chapter, and leaves answers.parquet beside it.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from autoanalyze.study.intervals import Estimate, shown
-from autoanalyze.study.verdicts import WorstField, exceeds, holm, paired, worst_field
+from autoanalyze.study.verdicts import MARGIN, WorstField, exceeds, holm, paired, worst_field
 
 HERE = Path(__file__).resolve().parent
 BLOCK = re.compile(r"(<!-- answers -->\n).*?(<!-- /answers -->)", re.DOTALL)
@@ -45,6 +45,13 @@ QUESTIONS = {
         Question("three passes less the default", "three passes", "default"),
         Question("three passes less sequential", "three passes", "sequential"),
     ),
+    "every_world": (
+        Question("the default less sequential", "default", "sequential"),
+        Question("the default less one pass", "default", "one pass"),
+        Question("thorough less one pass", "thorough", "one pass"),
+        Question("thorough less sequential", "thorough", "sequential"),
+        Question("the design less the default", "design", "default"),
+    ),
     "judges": (
         Question("discovery, with nothing shared", "fixed discovery", "nothing shared"),
         Question("continuous synchronisation", "continuous", "nothing shared"),
@@ -53,7 +60,7 @@ QUESTIONS = {
         Question("three passes less sequential", "three passes", "sequential"),
     ),
 }
-GROUPS = {"worlds": "world", "judges": "judge", "levers": "world"}
+GROUPS = {"worlds": "world", "judges": "judge", "levers": "world", "every_world": "world"}
 
 
 def questions(name: str, results: pl.DataFrame) -> Sequence[Question]:
@@ -71,6 +78,9 @@ def answers(name: str, results: pl.DataFrame) -> pl.DataFrame:
     """
     if "reply" in results.columns:  # the sequence was run with both ways of answering: its own is compared
         results = results.filter((pl.col("reply") == "numbers") | (pl.col("case") == "design"))
+    if "data.count" in results.columns:  # worlds of each size are places of their own
+        place = pl.format("{}, {} sessions", GROUPS[name], "data.count")
+        results = results.with_columns(place.alias(GROUPS[name]))
     rows = []
     for question in questions(name, results):
         for measure in ("f1", "f1_macro"):
@@ -99,6 +109,11 @@ def decided(
         for sign in (1, -1)
     )
     same = dict(zip(found, holm([compared.p for compared in found.values()]), strict=True))
+    lost = [
+        max(exceeds(cells[value, one.field], -MARGIN) for one in compared.fields)
+        for value, compared in found.items()
+    ]
+    kept = dict(zip(found, holm(lost), strict=True))
     for value, compared in found.items():
         best = max(compared.fields, key=lambda one: one.difference.value or 0.0)
         up = float(min(gain[value, one.field] for one in compared.fields))
@@ -114,8 +129,11 @@ def decided(
             "p_gain": up,
             "p_loss": down,
             "p_equivalent": float(same[value]),
+            "p_no_loss": float(kept[value]),
             "pairs": compared.worst.pairs,
-            "verdict": verdict(up <= LEVEL, down <= LEVEL, float(same[value]) <= LEVEL),
+            "verdict": verdict(
+                up <= LEVEL, down <= LEVEL, float(same[value]) <= LEVEL, float(kept[value]) <= LEVEL
+            ),
         }
 
 
@@ -137,14 +155,16 @@ def ends(name: str, estimate: Estimate) -> dict[str, float | None]:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def verdict(gains: bool, loses: bool, equivalent: bool) -> str:
+def verdict(gains: bool, loses: bool, equivalent: bool, kept: bool) -> str:
     """What follows, in a word."""
     if gains and loses:
         return "gains in one field, loses in another"
     way = "gains" if gains else "loses"
     if equivalent:
         return f"equivalent ({way} less than 1 point)" if gains or loses else "equivalent"
-    return way if gains or loses else "open"
+    if gains or loses:
+        return way
+    return "no loss of a point" if kept else "open"
 
 
 def markdown(found: pl.DataFrame, group: str) -> str:

@@ -105,7 +105,7 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     ]
     probes = sessions[: round(effective.probe_share * len(sessions))]
     parallel += batches(tokens, probes, PROBES_PER_CALL)
-    again = sessions[: round(looked_at_again(effective) * len(sessions))]
+    again = sessions[: looked_at_again(effective, len(sessions))]
     parallel += batches(tokens, again, SECOND_LOOKS_PER_CALL)
     fields = len(effective.schema.records().open_names)
     judged = fields * looks(effective)
@@ -143,10 +143,12 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     )
 
 
-def looked_at_again(config: Config) -> float:
-    """Further looks, as a share of the sessions."""
-    second = min(RARE, config.second_look.most) if config.passes > 1 else 0.0
-    return second * (1 + DISPUTED * (config.passes > 2))
+def looked_at_again(config: Config, sessions: int) -> int:
+    """Further looks. With so few sessions that a label of one session is not rare there are none."""
+    if config.passes == 1 or config.second_look.rare_share * sessions <= 1:
+        return 0
+    share = min(RARE, config.second_look.most)
+    return round(share * (1 + DISPUTED * (config.passes > 2)) * sessions)
 
 
 def latency_told(config: Config) -> str:

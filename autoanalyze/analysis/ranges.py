@@ -69,7 +69,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("data.intents", between(1, 429), "1 to 429"),
     ("data.several", between(0, 1), "0 to 1"),
     ("discovery.mode", one_of("fixed", "adaptive", "none"), "fixed, adaptive or none"),
-    ("discovery.collisions", lambda v: v > 0, "more than 0"),
+    ("discovery.collisions", null_or(lambda v: v > 0), "more than 0, or null"),
     ("discovery.percentage", between(0, 100), "0 to 100"),
     ("discovery.min_sessions", between(0, ANY_SIZE), "at least 0"),
     ("discovery.max_sessions", null_or(between(0, ANY_SIZE)), "at least 0, or null"),

@@ -182,7 +182,7 @@ class BackgroundMerging:
     """Decides when to merge, and does it. The redirects hold for sessions labelled before and after.
 
     What was settled on the way need not be judged when the last session is done, and prompts need not
-    carry several names for one thing.
+    carry several names for one thing. So the last merge on the way is while the last calls are answered.
     """
 
     def __init__(
@@ -199,6 +199,7 @@ class BackgroundMerging:
         self._withdraw = withdraw_aliases
         self._new_labels = 0
         self._rounds = 0.0
+        self._last = False
         self.steps = 0
         """Merges begun so far."""
 
@@ -213,11 +214,14 @@ class BackgroundMerging:
         self._new_labels += new_labels
         self._rounds += rounds
 
-    def due(self) -> bool:
-        """Whether it is time to merge."""
+    def due(self, *, last: bool = False) -> bool:
+        """Whether it is time to merge; with the `last` calls under way it is, once."""
         config = self._config
         if not self.wanted or self._new_labels == 0:
             return False
+        if last and not self._last:
+            self._last = True
+            return True
         labels, rounds = config.every_labels, config.every_rounds
         by_labels = labels is not None and self._new_labels >= labels
         # Nearly: eight eighths may add up to a little less than one.

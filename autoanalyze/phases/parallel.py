@@ -104,7 +104,8 @@ class ParallelProcessingOrchestrator:
         merging = self._merging
         if merging is None or any(number < 0 for number in work.flying):
             return
-        if merging.due():
+        rare = self._ramp is None or self._ramp.over  # with new labels in each call it would be for nothing
+        if merging.due(last=rare and not work.queue):
             snapshot, results = work.known.snapshot(), list(work.results.values())
             number = -(merging.steps + 1)
             work.flying[number] = asyncio.create_task(merging.merge(snapshot, results))

@@ -13,7 +13,12 @@ from autoanalyze.config import Config
 from autoanalyze.llm.connection import Connection
 from autoanalyze.phases.again import AGAIN, AskingAgain
 from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution, ResolutionResult
-from autoanalyze.phases.discovery import DiscoveryResult, Ramp, StrategicDiscovery
+from autoanalyze.phases.discovery import (
+    DiscoveryResult,
+    Ramp,
+    StrategicDiscovery,
+    bearable_collisions,
+)
 from autoanalyze.phases.duplicates.ledger import Carried
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, first_call, smallest_call
 from autoanalyze.phases.probes import ProbeResult, ProbeSessions
@@ -232,7 +237,9 @@ class Pipeline:
         if config.discovery.mode == "adaptive":
             self._ramp = Ramp(
                 self._schema,
-                config.discovery,
+                collisions=bearable_collisions(
+                    config.discovery, sessions=sessions, streams=config.parallel.streams
+                ),
                 streams=config.parallel.streams,
                 first_call=first_call(config.parallel, sessions),
                 smallest_call=smallest_call(config.parallel),

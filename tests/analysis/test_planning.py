@@ -65,7 +65,7 @@ def test_plan_is_near_what_a_run_takes_and_bounds_its_cost(config: Config, case:
 
 def test_further_looks_are_planned(config: Config, tmp_path: Path) -> None:
     """They cost more calls and more money, never more than a look at everybody."""
-    config = replace(config, second_look=SecondLookConfig(most=1.0))
+    config = replace(config, second_look=SecondLookConfig(rare_share=0.05, most=1.0))
     once, twice, thrice = (build_plan(replace(config, passes=passes)) for passes in (1, 2, 3))
     assert once.calls < twice.calls <= thrice.calls
     assert once.prompt_tokens < twice.prompt_tokens < thrice.prompt_tokens

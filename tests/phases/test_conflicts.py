@@ -85,6 +85,16 @@ def test_merges_are_due_by_labels_or_rounds() -> None:
     assert not nothing_new.due()
 
 
+def test_what_is_new_is_merged_once_while_the_last_calls_are_answered() -> None:
+    """Whatever is missing to the next merge; not where nobody asked for merges on the way."""
+    on_the_way, never = merging(every_labels=150), merging()
+    assert not on_the_way.due(last=True), "nothing is new"
+    for one in (on_the_way, never):
+        one.note(new_labels=1, rounds=1 / 8)
+    assert [on_the_way.due(), on_the_way.due(last=True), on_the_way.due(last=True)] == [False, True, False]
+    assert not never.due(last=True)
+
+
 def test_eighths_of_a_round_add_up() -> None:
     """Without rounds a call of one of eight streams is an eighth of one."""
     one = merging(every_rounds=1)

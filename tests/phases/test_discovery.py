@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from autoanalyze.config import DiscoveryConfig, RetryConfig
 from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.phases.discovery import Ramp, Step, StrategicDiscovery, expected_collisions
+from autoanalyze.phases.discovery import (
+    Ramp,
+    Step,
+    StrategicDiscovery,
+    bearable_collisions,
+    expected_collisions,
+)
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import Facts, ReplyRow, Session, SessionResult
 
@@ -112,10 +118,28 @@ def results(labels: list[str], start: int = 0) -> list[SessionResult]:
     ]
 
 
-def ramp(streams: int = 8, smallest: int = 2, first: int = 2, **config: float) -> Ramp:
-    settings = {"mode": "adaptive", "collisions": 20.0, **config}
-    wanted = DiscoveryConfig(**settings)  # type: ignore[arg-type]  # a float suits every setting
-    return Ramp(SCHEMA, wanted, streams=streams, first_call=first, smallest_call=smallest)
+def ramp(streams: int = 8, smallest: int = 2, first: int = 2, collisions: float = 20.0) -> Ramp:
+    return Ramp(SCHEMA, collisions=collisions, streams=streams, first_call=first, smallest_call=smallest)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "streams", "borne"),
+    [
+        (1_000, 8, 20.0),
+        (300, 8, 20.0),
+        (150, 8, 40.0),
+        (100, 8, 60.0),
+        (10, 8, 60.0),
+        (0, 8, 60.0),
+        (900, 32, 80.0),
+    ],
+)
+def test_short_runs_and_many_streams_start_faster(sessions: int, streams: int, borne: float) -> None:
+    """Unless configured: 2.5 collisions per stream, up to three times as many below 300 sessions."""
+    own = bearable_collisions(DiscoveryConfig(), sessions=sessions, streams=streams)
+    assert own == pytest.approx(borne)
+    given = DiscoveryConfig(collisions=7.0)
+    assert bearable_collisions(given, sessions=sessions, streams=streams) == 7.0
 
 
 def test_formula_by_hand() -> None:

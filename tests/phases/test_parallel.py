@@ -14,7 +14,7 @@ from fakes import SCHEMA, EchoReader, Order, ScriptedModel, make_conflicts, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoanalyze.config import DiscoveryConfig, ParallelConfig, ResolutionConfig, RetryConfig
+from autoanalyze.config import ParallelConfig, ResolutionConfig, RetryConfig
 from autoanalyze.errors import BudgetExceededError, EndpointGoneError, TransientEndpointError
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.conflicts import BackgroundMerging
@@ -32,7 +32,6 @@ from autoanalyze.records import CallContext, ReplyRow, Session, VocabularySnapsh
 from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
-ADAPTIVE = DiscoveryConfig("adaptive")
 NOTHING = VocabularySnapshot()
 WAYS = ("rounds", "continuous", "none")
 
@@ -60,7 +59,9 @@ def schedule(
         config,
         sync=sync,
         order=order or Order(),
-        ramp=Ramp(SCHEMA, ADAPTIVE, streams=streams, first_call=2, smallest_call=smallest_call(config))
+        ramp=Ramp(
+            SCHEMA, collisions=200.0, streams=streams, first_call=2, smallest_call=smallest_call(config)
+        )
         if adaptive
         else None,
         merging=BackgroundMerging(conflicts, SCHEMA, resolution, withdraw_aliases=True)
