@@ -1,6 +1,6 @@
 """What may be said of the experiments that compare settings in several worlds, as preregistered.
 
-    .venv/bin/python experiments/answers.py [NAME ...]     worlds, judges, levers, every_world; from their results.parquet
+    .venv/bin/python experiments/answers.py [NAME ...]     of those in GROUPS, from their results.parquet
 
 Fills the block `answers` of each chapter, and leaves answers.parquet beside it.
 """
