@@ -174,9 +174,9 @@ def expected_collisions(calls: int, sessions: int, seen: int, doubletons: float)
     return pairs * sessions**2 * doubletons / (seen * (seen - 1) / 2)
 
 
-BEARABLE_PER_STREAM, SHORT_RUN, HURRY = 2.5, 300, 3.0
-"""Collisions that are borne; the sessions of a run below which more are, as its start is a large part of it;
-and how many times as many at most. Tried out in simulated worlds: a tenth of what had been borne before costs
+BEARABLE, USUAL_STREAMS, SHORT_RUN, HURRY = 20.0, 8, 300, 10.0
+"""Collisions that are borne with so many streams, in proportion with more; the sessions of a run below which
+more are, as its start is a large part of it; and how many times as many at most. Tried out in simulated worlds: a tenth of what had been borne before costs
 1,000 sessions with 8 streams some 8 % more time, and gains 1 to 3 points of F1 where names have levels or are
 many."""
 
@@ -185,7 +185,8 @@ def bearable_collisions(config: DiscoveryConfig, *, sessions: int, streams: int)
     """How many collisions a step of the ramp may be expected to bring in a run of so many sessions."""
     if config.collisions is not None:
         return config.collisions
-    return BEARABLE_PER_STREAM * streams * min(max(SHORT_RUN / max(sessions, 1), 1.0), HURRY)
+    more_streams, shortness = max(streams / USUAL_STREAMS, 1.0), max(SHORT_RUN / max(sessions, 1), 1.0)
+    return BEARABLE * more_streams * min(shortness, HURRY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,13 +129,15 @@ def ramp(streams: int = 8, smallest: int = 2, first: int = 2, collisions: float 
         (300, 8, 20.0),
         (150, 8, 40.0),
         (100, 8, 60.0),
-        (10, 8, 60.0),
-        (0, 8, 60.0),
+        (60, 2, 100.0),
+        (10, 8, 200.0),
+        (0, 8, 200.0),
+        (1_000, 1, 20.0),
         (900, 32, 80.0),
     ],
 )
 def test_short_runs_and_many_streams_start_faster(sessions: int, streams: int, borne: float) -> None:
-    """Unless configured: 2.5 collisions per stream, up to three times as many below 300 sessions."""
+    """Unless configured: 20 collisions, in proportion more above 8 streams and below 300 sessions."""
     own = bearable_collisions(DiscoveryConfig(), sessions=sessions, streams=streams)
     assert own == pytest.approx(borne)
     given = DiscoveryConfig(collisions=7.0)
