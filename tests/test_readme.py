@@ -247,7 +247,7 @@ def test_section_on_reading_results_is_true(
         assert set(told) - {text for text in told if "2026-" in text} <= set(output)
     (asking,) = [line for line in COMMANDS if line.startswith("autoanalyze runs")]
     assert run(asking, monkeypatch) == 0
-    assert "8          1.0" in capsys.readouterr().out
+    assert "8               1.0" in capsys.readouterr().out
 
 
 def test_other_commands_on_trouble_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
