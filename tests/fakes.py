@@ -229,8 +229,7 @@ def busy(*_arguments: object) -> Sequence[ReplyRow]:
 
 @cache
 def small_config(**overrides: str) -> Config:
-    """A quick simulated run: 60 sessions, 4 streams, no page, and ten resamples, or measuring would take as
-    long as all else."""
+    """A quick simulated run: 60 sessions, 4 streams, no page, and ten resamples instead of a thousand."""
     from autoanalyze.analysis.configuration import compose
 
     small = {"data.count": "60", "discovery.min_sessions": "10", "parallel.streams": "4"}

@@ -13,7 +13,7 @@ never looks like consistency.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -24,6 +24,7 @@ from autoanalyze.study.intervals import Estimate, percentile_interval, user_weig
 
 Codes = NDArray[np.intp]
 Weights = NDArray[np.float64]
+Measured = Callable[[Weights], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,19 @@ def score_field(frame: pl.DataFrame, *, seed: int, resamples: int = 1000) -> Fie
     frame = frame.sort("session_id")
     concepts, labels, cells = coded(frame)
     streams = frame["stream"].rank("dense").to_numpy().astype(np.intp) - 1
-    draws = [np.ones(len(frame)), *user_weights(frame["user_id"], resamples=resamples, seed=seed)]
+    everyone = np.ones(len(frame))
+    weights = list(user_weights(frame["user_id"], resamples=resamples, seed=seed))
+
+    def drawn(measure: Measured) -> list[float | None]:
+        return [measure(everyone), *(measure(weight) for weight in weights)]
 
     def estimate(values: Sequence[float | None]) -> Estimate:
         return percentile_interval(values[0], values[1:])
 
-    recall, recall_macro = zip(*(agreement(cells, concepts, concepts, w) for w in draws), strict=True)
-    precision, precision_macro = zip(*(agreement(cells, labels, concepts, w) for w in draws), strict=True)
+    recall = drawn(lambda w: agreement(cells, concepts, w))
+    precision = drawn(lambda w: agreement(cells, labels, w))
+    recall_macro = drawn(lambda w: agreement(cells, concepts, w, by=concepts))
+    precision_macro = drawn(lambda w: agreement(cells, labels, w, by=concepts))
     single = np.bincount(concepts) == 1
     exact = {
         "v_measure": float(v_measure_score(concepts, labels)),
@@ -120,7 +127,7 @@ def score_field(frame: pl.DataFrame, *, seed: int, resamples: int = 1000) -> Fie
         consistency_macro=estimate(recall_macro),
         precision_macro=estimate(precision_macro),
         f1_macro=estimate([*map(harmonic, recall_macro, precision_macro)]),
-        cross_stream_consistency=estimate([cross_stream(cells, concepts, streams, w) for w in draws]),
+        cross_stream_consistency=estimate(drawn(lambda w: cross_stream(cells, concepts, streams, w))),
         **{name: Estimate(None if value is None else float(value)) for name, value in exact.items()},
     )
 
@@ -136,19 +143,17 @@ def coded(frame: pl.DataFrame) -> tuple[Codes, Codes, Codes]:
     return concepts, labels, cells
 
 
-def agreement(
-    cells: Codes, groups: Codes, concepts: Codes, weights: Weights
-) -> tuple[float | None, float | None]:
-    """Share of a session's other group members that lie in its cell too: averaged over sessions, and per
-    concept first.
+def agreement(cells: Codes, groups: Codes, weights: Weights, by: Codes | None = None) -> float | None:
+    """Share of a session's other group members that lie in its cell too, averaged over sessions.
 
     With concepts as groups this is consistency, with labels precision. `weights` says how often
     each session counts; copies of a session are no partners of one another. Sessions without a
-    partner are left out. Null if nobody has a partner.
+    partner are left out. With `by`, the mean is taken per value of `by` first. Null if nobody
+    has a partner.
     """
     inside = np.bincount(cells, weights)[cells] - weights
     whole = np.bincount(groups, weights)[groups] - weights
-    return averaged(inside, whole, concepts, weights)
+    return averaged(inside, whole, weights, by)
 
 
 def harmonic(recall: float | None, precision: float | None) -> float | None:
@@ -173,25 +178,21 @@ def cross_stream(cells: Codes, concepts: Codes, streams: Codes, weights: Weights
     )
     own = concepts * count + streams
     whole = np.bincount(concepts, weights)[concepts] - np.bincount(own, weights)[own]
-    return averaged(inside, whole, concepts, weights)[0]
+    return averaged(inside, whole, weights, None)
 
 
-def averaged(
-    inside: Weights, whole: Weights, concepts: Codes, weights: Weights
-) -> tuple[float | None, float | None]:
-    """Weighted mean of inside / whole where there is a partner, and the mean of such means per concept.
-
-    Both at once, and as np.average does it without its checks: a bootstrap comes here thousands of times.
-    """
+def averaged(inside: Weights, whole: Weights, weights: Weights, by: Codes | None) -> float | None:
+    """Weighted mean of inside / whole where there is a partner."""
     scored = (whole > 1e-9) & (weights > 0)
     if not scored.any():
-        return None, None
-    weight, own = weights[scored], concepts[scored]
-    weighted = inside[scored] / whole[scored] * weight
-    totals = np.bincount(own, weight)
-    there = totals > 0
-    per_concept = np.bincount(own, weighted)[there] / totals[there]
-    return float(weighted.sum() / weight.sum()), float(per_concept.mean())
+        return None
+    shares, weight = inside[scored] / whole[scored], weights[scored]
+    if by is None:
+        # As np.average does it, to the bit, without its checks: a bootstrap comes here thousands of times.
+        return float((shares * weight).sum() / weight.sum())
+    totals = np.bincount(by[scored], weight)
+    sums = np.bincount(by[scored], weight * shares)
+    return float((sums[totals > 0] / totals[totals > 0]).mean())
 
 
 def pairwise_f1(concepts: Codes, labels: Codes) -> float | None:
@@ -237,8 +238,7 @@ def same_label(frame: pl.DataFrame, *, seed: int, resamples: int = 1000) -> Esti
         return Estimate(None)
     agree = frame.select(pl.col("first").eq_missing(pl.col("second")))["first"].to_numpy().astype(float)
     weights = user_weights(frame["user_id"], resamples=resamples, seed=seed)
-    # As np.average does it, without its checks.
-    draws = [float((agree * weight).sum() / weight.sum()) for weight in weights if weight.sum() > 0]
+    draws = [float(np.average(agree, weights=weight)) for weight in weights if weight.sum() > 0]
     return percentile_interval(float(agree.mean()), draws)
 
 

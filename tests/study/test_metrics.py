@@ -249,7 +249,7 @@ def test_weights_count_as_copies_that_do_not_meet_each_other(drawn: list[tuple[R
             partners = [other for j, other in copies if j != i and same_group(one, other)]
             if partners:
                 shares.append(sum(same_other(one, other) for other in partners) / len(partners))
-        measured, _ = agreement(cells, groups, concepts, weights)
+        measured = agreement(cells, groups, weights)
         assert measured == (pytest.approx(sum(shares) / len(shares)) if shares else None)
 
 
@@ -258,7 +258,7 @@ def test_copies_of_a_session_are_no_partners() -> None:
     rows = [("u1", 1, "A", "x"), ("u2", 1, "B", "x"), ("u3", 1, "B", "x")]
     concepts, _, cells = coded(frame_of(rows))
     # The first session has two partners of weight 1 and 1, none agreeing; copies of it change nothing.
-    weighted, _ = agreement(cells, concepts, concepts, np.array([3.0, 1.0, 1.0]))
+    weighted = agreement(cells, concepts, np.array([3.0, 1.0, 1.0]))
     assert weighted == pytest.approx((3 * 0 + 1 * (1 / 4) + 1 * (1 / 4)) / 5)
 
 
@@ -296,9 +296,8 @@ def test_interval_covers_about_as_often_as_it_says() -> None:
     concepts = np.zeros(len(users), dtype=np.intp)
     for sample in range(samples):
         cells = (generator.random(len(users)) < 0.15).astype(np.intp)
-        weights = user_weights(users, resamples=200, seed=sample)
-        value, _ = agreement(cells, concepts, concepts, np.ones(len(users)))
-        draws = [agreement(cells, concepts, concepts, w)[0] for w in weights]
+        value = agreement(cells, concepts, np.ones(len(users)))
+        draws = [agreement(cells, concepts, w) for w in user_weights(users, resamples=200, seed=sample)]
         interval = percentile_interval(value, draws)
         assert interval.low is not None
         assert interval.high is not None
