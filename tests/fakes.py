@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from autoanalyze.config import Config, EmbeddingsConfig, ModelConfig, ResolutionConfig, RetryConfig
@@ -226,10 +227,11 @@ def busy(*_arguments: object) -> Sequence[ReplyRow]:
     raise TransientEndpointError("429: busy")
 
 
+@cache
 def small_config(**overrides: str) -> Config:
-    """A quick simulated run: 60 sessions, 4 streams, and no page."""
+    """A quick simulated run: 60 sessions, 4 streams, no page, and ten resamples instead of a thousand."""
     from autoanalyze.analysis.configuration import compose
 
-    small = {"data.count": "60", "discovery.min_sessions": "10", "parallel.streams": "4", "page": "false"}
-    settings = {**small, **overrides}
+    small = {"data.count": "60", "discovery.min_sessions": "10", "parallel.streams": "4"}
+    settings = {**small, "page": "false", "resamples": "10", **overrides}
     return compose([f"{key}={value}" for key, value in settings.items()])

@@ -27,10 +27,13 @@ ELSEWHERE = ("data=store", "tcp://", "vocabulary.from", "schema=")
 #: What makes the commands of a newcomer small enough for a test.
 SMALL = {
     "--cfg": (),
-    "experiment=": ("quick=true", "seed=1", "data.count=40", "hydra/launcher=basic"),
-    " -m ": ("data.count=40", "seed=1", "baseline=none"),
-    "frontier": ("quick=true", "data.count=40", "case=default", "batch_size=10", "hydra/launcher=basic"),
-    "": ("data.count=40", "discovery.min_sessions=10", "baseline=none", "page=false"),
+    "experiment=": ("quick=true", "seed=1", "data.count=40", "resamples=10", "hydra/launcher=basic"),
+    " -m ": ("data.count=40", "seed=1", "baseline=none", "resamples=10"),
+    "frontier": (
+        *("quick=true", "data.count=40", "case=default", "batch_size=10", "resamples=10"),
+        "hydra/launcher=basic",
+    ),
+    "": ("data.count=40", "discovery.min_sessions=10", "baseline=none", "resamples=10", "page=false"),
 }
 
 
@@ -144,7 +147,7 @@ def test_names_are_edited_as_the_readme_says(monkeypatch: pytest.MonkeyPatch, tm
     """Two weeks are compared, labels renamed, merged and restored, exported, and carried on."""
     monkeypatch.chdir(tmp_path)
     for week, seed in (("week1", 7), ("week2", 8)):
-        line = f"autoanalyze run baseline=none seed={seed} hydra.run.dir=outputs/{week}"
+        line = f"autoanalyze run baseline=none resamples=10 seed={seed} hydra.run.dir=outputs/{week}"
         assert run(line, monkeypatch) == 0
     for line in [line for line in COMMANDS if "week1" in line]:
         few = ("data.count=40", "baseline=none") if "vocabulary.from" in line else ()

@@ -67,6 +67,7 @@ def test_requests_and_answers_satisfy_the_published_schema(
         "data.count=60",
         "discovery.min_sessions=10",
         "baseline=none",
+        "resamples=10",
         "limits=tier1",
         faults=FaultsConfig(rate=0.3, kinds=talkative),
     )

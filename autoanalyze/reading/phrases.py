@@ -9,7 +9,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import yaml
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 Clauses = Sequence[Sequence[str]]
 """The words of a text, clause by clause."""
@@ -28,6 +27,8 @@ SHORTEST_WORD, LONGEST_WORD = 2, 20
 @cache
 def stop_words() -> frozenset[str]:
     """Words that are no part of a name (stop_words.yaml)."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # seconds to import
+
     path = Path(__file__).resolve().with_name("stop_words.yaml")
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     given = {name: frozenset(words.split()) for name, words in content.items()}

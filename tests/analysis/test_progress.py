@@ -206,7 +206,8 @@ def test_progress_reaches_its_cell_from_the_thread(kernel: Kernel) -> None:
     assert len(updates) >= 3
     assert {message["content"]["transient"]["display_id"] for message in updates} == {display_id}
     assert "<th style='text-align:left'>done</th>" in updates[-1]["content"]["data"]["text/html"]
-    quiet = "autoanalyze.build_analysis(autoanalyze.compose(['data.count=30', 'baseline=none']), {})"
+    small = "autoanalyze.compose(['data.count=30', 'baseline=none', 'resamples=10', 'page=false'])"
+    quiet = f"autoanalyze.build_analysis({small}, {{}})"
     for option in ("progress=False", "listener=lambda _: None"):
         silent = kernel.run(quiet.format(option) + ".run_sync();")
         assert not {"display_data", "update_display_data"} & {message["msg_type"] for message in silent}
@@ -219,7 +220,7 @@ def test_executing_a_notebook_twice_gives_the_same_outputs(
     """As `jupyter-execute` does it: the last state of each run is what stays below its cell."""
     monkeypatch.setenv("PYTHONPATH", str(repository), prepend=os.pathsep)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / ".ipython"))
-    small = "autoanalyze.build_analysis(autoanalyze.compose(['data.count=100']))"
+    small = "autoanalyze.build_analysis(autoanalyze.compose(['data.count=60', 'resamples=10', 'page=false']))"
     cells = [
         f"import autoanalyze\nanalysis = {small}\nawait analysis.run();",
         "analysis.run_sync();",

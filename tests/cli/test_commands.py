@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx2
@@ -18,7 +18,7 @@ import pytest
 from autoanalyze.cli.commands import main
 from autoanalyze.study.runs import load_run
 
-QUICK = ("data.count=60", "discovery.min_sessions=10")
+QUICK = ("data.count=60", "discovery.min_sessions=10", "resamples=10")
 
 
 def command(*arguments: str, folder: Path, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
@@ -128,8 +128,24 @@ def test_bad_input_is_one_message_with_its_remedy(
     assert len(errors) < 1000
 
 
-@pytest.mark.slow
-def test_imported_sessions_are_analysed(tmp_path: Path) -> None:
+@pytest.fixture
+def typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """The same as `command` in the folder of the test, without a process of its own."""
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["autoanalyze", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def test_imported_sessions_are_analysed(tmp_path: Path, typed: Callable[..., tuple[int, str, str]]) -> None:
     """A file with known labels goes in, bad rows are reported, and a run labels the good ones."""
     rows = []
     for number in range(40):
@@ -140,22 +156,22 @@ def test_imported_sessions_are_analysed(tmp_path: Path) -> None:
     frame = pl.DataFrame(rows, schema=["conversation", "role", "text", "true_intent"], orient="row")
     frame.write_csv(tmp_path / "mine.csv")
     into = ("import", "mine.csv", "--into", "mine.duckdb", "--map", "conversation=session_id")
-    code, output, errors = command(*into, folder=tmp_path)
+    code, output, errors = typed(*into)
     assert code == 0, errors
     assert "40 sessions added" in output
     assert "mine.csv:82" in output
-    assert "40 already there" in command(*into, folder=tmp_path)[1]
-    code, output, errors = command(
-        "run", "data=store", "data.path=mine.duckdb", "discovery.min_sessions=5", folder=tmp_path
-    )
+    assert "40 already there" in typed(*into)[1]
+    settings = ("data=store", "data.path=mine.duckdb", "discovery.min_sessions=5", "resamples=10")
+    code, output, errors = typed("run", *settings)
     assert code == 0, errors
     run = load_run(only_run(tmp_path))
     assert run.record["sessions"]["labelled"] == 40
     assert run.record["metrics"]["general_intent"]["consistency"]["value"] > 0.8
 
 
-@pytest.mark.slow
-def test_sessions_without_truth_cannot_be_simulated(tmp_path: Path) -> None:
+def test_sessions_without_truth_cannot_be_simulated(
+    tmp_path: Path, typed: Callable[..., tuple[int, str, str]]
+) -> None:
     """The simulated model needs planted truth; the message names the ways out."""
     lines = [
         json.dumps(
@@ -167,35 +183,10 @@ def test_sessions_without_truth_cannot_be_simulated(tmp_path: Path) -> None:
         for i in range(5)
     ]
     (tmp_path / "plain.jsonl").write_text("\n".join(lines))
-    assert command("import", "plain.jsonl", "--into", "plain.duckdb", folder=tmp_path)[0] == 0
-    code, _, errors = command("run", "data=store", "data.path=plain.duckdb", folder=tmp_path)
+    assert typed("import", "plain.jsonl", "--into", "plain.duckdb")[0] == 0
+    code, _, errors = typed("run", "data=store", "data.path=plain.duckdb")
     assert code == 2
     assert "endpoint=openai" in errors
-
-
-@pytest.mark.slow
-def test_sweep_runs_every_point_and_reports_failures(tmp_path: Path) -> None:
-    """A point that fails is reported and does not stop the others; the exit code tells."""
-    sessions = "data.source=synthetic,store"
-    code, output, errors = command("run", "-m", sessions, "data.path=none.duckdb", *QUICK, folder=tmp_path)
-    assert code == 1
-    assert "autoanalyze import" in errors
-    assert "2 points: 1 done, 0 there already, 1 failed" in output
-    assert [run["status"] for run in records(tmp_path)] == ["done"]
-
-
-@pytest.mark.slow
-def test_sweep_with_a_bad_value_runs_nothing(tmp_path: Path) -> None:
-    """What can be known before is said before, instead of after hours of other points."""
-    code, _, errors = command("run", "-m", "parallel.streams=2,0,4", *QUICK, folder=tmp_path)
-    assert code == 2
-    assert "1 to 256" in errors
-    assert records(tmp_path) == []
-
-
-def records(folder: Path) -> list[dict[str, object]]:
-    """The records of all points of a sweep."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("multirun/*/*/*/run.json"))]
 
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:
@@ -264,9 +255,9 @@ def test_embeddings_that_fail_are_warned_of(
 ) -> None:
     """The run goes on with offline embeddings, and its summary and its record say so."""
     folder = tmp_path / "run"
-    settings = ["data.count=80", "baseline=none", "resolution.shown_together=0", f"hydra.run.dir={folder}"]
+    settings = ["data.count=80", "baseline=none", "resolution.shown_together=0", "resamples=10"]
     faults = ["faults.rate=1", "faults.kinds=[embedding_missing]"]
-    monkeypatch.setattr("sys.argv", ["autoanalyze", "run", *settings, *faults])
+    monkeypatch.setattr("sys.argv", ["autoanalyze", "run", *settings, *faults, f"hydra.run.dir={folder}"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code

@@ -81,7 +81,7 @@ def test_quick_form_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Every experiment, from its file to its figure, in seconds."""
     command = ["frontier"] if path.stem == "frontier" else ["run", f"experiment={path.stem}"]
     monkeypatch.chdir(tmp_path)
-    few = () if path.stem == "frontier" else ("seed=1", *two_cases(path))
+    few = ("resamples=10",) if path.stem == "frontier" else ("seed=1", "resamples=10", *two_cases(path))
     monkeypatch.setattr("sys.argv", ["autoanalyze", *command, "quick=true", *few, "hydra/launcher=basic"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -116,7 +116,8 @@ def test_a_failing_point_is_listed_and_retried(sweep: Command, capsys: pytest.Ca
     """One point that cannot be worked on ends neither the sweep nor its report; later it is tried again."""
     assert sweep("seed=1", "data.source=synthetic,store", "data.path=later.duckdb") == 1
     assert statuses() == ["done", "failed"]
-    said = capsys.readouterr().err
+    told, said = capsys.readouterr()
+    assert "2 points: 1 done, 0 there already, 1 failed" in told
     assert "1 of the points failed" in said
     assert "data.source=store" in said
     assert "autoanalyze import" in said

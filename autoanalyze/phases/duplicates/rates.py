@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 PRIOR_RATE, PRIOR_LOOKS = 0.02, 50.0
 """What is assumed of a judge before anything is seen: an error in so many looks, which data soon outweigh."""
@@ -19,8 +19,7 @@ Counts = Mapping[tuple[int, int], int]
 """How many pairs were held to be the same in so many of so many looks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(NamedTuple):
     """How often the judge misses a duplicate and invents one, per look at a pair, and what pairs there are.
 
     Pairs are duplicates (`same`), pairs that may be taken for duplicates (`confusable`), or plainly
@@ -65,7 +64,7 @@ def estimated(counts: Counts) -> Rates:
     rates = Rates(same=(yeses + 1) / (pairs + 3), confusable=(torn + 1) / (pairs + 3))
     for _ in range(ROUNDS):
         before, rates = rates, improved(rates, counts, pairs)
-        if max(abs(one - other) for one, other in zip(astuple(before), astuple(rates), strict=True)) < CLOSE:
+        if max(abs(one - other) for one, other in zip(before, rates, strict=True)) < CLOSE:
             break
     return rates
 
