@@ -94,8 +94,6 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("request.output_per_session", between(1, ANY_SIZE), "at least 1 token"),
     ("embeddings.price", null_or(between(0, ANY_SIZE)), "at least 0 USD, or null"),
     ("embeddings.notes", between(0, 3), "0 to 3"),
-    ("embeddings.threshold", null_or(between(-1, 1)), "-1 to 1, or null"),
-    ("embeddings.likely", null_or(between(-1, 1)), "-1 to 1, or null"),
     ("resolution.opinions", one_of(1, 3, 5), "1, 3 or 5"),
     ("retry.attempts", between(0, 10), "0 to 10"),
     ("retry.unresolved", between(0, 100), "0 to 100"),
