@@ -147,6 +147,13 @@ def checked(config: Config) -> Config:
         raise ConfigurationError(f"schema.fields: names must differ and not be one of {sorted(reserved)}")
     for label_field in config.schema.fields:
         check_closed(label_field, config)
+    if config.resolution.mode == "embeddings" and config.resolution.merge_above is None:
+        raise ConfigurationError(
+            "resolution=embeddings needs resolution.merge_above (-1 to 1): how alike two labels must be to "
+            "become one. There is no default, since the same number means something else with other "
+            "embeddings. To choose one, run once with a judge and resolution.shown_together=0: "
+            "`autoanalyze merges RUN --all` shows how alike the labels are that it merged, and the others"
+        )
     if config.sync == "none" and config.discovery.mode == "adaptive":
         raise ConfigurationError(
             "sync=none and discovery.mode=adaptive exclude each other, since nothing is shared while streams "

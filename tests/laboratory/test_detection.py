@@ -82,14 +82,14 @@ class OwnVectors:
 
     async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
         rows = np.array([[text.startswith("R"), not text.startswith("R")] for text in texts])
-        return Embedded(rows.astype(np.float32), "own", 0.5, 0.5, Usage())
+        return Embedded(rows.astype(np.float32), "own", Usage())
 
 
 def test_vectors_may_come_from_elsewhere() -> None:
     """Written labels are merged by vectors that are handed in, without a call."""
     groups = {"refund": ["Refund Status", "Returned Money"], "login": ["Login", "Sign In"]}
     written: PlantedLabels = written_labels(groups, {}, LabelField("general_intent", "what for."), seed=1)
-    alone = compose(["resolution=embeddings", "resolution.guards=false"])
+    alone = compose(["resolution=embeddings", "resolution.merge_above=0.5", "resolution.guards=false"])
     found = detect_among(alone, written, seed=1, embedder=OwnVectors())
     assert (found.scores.precision, found.scores.recall, found.calls) == (1, 1, 0)
     alike = similarities(alone, written, OwnVectors())

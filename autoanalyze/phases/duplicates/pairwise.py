@@ -116,8 +116,8 @@ class PairwiseJudging:
         left = self._space.arranged([*groups])
         # What is alike was looked at: one look is enough to find the few that are left.
         await self._look(fresh, ledger, meetings(left, new, size), step, took, met, first=1)
-        placed = [label for label in fresh if label in {name for names in groups.values() for name in names}]
-        return await self._until_clear(placed, ledger, use, step, took)
+        heard = {label for members in groups.values() for label in members}
+        return await self._until_clear([x for x in fresh if x in heard], ledger, use, step, took)
 
     async def _look(
         self,
@@ -136,9 +136,9 @@ class PairwiseJudging:
         source = Source(self._judge.name, "judge", step)
         pairs: list[list[Pair]] = []
         for block in blocks:
-            of_block = {pair_of(*two) for two in combinations(block, 2) if new & set(two)} - met
-            pairs.append(sorted(of_block))
-            met |= of_block
+            of_block = (pair_of(*two) for two in combinations(block, 2) if new & set(two))
+            pairs.append([pair for pair in of_block if pair not in met])
+            met.update(pairs[-1])
         took.pairs += sum(map(len, pairs))
         before = Counter(opinions.apart)
         heard: list[list[Look]] = [[] for _ in blocks]
@@ -152,8 +152,8 @@ class PairwiseJudging:
                 took.errors += looks.errors
                 apart[number] = self._hear(pairs[number], heard[number], looks.looks, opinions, source)
                 heard[number] += looks.looks
-                if not heard[number]:
-                    return None
+            if first > 1 and not all(heard[number] for number in asking):
+                return None
             opinions.apart = sum(apart, before)
             opinions.weigh()
             silent = {
@@ -164,11 +164,11 @@ class PairwiseJudging:
             }
             placed = [label for label in fresh if label not in silent]
             groups = grouped(placed, standing, opinions, largest=LARGEST_GROUP)
-            doubtful = torn(groups, placed, opinions) if first > 1 else []
-            asked_before, asking = asking, {}
-            for number in asked_before:
+            doubtful = set(torn(groups, placed, opinions)) if first > 1 else set()
+            heard_now, asking = zip(asking, answers, strict=True), {}
+            for number, looks in heard_now:
                 more = min(LOOKS_IN_DOUBT, MOST_IN_DOUBT - len(heard[number]))
-                if more > 0 and set(doubtful) & set(pairs[number]):
+                if more > 0 and looks.looks and doubtful.intersection(pairs[number]):
                     start = FURTHER_LOOKS + len(heard[number])
                     asking[number] = range(start, start + more)
         return groups

@@ -87,11 +87,13 @@ class LabelSpace:
     def arranged(self, labels: Sequence[str]) -> list[str]:
         """Some labels in an order in which those that are alike stand together (average linkage)."""
         from scipy.cluster.hierarchy import leaves_list, linkage  # half a second to import
+        from scipy.spatial.distance import pdist
 
         if len(labels) < 3:
             return list(labels)
         points = self._centred()[[self._positions[label] for label in labels]]
-        return [labels[n] for n in leaves_list(linkage(points, "average", metric="sqeuclidean"))]
+        distances = pdist(points, "sqeuclidean").round(DIGITS)
+        return [labels[n] for n in leaves_list(linkage(distances, "average"))]
 
     @property
     def _vectors(self) -> Vectors:
