@@ -110,12 +110,12 @@ def measured(found: Sequence[sets.LabelSet], into: Path, *, seeds: int, processe
     parts = into / "parts" if quick else PARTS / meant(found)
     parts.mkdir(parents=True, exist_ok=True)
     single = [one for one in found if one.kind in (sets.ONE, sets.SHARED)]
-    jobs = [(alone, one, 1) for one in single]
-    jobs += [
+    jobs = [
         (judged, one, seed)
         for one in found
         for seed in range(1, (seeds if one in single else min(seeds, FEWER)) + 1)
     ]
+    jobs += [(alone, one, 1) for one in single]
     made = Parallel(processes, batch_size=1)(
         delayed(kept)(parts, work, one, seed, config, quick) for work, one, seed in jobs
     )
