@@ -58,7 +58,7 @@ def chapter(
         ),
         (
             "Sets of 60 and more labels (both authors of a domain, one author, the shared set), blocks "
-            "of 60 and questions on pairs; intervals by bootstrap over the eight sets",
+            "of 60 and questions on pairs; intervals by bootstrap over sets",
             together(results.filter(pl.col("labels") >= verdicts.LARGER)),
         ),
         (

@@ -89,6 +89,7 @@ class PairwiseJudging:
             groups = await self._look_in_blocks(fresh, ledger, use, step, took)
         if groups is None:
             # Also labels that could not be judged together: small questions are easier to answer.
+            took.errors.clear()
             groups = await self._ask_in_waves(fresh, ledger, use, step, took)
         if await self._overruled(ledger, use.notes, step, took):
             grown = {label for members in groups.values() for label in members}

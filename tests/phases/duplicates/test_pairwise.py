@@ -400,6 +400,9 @@ def test_many_labels_are_looked_at_in_blocks(virtually: Virtually) -> None:
     assert max(len(shown) for shown in model.judged) <= 20
 
 
+THINGS = ("Claim", "Refund", "Parcel", "Invoice", "Password", "Branch", "Mortgage", "Delivery")
+
+
 @pytest.mark.parametrize("lost", [3, 30])
 def test_a_block_that_nobody_could_judge_is_asked_about_in_small_questions(
     virtually: Virtually, lost: int
@@ -411,7 +414,7 @@ def test_a_block_that_nobody_could_judge_is_asked_about_in_small_questions(
             found = await super().judge_duplicates(*arguments)
             return found if len(self.judged) < lost else Judgement((), Usage(), 1.0, "no JSON")
 
-    counts = {f"{verb} {thing}": 1 for thing in "abcdefgh" for verb in ("Check", "New", "Any")}
+    counts = {f"{verb} {thing}": 1 for thing in THINGS for verb in ("Check", "New", "Any")}
     result = resolved(virtually, Losing(groups=by_thing), counts, shown_together=8)
-    assert {alias.split()[-1] for alias in result.redirects()[FIELD]} == set("abcdefgh")
+    assert {alias.split()[-1] for alias in result.redirects()[FIELD]} == set(THINGS)
     assert result.unjudged == {}

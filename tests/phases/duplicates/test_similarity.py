@@ -164,8 +164,8 @@ def test_labels_that_are_alike_stand_together() -> None:
     class Clusters(Directions):
         async def embed(self, texts: Sequence[str], context: CallContext) -> Embedded:
             found = await super().embed(texts, context)
-            middle = [[9.0, 0, 0] if text.startswith("A") else [0, 9.0, 0] for text in texts]
-            return replace(found, vectors=(found.vectors + np.array(middle, np.float32)) / 10)
+            middle = [[1.0, 0, 0] if text.startswith("A") else [0, 1.0, 0] for text in texts]
+            return replace(found, vectors=(found.vectors / 10 + np.array(middle)).astype(np.float32))
 
     names = [f"{letter}{number}" for number in range(6) for letter in "AB"]
     found = placed(space_of(Clusters()), names).arranged(names)
