@@ -158,8 +158,6 @@ class EmbeddingsConfig:
     price: float | None = None
     field: bool = False
     notes: int = 0
-    threshold: float | None = None
-    likely: float | None = None
 
 
 @dataclass

@@ -26,12 +26,10 @@ Vectors = NDArray[np.float32]
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """Vectors of some texts. Those of one `space` can be compared: their scalar product is how alike the
-    texts are, -1 to 1. At `threshold` hardly a duplicate is missed, above `likely` most pairs are some."""
+    texts are, -1 to 1; how much that says differs from space to space."""
 
     vectors: Vectors
     space: str
-    threshold: float
-    likely: float
     usage: Usage
     warning: str | None = None
     """What the user should know of where they come from."""

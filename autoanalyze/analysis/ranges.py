@@ -96,8 +96,6 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("request.output_per_session", between(1, ANY_SIZE), "at least 1 token"),
     ("embeddings.price", null_or(between(0, ANY_SIZE)), "at least 0 USD, or null"),
     ("embeddings.notes", between(0, 3), "0 to 3"),
-    ("embeddings.threshold", null_or(between(-1, 1)), "-1 to 1, or null"),
-    ("embeddings.likely", null_or(between(-1, 1)), "-1 to 1, or null"),
     ("resolution.opinions", one_of(1, 3, 5), "1, 3 or 5"),
     ("retry.attempts", between(0, 10), "0 to 10"),
     ("retry.unresolved", between(0, 100), "0 to 100"),
@@ -151,6 +149,13 @@ def checked(config: Config) -> Config:
         raise ConfigurationError(f"schema.fields: names must differ and not be one of {sorted(reserved)}")
     for label_field in config.schema.fields:
         check_closed(label_field, config)
+    if config.resolution.mode == "embeddings" and config.resolution.merge_above is None:
+        raise ConfigurationError(
+            "resolution=embeddings needs resolution.merge_above (-1 to 1): how alike two labels must be to "
+            "become one. There is no default, since the same number means something else with other "
+            "embeddings. To choose one, run once with a judge and resolution.shown_together=0: "
+            "`autoanalyze merges RUN --all` shows how alike the labels are that it merged, and the others"
+        )
     if config.sync == "none" and config.discovery.mode == "adaptive":
         raise ConfigurationError(
             "sync=none and discovery.mode=adaptive exclude each other, since nothing is shared while streams "

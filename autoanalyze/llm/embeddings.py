@@ -23,10 +23,6 @@ from autoanalyze.records import CallContext, Usage
 
 LOG = logging.getLogger(__name__)
 
-CALIBRATED = {"endpoint": (0.50, 0.65), "offline": (0.20, 0.50)}
-"""Per source, threshold and likely similarity where the configuration sets none: calibrated on planted
-label sets other than those of the figures."""
-
 TEXTS_PER_CALL = 256
 OFFLINE_DIMENSIONS = 4096
 
@@ -36,20 +32,6 @@ def load_embedder(config: EmbeddingsConfig, sender: Sender, counter: TokenCounte
     if config.source == "offline":
         return OfflineEmbedder(config)
     return FallbackEmbedder(EndpointEmbedder(config, sender, counter), OfflineEmbedder(config))
-
-
-def similarities_of(config: EmbeddingsConfig, source: str) -> tuple[float, float]:
-    """Threshold and likely similarity: configured, or calibrated for the source.
-
-    What is configured was meant for the configured source, not for one fallen back to.
-    """
-    threshold, likely = CALIBRATED[source]
-    if source != config.source:
-        return threshold, likely
-    return (
-        threshold if config.threshold is None else config.threshold,
-        likely if config.likely is None else config.likely,
-    )
 
 
 class EndpointEmbedder:
@@ -72,9 +54,8 @@ class EndpointEmbedder:
         # Later ones must be as the first.
         (self._dimensions,) = dimensions
         usage = sum((used for _, used in answers), Usage())
-        threshold, likely = similarities_of(self._config, "endpoint")
         vectors = np.vstack([vectors for vectors, _ in answers])
-        return Embedded(vectors, self._config.model, threshold, likely, usage)
+        return Embedded(vectors, self._config.model, usage)
 
     async def _batch(self, texts: Sequence[str], context: CallContext) -> tuple[Vectors, Usage]:
         config = self._config
@@ -158,8 +139,7 @@ class OfflineEmbedder:
         words = HashingVectorizer(analyzer="word", token_pattern=r"\w+", **common)
         parts = normalize(characters.transform(texts)) + normalize(words.transform(texts))
         vectors = normalize(parts).toarray().astype(np.float32)
-        threshold, likely = similarities_of(self._config, "offline")
-        return Embedded(vectors, "offline", threshold, likely, Usage())
+        return Embedded(vectors, "offline", Usage())
 
 
 class FallbackEmbedder:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import sets
-from vectors import VECTORS, with_vectors
+from vectors import RARE, VECTORS, with_vectors
 
 from autoanalyze.config import Config
 from autoanalyze.laboratory.detection import Detection, similarities, spelled
@@ -53,6 +54,7 @@ def row(found: Detection, seed: int) -> dict[str, Any]:
         "broader_merged": merged[sets.BROADER],
         "candidates": len(found.candidates),
         "pairs_judged": found.pairs_judged,
+        "cost": found.cost_usd * 1e6,
         "calls": found.calls,
         "by_matter": [{**part, "offered": offered.get(str(part["matter"]))} for part in matters],
     }
@@ -90,13 +92,13 @@ def merged_twins(found: Detection) -> dict[str, int]:
 
 def likeness(one: sets.LabelSet, config: Config) -> Iterator[dict[str, Any]]:
     """A row per kind of vectors and class of pairs: how alike they are, and how many are among the 1, 2, ...
-    nearest neighbours of one of their labels."""
+    nearest neighbours of one of their labels; of duplicates also how many these connect, over others."""
     planted = one.planted(1)
     concepts = planted.concepts
-    for vectors in VECTORS:
+    for vectors in (*VECTORS, RARE):
         chosen, embedder = with_vectors(config, vectors)
         alike = similarities(chosen, planted, embedder)
-        ranks = ranked(alike)
+        ranks = ranked(centred(alike))
         by_class: dict[str, list[Pair]] = {}
         for pair in alike:
             meant = frozenset(concepts[label] for label in pair)
@@ -105,11 +107,33 @@ def likeness(one: sets.LabelSet, config: Config) -> Iterator[dict[str, Any]]:
         for pair_class, pairs in by_class.items():
             low, median, high = np.quantile([alike[pair] for pair in pairs], [0.1, 0.5, 0.9]).tolist()
             near = np.bincount([min(ranks[pair], NEAREST + 1) for pair in pairs], minlength=NEAREST + 2)
+            joined = [connected(pairs, ranks, k) for k in range(1, NEAREST + 1)]
             yield {
                 **{**told(one), "vectors": vectors, "class": pair_class, "pairs": len(pairs)},
                 **{"low": low, "median": median, "high": high},
                 "within": np.cumsum(near)[1 : NEAREST + 1].tolist(),
+                "joined": joined if pair_class == "duplicate" else None,
             }
+
+
+def centred(alike: Mapping[Pair, float]) -> dict[Pair, float]:
+    """Likeness after the mean of all labels is taken away from each, as the package ranks them."""
+    names = sorted({label for pair in alike for label in pair})
+    place = {label: n for n, label in enumerate(names)}
+    whole = np.eye(len(names))
+    for (first, second), likeness_ in alike.items():
+        whole[place[first], place[second]] = whole[place[second], place[first]] = likeness_
+    moved = whole - whole.mean(0) - whole.mean(1)[:, None] + whole.mean()
+    lengths = np.sqrt(np.maximum(np.diag(moved), 1e-12))
+    scaled = moved / np.outer(lengths, lengths)
+    return {pair: round(float(scaled[place[pair[0]], place[pair[1]]]), 4) for pair in alike}
+
+
+def connected(pairs: Sequence[Pair], ranks: Mapping[Pair, int], k: int) -> int:
+    """How many duplicates hang together by duplicates among the k nearest."""
+    parts = nx.connected_components(nx.Graph(pair for pair in pairs if ranks[pair] <= k))
+    home = {label: number for number, part in enumerate(parts) for label in part}
+    return sum(first in home and home[first] == home.get(second) for first, second in pairs)
 
 
 def ranked(alike: Mapping[Pair, float]) -> dict[Pair, int]:

@@ -10,27 +10,27 @@ import verdicts
 from counting import NEAREST
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from vectors import CENTRED, NGRAMS, SIMULATED, STATIC
+from vectors import NGRAMS, RARE, SIMULATED, STATIC
 
 from autoanalyze.study.panels import head
 from autoanalyze.study.plots import BLUE, GREEN, GREY, ORANGE, style
 
-COLOURS = {NGRAMS: ORANGE, STATIC: BLUE, CENTRED: GREEN, SIMULATED: GREY}
+COLOURS = {NGRAMS: ORANGE, STATIC: BLUE, RARE: GREEN, SIMULATED: GREY}
 NAMES = {
     NGRAMS: "n-grams (real, offline)",
     STATIC: "static word vectors (real)",
-    CENTRED: "static, centred on the set (real)",
+    RARE: "static, rare words weigh more (not in the package)",
     SIMULATED: "simulated vectors (for comparison)",
 }
 GOAL_OFFERED, GOAL_RECALL = 0.98, 0.93
 
 
 def drawn(results: pl.DataFrame, alike: pl.DataFrame, title: str) -> Figure:
-    """What was offered and merged in each set, what more neighbours would offer, likeness alone."""
+    """What was merged in each set, what more neighbours would offer, likeness alone."""
     figure = plt.figure(figsize=(12.5, 8.6), dpi=110, layout="constrained")
     with style():
         panels = figure.subplot_mosaic([["sets", "near"], ["sets", "alone"]], width_ratios=[1.25, 1])
-        set_by_set(panels["sets"], results.filter(way=verdicts.PAIRS, judge="2 %"))
+        set_by_set(panels["sets"], results.filter(judge="2 %"))
         neighbours(panels["near"], alike.filter(kind=sets.ONE))
         no_judge(panels["alone"], results.filter(way=verdicts.ALONE))
         for panel in panels.values():
@@ -45,24 +45,20 @@ def drawn(results: pl.DataFrame, alike: pl.DataFrame, title: str) -> Figure:
 
 
 def set_by_set(panel: Axes, results: pl.DataFrame) -> None:
-    """A line per set: hollow what vectors offered, filled what ended merged."""
+    """A line per set and way: the share of the duplicates that ended merged."""
     names = results["set"].unique(maintain_order=True).to_list()
-    for vectors, shift in ((NGRAMS, 0.2), (STATIC, 0.0), (SIMULATED, -0.2)):
-        of_vectors = results.filter(vectors=vectors)
-        shares = {
-            measure: [pooling.within(of_vectors.filter(set=name), measure) for name in names]
-            for measure in ("offered", "recall")
-        }
+    asked, seen = results.filter(way=verdicts.PAIRS), results.filter(way=verdicts.BLOCKS)
+    kinds = [
+        ("questions on pairs, n-grams", asked.filter(vectors=NGRAMS), 0.2, ORANGE),
+        ("questions on pairs, static vectors", asked.filter(vectors=STATIC), 0.0, BLUE),
+        ("shown in blocks (static vectors)", seen.filter(pl.col("vectors") != NGRAMS), -0.2, GREEN),
+    ]
+    for told, rows_of, shift, colour in kinds:
+        shares = [pooling.within(rows_of.filter(set=name), "recall") for name in names]
         rows = [len(names) - row + shift for row in range(len(names))]
-        colour = COLOURS[vectors]
-        offered, found = ([share.value or 0.0 for share in shares[m]] for m in ("offered", "recall"))
-        lows, highs = ([getattr(s, end) or 0.0 for s in shares["recall"]] for end in ("low", "high"))
+        lows, highs = ([getattr(share, end) or 0.0 for share in shares] for end in ("low", "high"))
         panel.hlines(rows, lows, highs, color=colour, linewidth=1.2, alpha=0.6)
-        panel.plot(found, rows, "o", color=colour, markersize=5.5, label=f"merged: {NAMES[vectors]}")
-        panel.plot(
-            offered, rows, "o", color=colour, markersize=5.5, markerfacecolor="white",
-            label=f"proposed: {NAMES[vectors]}",
-        )  # fmt: skip
+        panel.plot([s.value or 0.0 for s in shares], rows, "o", color=colour, markersize=5.5, label=told)
     panel.axvline(GOAL_RECALL, color="#000000", linewidth=0.9, linestyle="--")
     panel.text(GOAL_RECALL, len(names) + 0.72, f"margin {GOAL_RECALL}", fontsize=8, ha="right")
     counts = dict(results.select("set", "labels").iter_rows())
@@ -70,7 +66,7 @@ def set_by_set(panel: Axes, results: pl.DataFrame) -> None:
     panel.set_ylim(0.4, len(names) + 1.1)
     panel.set_xlim(0, 1.01)
     panel.set_xlabel("share of the true duplicate pairs", fontsize=9)
-    panel.set_title("proposed by vectors, and merged in the end (a judge who errs 2 %)", fontsize=10)
+    panel.set_title("merged in the end (a judge who errs 2 %)", fontsize=10)
     panel.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.4, -0.06), ncols=2, frameon=False)
 
 
@@ -82,7 +78,7 @@ def neighbours(panel: Axes, alike: pl.DataFrame) -> None:
     panel.axhline(GOAL_OFFERED, color="#000000", linewidth=0.9, linestyle="--")
     panel.text(1, GOAL_OFFERED + 0.005, f"margin {GOAL_OFFERED}", fontsize=8, va="bottom")
     panel.axvline(4, color=GREY, linewidth=0.9, linestyle=":")
-    panel.text(4.15, 0.03, "compared at first today", fontsize=8, color="#666666")
+    panel.text(4.15, 0.03, "compared at first", fontsize=8, color="#666666")
     panel.set_ylim(0, 1.06)
     panel.set_xlabel("nearest neighbours of each label that are proposed (sets of about 40)", fontsize=9)
     panel.set_ylabel("duplicates proposed", fontsize=9)
@@ -93,8 +89,8 @@ def neighbours(panel: Axes, alike: pl.DataFrame) -> None:
 def no_judge(panel: Axes, alone: pl.DataFrame) -> None:
     """Precision and recall in each domain at a threshold that other domains chose."""
     found = pooling.left_out(alone).filter(way="left out")
-    for vectors, colour in COLOURS.items():
-        part = found.filter(vectors=vectors)
+    for (vectors,), part in found.group_by(["vectors"], maintain_order=True):
+        colour = COLOURS[str(vectors)]
         panel.plot(part["recall"], part["precision"], "o", color=colour, markersize=6, alpha=0.85)
         middle = part.select(pl.col("recall", "precision").mean()).row(0)
         panel.plot(*middle, "+", color=colour, markersize=14, markeredgewidth=2)

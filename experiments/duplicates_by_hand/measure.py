@@ -26,7 +26,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
@@ -46,15 +45,15 @@ from autoanalyze.analysis.record import PACKAGES, git_state  # noqa: E402
 from autoanalyze.config import Config  # noqa: E402
 from autoanalyze.laboratory.detection import detect_among  # noqa: E402
 
-SEEDS, FEWER = 20, 5
+SEEDS, FEWER = 2, 1
 """Seeds; the fewer are for sets put together, and for vectors that no hypothesis under a judge is about."""
-JUDGES = {"perfect": (0.0, 0.25), "2 %": (0.02, 0.25), "10 %": (0.10, 0.25), "10 %, per pair": (0.10, 1.0)}
+JUDGES = {"2 %": (0.02, 0.25), "10 %, per pair": (0.10, 1.0)}
 """Chance to miss a duplicate and to take look-alikes for one, and the part that no further look repairs."""
-PAIRS, SHOWN, ALONE = "questions on pairs", "all shown", "likeness alone"
+PAIRS, BLOCKS, ALONE = "questions on pairs", "blocks", "likeness alone"
 PARTS = ROOT / "outputs" / "experiments" / "duplicates_by_hand"
 FEW = 60
-"""Labels that the default shows the judge together, without vectors."""
-THRESHOLDS = tuple(float(round(t, 3)) for t in np.arange(0.1, 1.0001, 0.025))
+"""Labels that the default shows the judge together, without vectors where there are no more."""
+THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8)
 
 
 def composed() -> Config:
@@ -73,12 +72,11 @@ def judged(one: sets.LabelSet, seed: int, config: Config, *, quick: bool) -> lis
     """A row per kind of vectors and judge, of one set and seed, with its matters."""
     rows = []
     planted = one.planted(seed)
-    ways = [(PAIRS, vectors) for vectors in (VECTORS if seed <= FEWER else REAL)] + [(SHOWN, "none")] * (
-        one.count <= FEW
-    )
-    for (way, vectors), judge in product(ways, list(JUDGES)[:2] if quick else JUDGES):
+    ways = [(PAIRS, vectors) for vectors in (VECTORS if seed <= FEWER else REAL)]
+    ways += [(BLOCKS, vectors) for vectors in (REAL if one.count > FEW else ("none",))]
+    for (way, vectors), judge in product(ways, list(JUDGES)[:1] if quick else JUDGES):
         chosen, embedder = with_vectors(judged_by(config, judge), vectors)
-        if way == SHOWN:
+        if way == BLOCKS:
             chosen = replace(chosen, resolution=replace(chosen.resolution, shown_together=FEW))
         found = detect_among(replace(chosen, seed=seed), planted, seed=seed, embedder=embedder)
         rows.append({**told(one), "vectors": vectors, "way": way, "judge": judge, **row(found, seed)})
@@ -89,7 +87,7 @@ def alone(one: sets.LabelSet, seed: int, config: Config, *, quick: bool) -> list
     """A row per kind of vectors and threshold, without a judge."""
     rows = []
     planted = one.planted(seed)
-    for vectors, threshold in product(VECTORS, THRESHOLDS[::8] if quick else THRESHOLDS):
+    for vectors, threshold in product(VECTORS, THRESHOLDS[::3] if quick else THRESHOLDS):
         resolution = replace(config.resolution, mode="embeddings", merge_above=threshold)
         chosen, embedder = with_vectors(replace(config, resolution=resolution), vectors)
         found = detect_among(chosen, planted, seed=seed, embedder=embedder)
@@ -112,12 +110,12 @@ def measured(found: Sequence[sets.LabelSet], into: Path, *, seeds: int, processe
     parts = into / "parts" if quick else PARTS / meant(found)
     parts.mkdir(parents=True, exist_ok=True)
     single = [one for one in found if one.kind in (sets.ONE, sets.SHARED)]
-    jobs = [(alone, one, 1) for one in single]
-    jobs += [
+    jobs = [
         (judged, one, seed)
         for one in found
         for seed in range(1, (seeds if one in single else min(seeds, FEWER)) + 1)
     ]
+    jobs += [(alone, one, 1) for one in single]
     made = Parallel(processes, batch_size=1)(
         delayed(kept)(parts, work, one, seed, config, quick) for work, one, seed in jobs
     )
@@ -187,7 +185,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "labels" / "by_hand.json")
     parser.add_argument("--labels", type=Path, default=sets.LABELS, help="folder of the authors' files")
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--into", type=Path, default=None, help="folder of results; the lab book by default")
     parser.add_argument("--quick", action="store_true", help="seconds, on three sets")
     parser.add_argument("--tell", action="store_true", help="tables and figure of the results that are there")

@@ -12,9 +12,9 @@ import pooling
 import sets
 import verdicts
 from drawing import drawn
-from vectors import CENTRED, NGRAMS, SIMULATED, STATIC, VECTORS
+from vectors import NGRAMS, RARE, SIMULATED, STATIC, VECTORS
 
-from autoanalyze.study.intervals import Estimate, shown
+from autoanalyze.study.intervals import shown
 
 QUESTION = (
     "On labels that two authors wrote, how many duplicates do real vectors propose, what is left of them "
@@ -27,8 +27,10 @@ def tell(into: Path) -> None:
     """Write table.md and figure.png, and fill the chapter's block if there is a chapter."""
     results = pl.read_parquet(into / "results.parquet")
     guards, alike = (pl.read_parquet(into / f"{name}.parquet") for name in ("guards", "likeness"))
-    text = "\n\n".join(f"{heading}:\n\n{markdown(table)}" for heading, table in chapter(results, guards))
-    more = "\n\n".join(f"{heading}:\n\n{markdown(table)}" for heading, table in rest(results, guards, alike))
+    text = "\n\n".join(
+        f"{heading}:\n\n{markdown(table)}" for heading, table in chapter(results, guards, alike)
+    )
+    more = "\n\n".join(f"{heading}:\n\n{markdown(table)}" for heading, table in rest(guards, alike))
     (into / "table.md").write_text(f"{text}\n\n{more}\n", "utf-8")
     told = into / "README.md"
     title = QUESTION
@@ -42,7 +44,9 @@ def tell(into: Path) -> None:
     plt.close(figure)
 
 
-def chapter(results: pl.DataFrame, guards: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+def chapter(
+    results: pl.DataFrame, guards: pl.DataFrame, alike: pl.DataFrame
+) -> list[tuple[str, pl.DataFrame]]:
     """The tables that stand in the chapter."""
     single = results.filter(kind=sets.ONE)
     return [
@@ -53,8 +57,21 @@ def chapter(results: pl.DataFrame, guards: pl.DataFrame) -> list[tuple[str, pl.D
             together(single.filter(way=verdicts.PAIRS)),
         ),
         (
+            "Sets of 60 and more labels (both authors of a domain, one author, the shared set), blocks "
+            "of 60 and questions on pairs; intervals by bootstrap over sets",
+            together(results.filter(pl.col("labels") >= verdicts.LARGER)),
+        ),
+        (
+            "The ten sets shown to the judge as they are, three looks (the default up to 60)",
+            together(single.filter(way=verdicts.BLOCKS)),
+        ),
+        (
+            "Duplicates among the nearest neighbours of one of their labels, and connected by these",
+            nearest(alike),
+        ),
+        (
             "Set by set, under the 2 % judge; intervals by bootstrap over the matters of the set",
-            apart(results.filter(way=verdicts.PAIRS, judge="2 %")),
+            apart(results.filter(judge="2 %")),
         ),
         (
             "Without a judge: precision / recall in each domain at a threshold that was chosen on the other "
@@ -69,17 +86,10 @@ def chapter(results: pl.DataFrame, guards: pl.DataFrame) -> list[tuple[str, pl.D
     ]
 
 
-def rest(results: pl.DataFrame, guards: pl.DataFrame, alike: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+def rest(guards: pl.DataFrame, alike: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     """The tables that stand in table.md only."""
-    single = results.filter(kind=sets.ONE)
-    few = single.filter(way="all shown")
     return [
-        (
-            "The same ten sets shown to the judge as they are, three looks (the default up to 60)",
-            together(few),
-        ),
         ("How alike pairs are, ten sets (10 %, median, 90 %)", likeness(alike.filter(kind=sets.ONE))),
-        ("Duplicates among the nearest neighbours of one of their labels, ten sets", nearest(alike)),
         ("All label pairs of look-alikes of guarded kinds to which no guard objects", unknown(guards)),
     ]
 
@@ -101,12 +111,12 @@ def tested(results: pl.DataFrame, guards: pl.DataFrame) -> pl.DataFrame:
 
 
 def together(results: pl.DataFrame) -> pl.DataFrame:
-    """A row per kind of vectors and judge."""
+    """A row per way, kind of vectors and judge."""
     rows = []
-    for (vectors, judge), group in results.group_by(["vectors", "judge"], maintain_order=True):
+    for (way, vectors, judge), group in results.group_by(["way", "vectors", "judge"], maintain_order=True):
         units = pooling.by_set(group)
         measures = {measure: shown(pooling.share(units, measure)) for measure in pooling.MEASURES}
-        rows.append({"vectors": vectors, "judge": judge, **measures})
+        rows.append({"way": way, "vectors": vectors, "judge": judge, **measures})
     return pl.DataFrame(rows)
 
 
@@ -116,13 +126,12 @@ def apart(results: pl.DataFrame) -> pl.DataFrame:
     for (name,), group in results.group_by(["set"], maintain_order=True):
         row = {"set": name, "labels": group["labels"][0], "pairs": group["planted"][0]}
         for vectors in (NGRAMS, STATIC):
-            part = group.filter(vectors=vectors)
+            part = group.filter(vectors=vectors, way=verdicts.PAIRS)
             row |= {f"{m}, {vectors}": shown(pooling.within(part, m), 2) for m in ("offered", "recall")}
-            row[f"precision, {vectors}"] = shown(pooling.within(part, "precision"))
-        part = group.filter(vectors=SIMULATED)
-        row["offered, recall with simulated vectors"] = " / ".join(
-            shown(Estimate(pooling.within(part, m).value), 2) for m in ("offered", "recall")
+        part = group.filter(
+            way=verdicts.BLOCKS, vectors=STATIC if group["labels"][0] >= verdicts.LARGER else "none"
         )
+        row |= {f"{m}, blocks": shown(pooling.within(part, m), 2) for m in ("recall", "precision")}
         rows.append(row)
     return pl.DataFrame(rows)
 
@@ -162,13 +171,15 @@ def likeness(alike: pl.DataFrame) -> pl.DataFrame:
 
 
 def nearest(alike: pl.DataFrame) -> pl.DataFrame:
-    """A row per number of neighbours: the share of duplicates, with the pairs per label that this makes."""
+    """A row per number of neighbours: the share of duplicates among them, the share that these connect, and
+    the pairs per label that this makes."""
     rows = []
     for k in (1, 2, 4, 6, 8, 10, 15):
         cells = {"neighbours": str(k)}
-        for vectors in (NGRAMS, STATIC, CENTRED, SIMULATED):
-            share, pairs = pooling.among(alike.filter(kind=sets.ONE, vectors=vectors), k)
-            cells[vectors] = f"{share:.3f} ({pairs:.1f} pairs per label)"
+        for vectors in (NGRAMS, STATIC, RARE, SIMULATED):
+            for kind in (sets.ONE, sets.WHOLE):
+                near, joined, pairs = pooling.among(alike.filter(kind=kind, vectors=vectors), k)
+                cells[f"{vectors}, {kind}"] = f"{near:.2f}, {joined:.2f} ({pairs:.1f})"
         rows.append(cells)
     return pl.DataFrame(rows)
 

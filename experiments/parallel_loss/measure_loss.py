@@ -56,7 +56,10 @@ EVERYWHERE = (
     *("endpoint=offline", "data=store", "data.minimum_messages=1", "resamples=0", "page=false"),
     *("resolution.every_labels=null", f"parallel.sessions_per_stream={CALL}", "parallel.taper=null"),
 )
-MERGING = {"judge": (), "names alone": ("resolution=embeddings", "embeddings=offline")}
+MERGING = {
+    "judge": (),
+    "names alone": ("resolution=embeddings", "embeddings=offline", "resolution.merge_above=0.5"),
+}
 
 
 @dataclass(frozen=True, slots=True)

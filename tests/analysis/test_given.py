@@ -45,7 +45,7 @@ IDLE = [
     ([URL, "judge=fixed"], "endpoint=simulated"),
     (["endpoint=offline", "judge=fixed"], "endpoint=simulated"),
     (["resolution=none", "judge=fixed"], "resolution=judged"),
-    (["resolution=embeddings", "noise.judge_missed=0.1"], "resolution=judged"),
+    (["resolution=embeddings", "resolution.merge_above=0.7", "noise.judge_missed=0.1"], "resolution=judged"),
     (["vocabulary.fixed.intent=[A]"], "general_intent"),
     (["hydra.sweep.dir=x"], "add -m"),
     (["quick=true"], "experiment="),

@@ -121,10 +121,11 @@ def test_a_run_that_stopped_goes_on_where_it_was(run: Run, store: Path, tmp_path
     assert len(answered) == len(set(answered))
 
 
-@pytest.mark.parametrize("resolution", ["llm", "embeddings", "none"])
-def test_any_way_of_merging_works(store: Path, tmp_path: Path, resolution: str) -> None:
+@pytest.mark.parametrize("resolution", [["llm"], ["embeddings", "resolution.merge_above=0.7"], ["none"]])
+def test_any_way_of_merging_works(store: Path, tmp_path: Path, resolution: list[str]) -> None:
     """Also where the judge is shown all labels at once, or likeness alone decides."""
-    merged = build_analysis(config_of(store, f"resolution={resolution}")).run_sync(tmp_path / resolution)
+    config = config_of(store, *(key if "=" in key else f"resolution={key}" for key in resolution))
+    merged = build_analysis(config).run_sync(tmp_path / "run")
     assert merged.record["sessions"]["labelled"] == len(chats())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 
 from autoanalyze.phases.duplicates.opinions import Groups, Opinions, Pair, pair_of
@@ -12,19 +12,18 @@ from autoanalyze.phases.duplicates.opinions import Groups, Opinions, Pair, pair_
 def doubts(
     groups: Groups,
     standing: Mapping[str, Sequence[str]],
-    candidates: Mapping[Pair, float],
+    candidates: Collection[Pair],
     opinions: Opinions,
     *,
-    likely: float,
     nearest: int,
 ) -> list[Pair]:
     """The pairs that are worth another look, each once.
 
     Doubtful are labels that joined a group on a single look that no other member supports, and groups
     that lie near each other: their canonical labels were never compared, or a single look kept them apart
-    although they are `likely` to be the same, or although two other members were held to be; and both
+    although each is nearest to the other, or although two other members were held to be the same; and both
     where several looks leave it open. Of each group the `nearest` others are looked at, so that questions
-    grow with the groups, not with their square.
+    grow with the groups, not with their square. `candidates` come nearest first.
     """
     found: dict[Pair, None] = {}
     for canonical, members in groups.items():
@@ -32,9 +31,9 @@ def doubts(
         for label in members[stood:]:
             if not confirmed(label, canonical, members, opinions):
                 found[pair_of(label, canonical)] = None
-    links = between(groups, standing, candidates)
+    links, closest = between(groups, standing, candidates), nearest_both_ways(candidates)
     for pair in nearest_groups(links, candidates, nearest):
-        if apart_in_doubt(pair, links[pair], candidates.get(pair, -1.0) >= likely, opinions):
+        if apart_in_doubt(pair, links[pair], pair in closest, opinions):
             found[pair] = None
     return [pair for pair in found if opinions.open(*pair)]
 
@@ -62,14 +61,22 @@ def between(
     return links
 
 
+def nearest_both_ways(candidates: Iterable[Pair]) -> set[Pair]:
+    """The candidates, given nearest first, of which each label is the nearest of the other."""
+    ordered, nearest = list(candidates), dict[str, Pair]()
+    for pair in reversed(ordered):
+        nearest |= dict.fromkeys(pair, pair)
+    return {pair for pair in ordered if nearest[pair[0]] == nearest[pair[1]]}
+
+
 def nearest_groups(
-    links: Mapping[Pair, Sequence[Pair]], candidates: Mapping[Pair, float], nearest: int
+    links: Mapping[Pair, Sequence[Pair]], candidates: Iterable[Pair], nearest: int
 ) -> list[Pair]:
-    """Of each group the pairs with its `nearest` others, by the most alike of their members."""
-    alike = {pair: max(candidates[link] for link in linked) for pair, linked in links.items()}
+    """Of each group the pairs with its `nearest` others, by the nearest of their members."""
+    place = {pair: position for position, pair in enumerate(candidates)}
     taken: dict[str, int] = defaultdict(int)
     chosen = []
-    for pair in sorted(alike, key=lambda pair: (-alike[pair], pair)):
+    for pair in sorted(links, key=lambda pair: min(place[link] for link in links[pair])):
         if min(taken[canonical] for canonical in pair) < nearest:
             chosen.append(pair)
             for canonical in pair:

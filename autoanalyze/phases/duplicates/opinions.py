@@ -171,6 +171,12 @@ class Opinions:
         """The labels that mean the same as `label` by what is known now."""
         return self._same[label]
 
+    def held_same(self, labels: Sequence[str]) -> list[Pair]:
+        """The pairs with one of some labels that any look held to be the same, in the order in which they
+        became known; without those that a guard decided."""
+        some = set(labels)
+        return [pair for pair, known in self._known.items() if any(known.looks) and some & set(pair)]
+
     def known(self, first: str, second: str) -> Known:
         """All that is known of two labels. Raises KeyError if they were never looked at."""
         return self._known[pair_of(first, second)]

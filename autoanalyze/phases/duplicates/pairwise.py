@@ -1,13 +1,15 @@
-"""PairwiseJudging: embeddings propose, guards object, the judge decides on small questions."""
+"""PairwiseJudging: the judge looks at blocks of labels or answers small questions, and guards object."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from autoanalyze.config import EmbeddingsConfig, ResolutionConfig
+from autoanalyze.llm.calls import together
+from autoanalyze.phases.duplicates.blocks import meetings, parts
 from autoanalyze.phases.duplicates.doubts import doubts, torn
 from autoanalyze.phases.duplicates.judge import FURTHER_LOOKS, Judge, Took
 from autoanalyze.phases.duplicates.ledger import FieldLedger
@@ -47,11 +49,16 @@ OVERRULING = 3
 class PairwiseJudging:
     """Judges the labels of one field, also in steps while labels still arrive.
 
-    Questions are asked in waves. The first compares each new label with those most like it. Later ones
-    compare the groups that came of it by their canonical labels, so that two groups cost one question
-    and not one for each pair of members, and ask again where an answer is doubtful: a second look in
-    the opposite order, and further ones as long as the looks differ too much for a judge who errs as often
-    as this one. Few labels are shown together instead.
+    The judge is shown all labels together, if they are few, else blocks of them: first of labels that are
+    alike, with several looks, then of what is left of these, so that any two meet. That finds what shares
+    no word and lies nowhere near. Questions on pairs confirm what a single look found, and tell whether a
+    group follows its canonical label into another.
+
+    Where no labels are to be shown together, questions on pairs are asked in waves. The first compares each
+    new label with those most like it. Later ones compare the groups that came of it by their canonical
+    labels, so that two groups cost one question and not one for each pair of members, and ask again where an
+    answer is doubtful: a second look in the opposite order, and further ones as long as the looks differ too
+    much for a judge who errs as often as this one.
     """
 
     def __init__(
@@ -78,12 +85,12 @@ class PairwiseJudging:
         opinions.find_lost()
         groups: Groups | None = None
         took = Took()
-        if len(fresh) + len(ledger.groups) <= self._config.shown_together:
-            groups, took = await self._look_at_all(fresh, ledger, step)
+        if self._config.shown_together > 1:
+            groups = await self._look_in_blocks(fresh, ledger, use, step, took)
         if groups is None:
             # Also labels that could not be judged together: small questions are easier to answer.
-            groups, in_waves = await self._ask_in_waves(fresh, ledger, use, step)
-            took = Took(took.usage + in_waves.usage, in_waves.errors, took.pairs + in_waves.pairs)
+            took.errors.clear()
+            groups = await self._ask_in_waves(fresh, ledger, use, step, took)
         if await self._overruled(ledger, use.notes, step, took):
             grown = {label for members in groups.values() for label in members}
             placed = [label for label in fresh if label in grown]
@@ -91,36 +98,81 @@ class PairwiseJudging:
         ledger.regroup(groups, spelled, use.counts, step)
         return took
 
-    async def _look_at_all(
-        self, fresh: Sequence[str], ledger: FieldLedger, step: int
-    ) -> tuple[Groups | None, Took]:
-        """Few labels are one small group: they are shown together, three looks at once, and further ones as
-        long as these leave a doubt. Labels on which no look says anything are left for a later step; no
-        groups at all where no look could be used."""
-        opinions, standing, new = ledger.opinions, ledger.groups, set(fresh)
+    async def _look_in_blocks(
+        self, fresh: Sequence[str], ledger: FieldLedger, use: LabelUse, step: int, took: Took
+    ) -> Groups | None:
+        """Labels are shown together, in blocks if they are many. Labels on which no look says anything are
+        left for a later step; no groups at all where no look at a block could be used."""
+        size, new = self._config.shown_together, set(fresh)
+        standing = ledger.groups
         shown = [*standing, *fresh]
-        if len(shown) < 2:
-            return {**standing, **{label: [label] for label in fresh}}, Took()
-        pairs = [pair_of(*two) for two in combinations(shown, 2) if new & set(two)]
-        took, apart = Took(pairs=len(pairs)), Counter(opinions.apart)
+        if len(shown) <= size:
+            return await self._look(fresh, ledger, [shown], step, took, set())
+        await self._place(shown, use.notes, step, took)
+        met: set[Pair] = set()
+        alike = [block for block in parts(self._space.arranged(shown), size) if new & set(block)]
+        groups = await self._look(fresh, ledger, alike, step, took, met)
+        if groups is None:
+            return None
+        left = self._space.arranged([*groups])
+        # What is alike was looked at: one look is enough to find the few that are left.
+        await self._look(fresh, ledger, meetings(left, new, size), step, took, met, first=1)
+        heard = {label for members in groups.values() for label in members}
+        return await self._until_clear([x for x in fresh if x in heard], ledger, use, step, took)
+
+    async def _look(
+        self,
+        fresh: Sequence[str],
+        ledger: FieldLedger,
+        blocks: Sequence[Sequence[str]],
+        step: int,
+        took: Took,
+        met: set[Pair],
+        *,
+        first: int = MOST_OPINIONS,
+    ) -> Groups | None:
+        """Looks at blocks of labels, `first` side by side, and where these are several further ones as long
+        as they leave a doubt. Counts for the pairs that did not meet before, which `met` then holds."""
+        opinions, standing, new = ledger.opinions, ledger.groups, set(fresh)
         source = Source(self._judge.name, "judge", step)
-        heard: list[Look] = []
-        numbers = range(MOST_OPINIONS)
-        while True:
-            looks = await self._judge.looks(shown, numbers, step)
-            took.usage += looks.usage
-            took.errors += looks.errors
-            opinions.apart = apart + self._hear(pairs, heard, looks.looks, opinions, source)
-            heard += looks.looks
-            if not heard:
-                return None, took
+        pairs: list[list[Pair]] = []
+        for block in blocks:
+            of_block = (pair_of(*two) for two in combinations(block, 2) if new & set(two))
+            pairs.append([pair for pair in of_block if pair not in met])
+            met.update(pairs[-1])
+        took.pairs += sum(map(len, pairs))
+        before = Counter(opinions.apart)
+        heard: list[list[Look]] = [[] for _ in blocks]
+        apart: list[Counter[int]] = [Counter() for _ in blocks]
+        asking = {number: range(first) for number, block in enumerate(blocks) if len(block) > 1}
+        groups = grouped(fresh, standing, opinions, largest=LARGEST_GROUP)
+        while asking:
+            answers = await together(self._judge.looks(blocks[n], looks, step) for n, looks in asking.items())
+            for number, looks in zip(asking, answers, strict=True):
+                took.usage += looks.usage
+                took.errors += looks.errors
+                apart[number] = self._hear(pairs[number], heard[number], looks.looks, opinions, source)
+                heard[number] += looks.looks
+            if first > 1 and not all(heard[number] for number in asking):
+                return None
+            opinions.apart = sum(apart, before)
             opinions.weigh()
-            placed = [label for label in fresh if opinions_on(label, heard)]
+            silent = {
+                label
+                for block, looks in zip(blocks, heard, strict=True)
+                for label in block
+                if looks and not opinions_on(label, looks)
+            }
+            placed = [label for label in fresh if label not in silent]
             groups = grouped(placed, standing, opinions, largest=LARGEST_GROUP)
-            more = min(LOOKS_IN_DOUBT, MOST_IN_DOUBT - len(heard))
-            if more <= 0 or not looks.looks or not torn(groups, placed, opinions):
-                return groups, took
-            numbers = range(FURTHER_LOOKS + len(heard), FURTHER_LOOKS + len(heard) + more)
+            doubtful = set(torn(groups, placed, opinions)) if first > 1 else set()
+            heard_now, asking = zip(asking, answers, strict=True), {}
+            for number, looks in heard_now:
+                more = min(LOOKS_IN_DOUBT, MOST_IN_DOUBT - len(heard[number]))
+                if more > 0 and looks.looks and doubtful.intersection(pairs[number]):
+                    start = FURTHER_LOOKS + len(heard[number])
+                    asking[number] = range(start, start + more)
+        return groups
 
     def _hear(
         self,
@@ -150,47 +202,57 @@ class PairwiseJudging:
         return apart
 
     async def _ask_in_waves(
-        self, fresh: Sequence[str], ledger: FieldLedger, use: LabelUse, step: int
-    ) -> tuple[Groups, Took]:
+        self, fresh: Sequence[str], ledger: FieldLedger, use: LabelUse, step: int, took: Took
+    ) -> Groups:
         """Questions on pairs that lie near each other, until none is left that would change anything."""
-        standing, opinions = ledger.groups, ledger.opinions
-        # Labels that stand already are embedded when there is something to compare them with.
-        known = (label for members in standing.values() for label in members)
+        opinions, new = ledger.opinions, set(fresh)
+        known = [label for members in ledger.groups.values() for label in members]
         unseen = [label for label in known if label not in self._space]
-        near = await self._space.neighbours(
-            [*unseen, *fresh],
-            use.notes,
-            self._judge.context(step),
-            nearest=self._config.first_candidates,
-        )
-        took, new = Took(near.usage, list(near.warnings)), set(fresh)
-        candidates = {pair: alike for pair, alike in near.candidates.items() if new & set(pair)}
+        await self._place([*known, *fresh], use.notes, step, took)
+        near = self._space.neighbours([*unseen, *fresh])
+        candidates = {pair: alike for pair, alike in near.items() if new & set(pair)}
         ledger.similarity |= candidates
         # What a step that failed was told already is not asked again.
         wanted = [
             pair for pair in self._first(candidates) if not opinions.looks(*pair) and opinions.open(*pair)
         ]
-        groups = standing
+        await self._ask(wanted, ledger, use.notes, step, took)
+        return await self._until_clear(fresh, ledger, use, step, took, candidates)
+
+    async def _until_clear(
+        self,
+        fresh: Sequence[str],
+        ledger: FieldLedger,
+        use: LabelUse,
+        step: int,
+        took: Took,
+        candidates: Collection[Pair] | None = None,
+    ) -> Groups:
+        """Waves of questions on what is in doubt, among candidates or, where there are none, between groups
+        of which some look held two members to be the same."""
+        standing, opinions = ledger.groups, ledger.opinions
         for _ in range(MOST_WAVES):
-            await self._ask(wanted, ledger, use.notes, step, took)
             opinions.weigh()
             groups = grouped(fresh, standing, opinions, largest=LARGEST_GROUP)
-            wanted = doubts(
-                groups,
-                standing,
-                candidates,
-                opinions,
-                likely=near.likely,
-                nearest=self._config.nearest_groups,
-            )
+            linked = opinions.held_same(fresh) if candidates is None else candidates
+            wanted = doubts(groups, standing, linked, opinions, nearest=self._config.nearest_groups)
             if not wanted:
                 break
+            await self._ask(wanted, ledger, use.notes, step, took)
         # On what nobody could answer, a later step is asked.
         unjudged = set(opinions.unanswered(fresh))
         placed = [label for label in fresh if label not in unjudged]
-        return grouped(placed, standing, opinions, largest=LARGEST_GROUP), took
+        return grouped(placed, standing, opinions, largest=LARGEST_GROUP)
 
-    def _first(self, candidates: Mapping[Pair, float]) -> list[Pair]:
+    async def _place(
+        self, labels: Sequence[str], notes: Mapping[str, Sequence[str]], step: int, took: Took
+    ) -> None:
+        """See to it that labels have their places in space."""
+        placing = await self._space.add(labels, notes, self._judge.context(step))
+        took.usage += placing.usage
+        took.errors += placing.errors
+
+    def _first(self, candidates: Iterable[Pair]) -> list[Pair]:
         """Of each label the pairs with those most like it."""
         taken: dict[str, int] = defaultdict(int)
         chosen = []

@@ -54,7 +54,7 @@ def test_most_used_label_becomes_canonical_and_the_ledger_says_why(virtually: Vi
     assert entry.chosen == "more sessions: 9 against 2"
     assert entry.opinions >= 1
     assert entry.similarity is not None
-    assert 0 < entry.similarity < 1
+    assert 0 < entry.similarity < 1, "plain likeness"
     other = next(merge for merge in result.merges if merge.alias == "The Claim")
     assert other.chosen == "earlier, with as many sessions"
 
@@ -378,3 +378,43 @@ def test_doubtful_pairs_get_further_looks_and_the_rest_none(seed: int) -> None:
             assert 3 <= len(model.judged) <= most
             assert all(e.alias.split()[-1] == e.canonical.split()[-1] for e in result.merges)
         assert result.canonical_mappings >= 9, "of 16; a run of three looks alone may leave half of them"
+
+
+def test_many_labels_are_looked_at_in_blocks(virtually: Virtually) -> None:
+    """Labels that share no word are found to be one, whatever lies between them, and no block is larger than
+    configured."""
+    things = {f"{word} thing{n}": n for n in range(40) for word in ("alpha", "beta", "gamma")}
+    meant = {label.replace(f" thing{n}", "") + chr(97 + n % 26) * (n + 1): n for label, n in things.items()}
+
+    def judge(shown: Sequence[str]) -> list[tuple[str, ...]]:
+        groups: dict[int, list[str]] = {}
+        for label in shown:
+            groups.setdefault(meant[label], []).append(label)
+        return [tuple(group) for group in groups.values() if len(group) > 1]
+
+    model = ScriptedModel(groups=judge)
+    result = resolved(virtually, model, dict.fromkeys(meant, 1), shown_together=20)
+    final = result.redirects()[FIELD]
+    assert len(final) == 80
+    assert all(meant[alias] == meant[name] for alias, name in final.items())
+    assert max(len(shown) for shown in model.judged) <= 20
+
+
+THINGS = ("Claim", "Refund", "Parcel", "Invoice", "Password", "Branch", "Mortgage", "Delivery")
+
+
+@pytest.mark.parametrize("lost", [3, 30])
+def test_a_block_that_nobody_could_judge_is_asked_about_in_small_questions(
+    virtually: Virtually, lost: int
+) -> None:
+    """Be it lost at the first looks or at later ones, nothing is left unjudged."""
+
+    class Losing(ScriptedModel):
+        async def judge_duplicates(self, *arguments: Any) -> Judgement:
+            found = await super().judge_duplicates(*arguments)
+            return found if len(self.judged) < lost else Judgement((), Usage(), 1.0, "no JSON")
+
+    counts = {f"{verb} {thing}": 1 for thing in THINGS for verb in ("Check", "New", "Any")}
+    result = resolved(virtually, Losing(groups=by_thing), counts, shown_together=8)
+    assert {alias.split()[-1] for alias in result.redirects()[FIELD]} == set(THINGS)
+    assert result.unjudged == {}
