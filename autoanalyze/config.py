@@ -354,6 +354,7 @@ class Config:
     token_counter: str = "auto"
     resamples: int = 1000
     probe_share: float = 0.0
+    unaided_share: float = 0.0
     passes: int = 1
     repeat: int = 1
     repetition: int = 1

@@ -156,6 +156,7 @@ def sequential(config: Config) -> Config:
         journal=JournalConfig(),
         faults=FaultsConfig(),
         probe_share=0.0,
+        unaided_share=0.0,
         repeat=1,
         resolution=replace(config.resolution, every_rounds=None, every_labels=None),
         discovery=replace(config.discovery, mode="none"),

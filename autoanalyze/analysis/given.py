@@ -63,15 +63,15 @@ USES = (
     Use(
         (
             *("data.where", "data.start", "data.minimum_messages", "data.bot_id", "discovery", "sync"),
-            *("batch_size", "baseline", "probe_share", "passes", "repeat", "reply", "vocabulary"),
-            *("schema", "context"),
+            *("batch_size", "baseline", "probe_share", "unaided_share", "passes", "repeat", "reply"),
+            *("vocabulary", "schema", "context"),
         ),
         lambda c: c.data.source != "labels",
         "data=labels has no sessions",
     ),
     Use(
         (
-            *("discovery.", "parallel.", "baseline", "faults.", "probe_share", "repeat"),
+            *("discovery.", "parallel.", "baseline", "faults.", "probe_share", "unaided_share", "repeat"),
             *("resolution.every_rounds", "resolution.every_labels"),
         ),
         lambda c: c.sync != "sequential",

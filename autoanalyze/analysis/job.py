@@ -260,8 +260,9 @@ class Job:
         if self.config.model.price_tiers:  # then it matters how long each prompt was
             calls = Run(self.folder, {}).calls.select("prompt", "cached", "completion", "embedded")
             cost = tokens.cost_of_calls(Usage(**call) for call in calls.iter_rows(named=True))
-        probes_cost = tokens.calculate_cost_estimate(probes.usage, probes.calls) if probes else 0.0
-        return Completed(phases, account, cost, seconds, probes_cost, connection.notices)
+        unaided = phases.unaided and phases.unaided.probes
+        extra = [tokens.calculate_cost_estimate(p.usage, p.calls) if p else 0.0 for p in (probes, unaided)]
+        return Completed(phases, account, cost, seconds, *extra, connection.notices)
 
     async def _watched(
         self, pipeline: Pipeline, sessions: Sequence[Session]
@@ -317,6 +318,7 @@ class Job:
                 repetition=repetition,
                 baseline="none",
                 probe_share=0.0,
+                unaided_share=0.0,
                 budget_usd=None if config.budget_usd is None else config.budget_usd - spent,
             )
             run = self._inside(f"repeat-{repetition}", again, tracker, population)

@@ -103,14 +103,16 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
         for part in batches(tokens, batch, effective.parallel.sessions_per_stream)
     ]
     probes = sessions[: round(effective.probe_share * len(sessions))]
-    parallel += batches(tokens, probes, PROBES_PER_CALL)
+    unaided = sessions[: round(effective.unaided_share * len(sessions))]
+    for probed in (probes, unaided):
+        parallel += batches(tokens, probed, PROBES_PER_CALL)
     again = sessions[: round(LOOKED_AT_AGAIN[effective.passes] * len(sessions))]
     parallel += batches(tokens, again, SECOND_LOOKS_PER_CALL)
     fields = len(effective.schema.records().open_names)
     judged = fields * looks(effective)
     labelling = [*discovery, *parallel]
     overhead = tokens.overhead_tokens + VOCABULARY_TOKENS
-    asked = [*sessions, *probes, *again]
+    asked = [*sessions, *probes, *unaided, *again]
     prompt = sum(session.token_count for session in asked) + len(labelling) * overhead
     prompt += judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
     completion = (

@@ -43,6 +43,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("reply", one_of("labels", "numbers"), "labels or numbers"),
     ("reader.vectors", one_of("words", "sentences"), "words or sentences"),
     ("probe_share", between(0, 1), "0 to 1"),
+    ("unaided_share", between(0, 1), "0 to 1"),
     ("passes", between(1, 3), "1 to 3"),
     ("repeat", between(1, 100), "1 to 100"),
     ("repetition", between(1, ANY_SIZE), "at least 1"),

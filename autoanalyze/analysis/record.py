@@ -97,6 +97,8 @@ class Completed:
     model_seconds: float
     probes_cost_usd: float = 0.0
     """The part of `cost_usd` that probes took."""
+    unaided_cost_usd: float = 0.0
+    """The same of probes without known labels."""
     notices: tuple[str, ...] = ()
     """What the user should know of how the endpoint was asked, and of what it does not tell."""
 
@@ -134,11 +136,12 @@ def totals(outcome: Completed) -> dict[str, Any]:
         "model_seconds": round(outcome.model_seconds, 3),
         **phase_totals(phases),
         "probes": phases.probes and probe_totals(phases.probes, outcome.probes_cost_usd),
+        "unaided": phases.unaided and probe_totals(phases.unaided.probes, outcome.unaided_cost_usd),
     }
 
 
 def probe_totals(probes: ProbeResult, cost_usd: float) -> dict[str, Any]:
-    """What measuring agreement took; it is part of the run's own calls, tokens and time."""
+    """What asking once more took; it is part of the run's own calls, tokens and time."""
     return {
         "asked": probes.asked,
         "answered": len(probes.facts),

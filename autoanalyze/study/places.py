@@ -67,6 +67,7 @@ SETTINGS = (
     Place("config.noise.confusion", NUMBER, "noise_confusion"),
     Place("config.faults.rate", NUMBER, "fault_rate"),
     Place("config.probe_share", NUMBER, "probe_share"),
+    Place("config.unaided_share", NUMBER, "unaided_share"),
     Place("config.repeat", COUNT, "repeat"),
     Place("config.repetition", COUNT, "repetition"),
 )

@@ -141,6 +141,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "context": ("A bank.", ()),
     "resamples": ("30", ("noise.confusion=0.3",)),
     "probe_share": ("0.2", ()),
+    "unaided_share": ("0.2", ()),
     "passes": ("2", ("world=granular",)),
     "repeat": ("2", ()),
     "repetition": ("2", ()),
