@@ -129,6 +129,7 @@ class ResolutionConfig:
     """Phase 3."""
 
     mode: str = "judged"
+    model: ModelConfig | None = None
     guards: bool = True
     shown_together: int = 60
     first_candidates: int = 4

@@ -107,6 +107,11 @@ USES = (
         lambda c: c.resolution.mode == "embeddings",
         "it needs resolution=embeddings",
     ),
+    Use(
+        ("resolution.model",),
+        lambda c: c.endpoint != "offline" and c.resolution.mode in ("judged", "llm"),
+        "no model judges: it needs resolution=judged or resolution=llm, and another endpoint than offline",
+    ),
     Use(("resolution.opinions",), lambda c: c.resolution.mode == "llm", "it needs resolution=llm"),
     Use(
         ("resolution.every_rounds", "resolution.every_labels"),
@@ -207,8 +212,9 @@ def repeated(given: Sequence[str]) -> list[str]:
 
 
 def key_of(override: str) -> str:
-    """The key of an override, without the signs before it."""
-    return override.partition("=")[0].lstrip("+~").partition("@")[0]
+    """The key of an override, without the signs before it; of one that puts a group elsewhere, where."""
+    key, _, elsewhere = override.partition("=")[0].lstrip("+~").partition("@")
+    return elsewhere if key == "model" and elsewhere else key
 
 
 def concerns(use: Use, key: str) -> bool:

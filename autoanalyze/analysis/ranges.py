@@ -163,9 +163,10 @@ def checked(config: Config) -> Config:
             "noise.second_taken and noise.combined are shares of the same sessions, and more than 1 together"
         )
     tier = config.limits.tier
-    if tier is not None and tier not in config.model.tiers:
-        known = ", ".join(config.model.tiers) or "no tiers"
-        raise ConfigurationError(f"limits.tier={tier}: the model {config.model.name} has {known}")
+    for model in filter(None, (config.model, config.resolution.model)):
+        if tier is not None and tier not in model.tiers:
+            known = ", ".join(model.tiers) or "no tiers"
+            raise ConfigurationError(f"limits.tier={tier}: the model {model.name} has {known}")
     return config
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -33,6 +33,7 @@ def provenance(
         "bot": config.data.bot_id,
         "seed": config.seed,
         "model": config.model.name,
+        "judge": (config.resolution.model or config.model).name,
         "endpoint": endpoint,
         "config": asdict(located(config)),
         "config_hash": config_hash(config),
@@ -101,6 +102,8 @@ class Completed:
     """The same of probes without known labels."""
     notices: tuple[str, ...] = ()
     """What the user should know of how the endpoint was asked, and of what it does not tell."""
+    cost_by: Mapping[str, float] = field(default_factory=dict)
+    """`cost_usd` by who was asked: labelling (with embeddings), and judging."""
 
 
 def totals(outcome: Completed) -> dict[str, Any]:
@@ -127,6 +130,7 @@ def totals(outcome: Completed) -> dict[str, Any]:
         "notices": list(outcome.notices),
         "tokens": tokens_of(account.usage),
         "cost_usd": round(outcome.cost_usd, 6),
+        "cost_by": {part: round(usd, 6) for part, usd in outcome.cost_by.items()},
         "paid": {
             "calls": account.paid_calls,
             "tokens": tokens_of(account.paid_usage),

@@ -120,7 +120,7 @@ class Pipeline:
         self._streams = self._streaming(seed=seed)
         self._resolving = partial(
             ConflictResolution,
-            connection.model,
+            connection.judge,
             connection.embedder,
             self._schema,
             config.resolution,

@@ -180,6 +180,8 @@ def made(run: Run) -> Iterator[tuple[str, str]]:
     yield "Status", record["status"]
     yield "Started (UTC)", started(record)
     yield "Model", record["model"]
+    if record.get("judge", record["model"]) != record["model"]:
+        yield "Judge of labels", record["judge"]
     yield "Endpoint", record["endpoint"]
     data = config["data"]
     yield "Sessions from", without_folders(str(data["path"] or data["source"]))

@@ -32,6 +32,7 @@ IDENTITY = (
     Place("wall.started", pl.Datetime("us"), "started"),
     Place("wall.seconds", NUMBER, "seconds"),
     Place("model", TEXT, "model"),
+    Place("judge", TEXT, "judge"),
     Place("endpoint", TEXT, "endpoint", "endpoint"),
     Place("bot", TEXT, "bot", "bot"),
     Place("seed", COUNT, "seed"),

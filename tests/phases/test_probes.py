@@ -108,8 +108,8 @@ def test_unaided_probes_are_shown_no_label(virtually: Virtually) -> None:
 
 @pytest.mark.slow
 def test_attractors_are_told_and_their_sessions_looked_at_again(tmp_path: Path) -> None:
-    """Unaided probes change no label of a run of one pass; their figures stand in run.json, page and names that
-    a person gives later; with two passes the sessions of an attractor are asked about without it."""
+    """Unaided probes change no label of a run of one pass; their figures stand in run.json, page and list,
+    also after a person renamed labels; with two passes, its sessions are asked about without an attractor."""
     settings = ["world=attracting", "noise.attraction=0.12", "data.count=200", "seed=4", "baseline=none"]
     small = [*settings, "resamples=0"]
     plain = build_analysis(compose(small)).run_sync(tmp_path / "plain")

@@ -70,7 +70,7 @@ def test_what_is_told_has_figure_and_interval() -> None:
     pairs = [*honest(), *(("Other", matter) for matter in MATTERS[:4]), *[("Other", "Other")] * 4]
     (said,) = swallowing({"attractors": {"intent": attraction(pairs).to_dicts()}}, "intent")
     assert said == (
-        "Other may swallow sessions that it does not fit: without known labels, 8 of its sessions got names of "
-        "4 other matters (50%, 95 % interval 22% to 78%; of other labels 0%)"
+        "Other may swallow sessions that it does not fit: without known labels, 8 of its sessions got names "
+        "of 4 other matters (50%, 95 % interval 22% to 78%; of other labels 0%)"
     )
     assert isinstance(attraction(pairs).schema["share"], pl.Float64)
