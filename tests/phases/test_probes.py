@@ -110,13 +110,13 @@ def test_unaided_probes_are_shown_no_label(virtually: Virtually) -> None:
 def test_attractors_are_told_and_their_sessions_looked_at_again(tmp_path: Path) -> None:
     """Unaided probes change no label of a run of one pass; their figures stand in run.json, page and list,
     also after a person renamed labels; with two passes, its sessions are asked about without an attractor."""
-    settings = ["world=attracting", "noise.attraction=0.12", "data.count=200", "seed=4", "baseline=none"]
+    settings = ["world=attracting", "noise.attraction=0.15", "data.count=240", "seed=4", "baseline=none"]
     small = [*settings, "resamples=0"]
     plain = build_analysis(compose(small)).run_sync(tmp_path / "plain")
     probed = build_analysis(compose([*small, "unaided_share=0.5"])).run_sync(tmp_path / "probed")
     assert probed.sessions.equals(plain.sessions)
     assert probed.labels.equals(plain.labels)
-    assert probed.record["unaided"]["asked"] == 100
+    assert probed.record["unaided"]["asked"] == 120
     assert (
         0 < probed.record["unaided"]["cost_usd"] < probed.record["cost_usd"] - plain.record["cost_usd"] + 1e-9
     )
