@@ -273,9 +273,11 @@ class Job:
             "judging": cost_of(connection.judging, "judge"),
         }
         unaided = phases.unaided and phases.unaided.probes
-        extra = [tokens.calculate_cost_estimate(p.usage, p.calls) if p else 0.0 for p in (probes, unaided)]
+        probed, named = [
+            tokens.calculate_cost_estimate(p.usage, p.calls) if p else 0.0 for p in (probes, unaided)
+        ]
         cost = sum(by_part.values())
-        return Completed(phases, account, cost, seconds, *extra, connection.notices, by_part)
+        return Completed(phases, account, cost, seconds, probed, named, connection.notices, by_part)
 
     async def _watched(
         self, pipeline: Pipeline, sessions: Sequence[Session]

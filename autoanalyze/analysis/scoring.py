@@ -35,7 +35,7 @@ def measured(config: Config, folder: RunFolder, outcome: Completed, truth: pl.Da
             tokens_per_minute=limits.tokens_per_minute,
             requests_per_minute=limits.requests_per_minute,
         ),
-        **label_measures(config, sessions, probes, unaided, truth),
+        **label_measures(config, sessions, probes, truth, unaided),
     }
     if not truth.is_empty():
         rounds = pl.read_parquet(folder.path / "rounds.parquet")
@@ -47,8 +47,8 @@ def label_measures(
     config: Config,
     sessions: pl.DataFrame,
     probes: pl.DataFrame | None,
-    unaided: pl.DataFrame | None,
     truth: pl.DataFrame,
+    unaided: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """What is measured of final labels: scores against the truth where it is known, agreement of streams and
     of probes, and labels that attract."""

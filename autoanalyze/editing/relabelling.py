@@ -197,7 +197,7 @@ def updated(draft: Draft, tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """What of run.json depends on final labels."""
     run, sessions = draft.run, tables["sessions"]
     truth = run.truth if run.truth is not None else pl.DataFrame()
-    measures = label_measures(draft.config, sessions, tables.get("probes"), tables.get("unaided"), truth)
+    measures = label_measures(draft.config, sessions, tables.get("probes"), truth, tables.get("unaided"))
     final = {name: sessions[name].drop_nulls().n_unique() for name in run.record["labels"]}
     merged = tables["merges"].filter(pl.col("merged"), pl.col("proposed_by") != RENAMED)
     labelled = len(sessions.filter(status="labelled"))
