@@ -259,13 +259,12 @@ class Job:
 
     def _completed(self, phases: PhaseResults, connection: Connection, seconds: float) -> Completed:
         tokens, account, probes = connection.tokens, connection.journal.account(), phases.probes
-        calls = Run(self.folder, {}).calls
 
         def cost_of(own: TokenManagement, *kinds: str) -> float:
             if not own.model.price_tiers:
                 return own.calculate_cost_estimate(account.of(*kinds))
             # Then it matters how long each prompt was.
-            some = calls.filter(pl.col("kind").is_in(kinds)).select(*asdict(Usage()))
+            some = Run(self.folder, {}).calls.filter(pl.col("kind").is_in(kinds)).select(*asdict(Usage()))
             return own.cost_of_calls(Usage(**call) for call in some.iter_rows(named=True))
 
         by_part = {
