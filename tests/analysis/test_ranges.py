@@ -68,6 +68,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "parallel.taper": ("4.0", ()),
     "parallel.smallest_call": ("5", ()),
     "resolution.mode": ("none", ()),
+    "resolution.model": ("gpt-4.1", ()),
     "resolution.shown_together": ("0", ()),
     "resolution.first_candidates": ("1", PAIRS),
     "resolution.nearest_groups": ("1", PAIRS),
