@@ -129,6 +129,7 @@ class ResolutionConfig:
     """Phase 3."""
 
     mode: str = "judged"
+    model: ModelConfig | None = None
     guards: bool = True
     shown_together: int = 60
     first_candidates: int = 4
@@ -361,6 +362,7 @@ class Config:
     token_counter: str = "auto"
     resamples: int = 1000
     probe_share: float = 0.0
+    unaided_share: float = 0.0
     passes: int = 2
     repeat: int = 1
     repetition: int = 1

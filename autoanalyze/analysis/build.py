@@ -53,6 +53,8 @@ def check(config: Config) -> list[str]:
     """Say now, before a run folder is made, what a run would miss: a price, a key, a store, an endpoint that
     answers. Returns what to know of an endpoint that does."""
     known_prices(config.model)
+    if config.resolution.model is not None:
+        known_prices(config.resolution.model, "resolution.model")
     carried_over(config)
     endpoint = None if is_in_process(config) else network(config)
     if config.data.source != "synthetic":  # inventing sessions takes time, of which the run's progress tells

@@ -46,16 +46,29 @@ PRICES = {"price_prompt": "input_mtok", "price_cached": "cache_read_mtok", "pric
 
 
 def completed(composed: DictConfig) -> DictConfig:
-    """The configuration with all that the catalogues know of its model. What is set stays as it is.
+    """The configuration with all that the catalogues know of its models. What is set stays as it is.
 
     Raises ConfigurationError for a service tier whose price nobody knows, unless prices are set.
     """
     if composed.endpoint == "offline":
         composed = composed.copy()
         composed.model = ModelConfig(**READER)
-    model = composed.model
-    if OmegaConf.is_missing(model, "name"):
-        return composed
+        composed.resolution.model = None
+    changes: dict[str, Any] = {}
+    judge = composed.resolution.model
+    if judge is not None and not OmegaConf.is_missing(judge, "name"):
+        changes["resolution"] = {"model": known_of(judge, composed)}
+    if not OmegaConf.is_missing(composed.model, "name"):
+        changes["model"] = found = known_of(composed.model, composed)
+        if composed.embeddings.price is None:
+            changes["embeddings"] = {"price": embedding_price(composed, free=found.get("price_prompt") == 0)}
+    merged = OmegaConf.merge(composed, changes)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def known_of(model: DictConfig, composed: DictConfig) -> dict[str, Any]:
+    """What the catalogues know of a model, of that which is not set."""
     limits, sources = limits_of(model.name), []
     found = {key: limits.get(key, CAUTIOUS[key]) for key in CAUTIOUS if OmegaConf.is_missing(model, key)}
     if found and "as_of" in limits:
@@ -63,7 +76,6 @@ def completed(composed: DictConfig) -> DictConfig:
     if model.shutdown is None:
         found["shutdown"] = limits.get("shutdown")
     unpriced = [key for key in PRICES if model[key] is None]
-    changes: dict[str, Any] = {"model": found}
     if unpriced:
         prices = priced(composed, model.name)
         found |= {key: prices[key] for key in unpriced if key in prices}
@@ -72,11 +84,7 @@ def completed(composed: DictConfig) -> DictConfig:
             sources.insert(0, prices["source"])
     if not model.source:
         found["source"] = ", ".join(sources)
-    if composed.embeddings.price is None:
-        changes["embeddings"] = {"price": embedding_price(composed, free=found.get("price_prompt") == 0)}
-    merged = OmegaConf.merge(composed, changes)
-    assert isinstance(merged, DictConfig)
-    return merged
+    return found
 
 
 def priced(composed: DictConfig, name: str) -> dict[str, Any]:

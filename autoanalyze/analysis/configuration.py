@@ -66,12 +66,16 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     return from_hydra(composed)
 
 
+JUDGE = "model@resolution.model"
+"""How Hydra calls the choice of the judge's model: one of the group `model`, put elsewhere."""
+
+
 def offered(given: Sequence[str]) -> list[str]:
     """Overrides as Hydra wants them, which also knows the models then that they name without a file."""
     overrides = [spelled(override) for override in given]
     for override in overrides:
         key, _, names = override.lstrip("+").partition("=")
-        for name in names.split(",") if key == "model" else ():
+        for name in names.split(",") if key in ("model", JUDGE) else ():
             known = (configuration_folder() / "model" / f"{name}.yaml").exists()
             if not known and (node := entry(name)) is not None:
                 group, _, leaf = f"model/{name}".rpartition("/")
@@ -87,6 +91,7 @@ def spelled(override: str) -> str:
     sent with a request.
     """
     override = re.sub(r"^(\+*)service_tier=", r"\1request.service_tier=", override)
+    override = re.sub(r"^(\+*)resolution\.model=", rf"\1{JUDGE}=", override)
     override = re.sub(r"^(\+*)vocabulary\.from=", r"\1vocabulary.from_run=", override)
     return re.sub(r"^\+*(vocabulary\.fixed|request\.(?:headers|query|body))\.", r"++\1.", override)
 
@@ -156,6 +161,7 @@ def sequential(config: Config) -> Config:
         journal=JournalConfig(),
         faults=FaultsConfig(),
         probe_share=0.0,
+        unaided_share=0.0,
         passes=1,
         repeat=1,
         resolution=replace(config.resolution, every_rounds=None, every_labels=None),

@@ -85,6 +85,7 @@ def served(
         counter,
         tier=config.model.tiers[config.limits.tier] if config.limits.tier else None,
         faults=config.faults,
+        judge=config.resolution.model,
     )
 
 

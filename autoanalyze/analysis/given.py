@@ -63,15 +63,24 @@ USES = (
     Use(
         (
             *("data.where", "data.start", "data.minimum_messages", "data.bot_id", "discovery", "sync"),
-            *("batch_size", "baseline", "probe_share", "passes", "repeat", "reply", "vocabulary"),
-            *("schema", "context", "second_look."),
+            *("batch_size", "baseline", "probe_share", "unaided_share", "passes", "repeat", "reply"),
+            *("vocabulary", "schema", "context", "second_look."),
         ),
         lambda c: c.data.source != "labels",
         "data=labels has no sessions",
     ),
     Use(
         (
-            *("discovery.", "parallel.", "baseline", "faults.", "probe_share", "repeat", "passes"),
+            *(
+                "discovery.",
+                "parallel.",
+                "baseline",
+                "faults.",
+                "probe_share",
+                "unaided_share",
+                "repeat",
+                "passes",
+            ),
             *("resolution.every_rounds", "resolution.every_labels"),
         ),
         lambda c: c.sync != "sequential",
@@ -107,6 +116,11 @@ USES = (
         ("resolution.merge_above",),
         lambda c: c.resolution.mode == "embeddings",
         "it needs resolution=embeddings",
+    ),
+    Use(
+        ("resolution.model",),
+        lambda c: c.endpoint != "offline" and c.resolution.mode in ("judged", "llm"),
+        "no model judges: it needs resolution=judged or resolution=llm, and another endpoint than offline",
     ),
     Use(("resolution.opinions",), lambda c: c.resolution.mode == "llm", "it needs resolution=llm"),
     Use(
@@ -208,8 +222,9 @@ def repeated(given: Sequence[str]) -> list[str]:
 
 
 def key_of(override: str) -> str:
-    """The key of an override, without the signs before it."""
-    return override.partition("=")[0].lstrip("+~").partition("@")[0]
+    """The key of an override, without the signs before it; of one that puts a group elsewhere, where."""
+    key, _, elsewhere = override.partition("=")[0].lstrip("+~").partition("@")
+    return elsewhere if key == "model" and elsewhere else key
 
 
 def concerns(use: Use, key: str) -> bool:

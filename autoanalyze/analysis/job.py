@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from autoanalyze.analysis import record as records
 from autoanalyze.analysis.configuration import sequential
 from autoanalyze.analysis.earlier_run import carried_over
@@ -40,6 +42,7 @@ from autoanalyze.config import Config, JournalConfig
 from autoanalyze.errors import CancelledRunError, RunFolderError, StoppedRunError
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.connection import Connection, analysis_prompt, connected, rate_limits
+from autoanalyze.llm.tokens import TokenManagement
 from autoanalyze.phases.pipeline import PhaseResults, Pipeline
 from autoanalyze.records import Session, Usage
 from autoanalyze.serving.clock import VirtualClockLoop
@@ -256,12 +259,24 @@ class Job:
 
     def _completed(self, phases: PhaseResults, connection: Connection, seconds: float) -> Completed:
         tokens, account, probes = connection.tokens, connection.journal.account(), phases.probes
-        cost = tokens.calculate_cost_estimate(account.usage)
-        if self.config.model.price_tiers:  # then it matters how long each prompt was
-            calls = Run(self.folder, {}).calls.select("prompt", "cached", "completion", "embedded")
-            cost = tokens.cost_of_calls(Usage(**call) for call in calls.iter_rows(named=True))
-        probes_cost = tokens.calculate_cost_estimate(probes.usage, probes.calls) if probes else 0.0
-        return Completed(phases, account, cost, seconds, probes_cost, connection.notices)
+
+        def cost_of(own: TokenManagement, *kinds: str) -> float:
+            if not own.model.price_tiers:
+                return own.calculate_cost_estimate(account.of(*kinds))
+            # Then it matters how long each prompt was.
+            some = Run(self.folder, {}).calls.filter(pl.col("kind").is_in(kinds)).select(*asdict(Usage()))
+            return own.cost_of_calls(Usage(**call) for call in some.iter_rows(named=True))
+
+        by_part = {
+            "labelling": cost_of(tokens, "analyze", "embed"),
+            "judging": cost_of(connection.judging, "judge"),
+        }
+        unaided = phases.unaided and phases.unaided.probes
+        probed, named = [
+            tokens.calculate_cost_estimate(p.usage, p.calls) if p else 0.0 for p in (probes, unaided)
+        ]
+        cost = sum(by_part.values())
+        return Completed(phases, account, cost, seconds, probed, named, connection.notices, by_part)
 
     async def _watched(
         self, pipeline: Pipeline, sessions: Sequence[Session]
@@ -317,6 +332,7 @@ class Job:
                 repetition=repetition,
                 baseline="none",
                 probe_share=0.0,
+                unaided_share=0.0,
                 budget_usd=None if config.budget_usd is None else config.budget_usd - spent,
             )
             run = self._inside(f"repeat-{repetition}", again, tracker, population)

@@ -72,7 +72,9 @@ class Plan:
     latency: str
     """Whose latency the time rests on."""
     warning: str | None
-    """What to know of the model before paying for it: the day on which it ends."""
+    """What to know of the models before paying for them: the day on which one ends."""
+    judge: str | None = None
+    """The judge's model, if it has one of its own."""
 
     @property
     def calls(self) -> int:
@@ -104,22 +106,31 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
         for part in batches(tokens, batch, effective.parallel.sessions_per_stream)
     ]
     probes = sessions[: round(effective.probe_share * len(sessions))]
-    parallel += batches(tokens, probes, PROBES_PER_CALL)
+    unaided = sessions[: round(effective.unaided_share * len(sessions))]
+    for probed in (probes, unaided):
+        parallel += batches(tokens, probed, PROBES_PER_CALL)
     again = sessions[: looked_at_again(effective, len(sessions))]
     parallel += batches(tokens, again, SECOND_LOOKS_PER_CALL)
     fields = len(effective.schema.records().open_names)
     judged = fields * looks(effective)
     labelling = [*discovery, *parallel]
     overhead = tokens.overhead_tokens + VOCABULARY_TOKENS
-    asked = [*sessions, *probes, *again]
+    asked = [*sessions, *probes, *unaided, *again]
     prompt = sum(session.token_count for session in asked) + len(labelling) * overhead
-    prompt += judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
-    completion = (
-        len(asked) * COMPLETION_TOKENS_PER_SESSION + judged * JUDGE_LABELS * JUDGE_REPLY_TOKENS_PER_LABEL
-    )
-    limit = sum(tokens.completion_limit(len(batch)) for batch in labelling) + judged * JUDGE_LABELS * 10
-    upper = Usage(round(prompt * UPPER_PROMPT), 0, limit)
+    completion = len(asked) * COMPLETION_TOKENS_PER_SESSION
+    limit = sum(tokens.completion_limit(len(batch)) for batch in labelling)
+    shown = judged * JUDGE_LABELS
+    judging = Usage(shown * JUDGE_TOKENS_PER_LABEL, 0, shown * JUDGE_REPLY_TOKENS_PER_LABEL)
+    judge = effective.resolution.model
+    judging_tokens = tokens if judge is None else token_management(effective, counter, None, judge)
     times, calls = effective.repeat, len(labelling) + judged
+    cost = tokens.calculate_cost_estimate(Usage(prompt, 0, completion), len(labelling))
+    cost += judging_tokens.calculate_cost_estimate(judging, judged)
+    upper = tokens.calculate_cost_estimate(Usage(round(prompt * UPPER_PROMPT), 0, limit), len(labelling))
+    upper += judging_tokens.calculate_cost_estimate(
+        Usage(round(judging.prompt * UPPER_PROMPT), 0, shown * 10), judged
+    )
+    prompt, completion = prompt + judging.prompt, completion + judging.completion
     return Plan(
         effective.model.name,
         len(sessions),
@@ -128,8 +139,8 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
         judged * times,
         prompt * times,
         completion * times,
-        tokens.calculate_cost_estimate(Usage(prompt, 0, completion), calls) * times,
-        tokens.calculate_cost_estimate(upper, calls) * UPPER_RETRIES * times,
+        cost * times,
+        upper * UPPER_RETRIES * times,
         working_seconds(effective, discovery, parallel) * times,
         rate_limit_seconds(
             (prompt + completion) * times,
@@ -137,9 +148,10 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
             tokens_per_minute=limits.tokens_per_minute,
             requests_per_minute=limits.requests_per_minute,
         ),
-        effective.model.source,
+        effective.model.source if judge is None else f"{effective.model.source}; judge: {judge.source}",
         latency_told(effective),
-        ending(effective.model),
+        " ".join(filter(None, map(ending, filter(None, (effective.model, judge))))) or None,
+        None if judge is None else judge.name,
     )
 
 

@@ -68,20 +68,21 @@ class Inquiry:
     endpoint: Endpoint
 
     def warnings(self) -> list[str]:
-        """What to know of the model, if the endpoint serves it."""
-        model, headers, query = self.config.model, self._headers(), self._query()
+        """What to know of the models, if the endpoint serves them."""
+        headers, query, found = self._headers(), self._query(), []
         with httpx2.Client(headers=headers, params=query, follow_redirects=True) as client:
             answer = client.get(self._url("models"), timeout=LIST_SECONDS)
             listed = listing(answer) if answer.status_code == 200 else []
-            entry = next((one for one in listed if same_model(str(one.get("id")), model.name)), None)
-            if entry is None and answer.status_code != 429 and (answer.status_code < 500 or no_route(answer)):
-                self._ask(client, [str(one.get("id")) for one in listed])
-        warning = ending(told_end(model, entry or {}))
-        return [] if warning is None else [warning]
+            for key, model in models_of(self.config).items():
+                entry = next((one for one in listed if same_model(str(one.get("id")), model.name)), None)
+                told = answer.status_code == 429 or (answer.status_code >= 500 and not no_route(answer))
+                if entry is None and not told:
+                    self._ask(client, key, model, [str(one.get("id")) for one in listed])
+                found.append(ending(told_end(model, entry or {})))
+        return [warning for warning in found if warning is not None]
 
-    def _ask(self, client: httpx2.Client, names: Sequence[str]) -> None:
-        """Ask the model for a word. One that takes its time is there: it may have to be loaded first."""
-        model = self.config.model
+    def _ask(self, client: httpx2.Client, key: str, model: ModelConfig, names: Sequence[str]) -> None:
+        """Ask a model for a word. One that takes its time is there: it may have to be loaded first."""
         body = {
             "model": model.name,
             "messages": [{"role": "user", "content": "Say yes."}],
@@ -106,8 +107,8 @@ class Inquiry:
             others = f"; it has {', '.join(names[:SHOWN_MODELS])}" if names else ""
             more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
             raise ConfigurationError(
-                f"{where} does not serve the model {model.name}{others}{more}: give model=NAME, or "
-                "model=generic model.name=NAME"
+                f"{where} does not serve the model {model.name}{others}{more}: give {key}=NAME, or "
+                f"{key}=generic {key}.name=NAME"
             )
         if no_route(answer):
             raise ConfigurationError(
@@ -125,6 +126,12 @@ class Inquiry:
 
     def _query(self) -> dict[str, str]:
         return dict(getattr(getattr(self.config, "request", None), "query", {}))
+
+
+def models_of(config: Config) -> dict[str, ModelConfig]:
+    """The models that a run asks, by the key that names each."""
+    judge = getattr(getattr(config, "resolution", None), "model", None)
+    return {"model": config.model, **({"resolution.model": judge} if judge else {})}
 
 
 def no_route(answer: httpx2.Response) -> bool:

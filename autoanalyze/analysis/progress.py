@@ -25,6 +25,7 @@ PHASES = {
     "parallel": "Parallel streams",
     "again": "Unresolved again",
     "second": "Second look",
+    "unaided": "Asking without labels",
     "probes": "Probe sessions",
     "resolution": "Conflict resolution",
     "measuring": "Measuring",

@@ -43,6 +43,7 @@ RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("reply", one_of("labels", "numbers"), "labels or numbers"),
     ("reader.vectors", one_of("words", "sentences"), "words or sentences"),
     ("probe_share", between(0, 1), "0 to 1"),
+    ("unaided_share", between(0, 1), "0 to 1"),
     ("passes", between(1, 3), "1 to 3"),
     ("second_look.rare_share", between(0, 1), "0 to 1"),
     ("second_look.most", between(0, 1), "0 to 1"),
@@ -169,9 +170,10 @@ def checked(config: Config) -> Config:
             "noise.second_taken and noise.combined are shares of the same sessions, and more than 1 together"
         )
     tier = config.limits.tier
-    if tier is not None and tier not in config.model.tiers:
-        known = ", ".join(config.model.tiers) or "no tiers"
-        raise ConfigurationError(f"limits.tier={tier}: the model {config.model.name} has {known}")
+    for model in filter(None, (config.model, config.resolution.model)):
+        if tier is not None and tier not in model.tiers:
+            known = ", ".join(model.tiers) or "no tiers"
+            raise ConfigurationError(f"limits.tier={tier}: the model {model.name} has {known}")
     return config
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -33,6 +33,7 @@ def provenance(
         "bot": config.data.bot_id,
         "seed": config.seed,
         "model": config.model.name,
+        "judge": (config.resolution.model or config.model).name,
         "endpoint": endpoint,
         "config": asdict(located(config)),
         "config_hash": config_hash(config),
@@ -97,8 +98,12 @@ class Completed:
     model_seconds: float
     probes_cost_usd: float = 0.0
     """The part of `cost_usd` that probes took."""
+    unaided_cost_usd: float = 0.0
+    """The same of probes without known labels."""
     notices: tuple[str, ...] = ()
     """What the user should know of how the endpoint was asked, and of what it does not tell."""
+    cost_by: Mapping[str, float] = field(default_factory=dict)
+    """`cost_usd` by who was asked: labelling (with embeddings), and judging."""
 
 
 def totals(outcome: Completed) -> dict[str, Any]:
@@ -125,6 +130,7 @@ def totals(outcome: Completed) -> dict[str, Any]:
         "notices": list(outcome.notices),
         "tokens": tokens_of(account.usage),
         "cost_usd": round(outcome.cost_usd, 6),
+        "cost_by": {part: round(usd, 6) for part, usd in outcome.cost_by.items()},
         "paid": {
             "calls": account.paid_calls,
             "tokens": tokens_of(account.paid_usage),
@@ -134,11 +140,12 @@ def totals(outcome: Completed) -> dict[str, Any]:
         "model_seconds": round(outcome.model_seconds, 3),
         **phase_totals(phases),
         "probes": phases.probes and probe_totals(phases.probes, outcome.probes_cost_usd),
+        "unaided": phases.unaided and probe_totals(phases.unaided.probes, outcome.unaided_cost_usd),
     }
 
 
 def probe_totals(probes: ProbeResult, cost_usd: float) -> dict[str, Any]:
-    """What measuring agreement took; it is part of the run's own calls, tokens and time."""
+    """What asking once more took; it is part of the run's own calls, tokens and time."""
     return {
         "asked": probes.asked,
         "answered": len(probes.facts),

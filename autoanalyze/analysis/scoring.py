@@ -9,11 +9,12 @@ import polars as pl
 
 from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.analysis.record import Completed
-from autoanalyze.analysis.tables import probes_table, sessions_table
+from autoanalyze.analysis.tables import probes_table, sessions_table, unaided_table
 from autoanalyze.config import Config
 from autoanalyze.llm.connection import rate_limits
 from autoanalyze.phases.duplicates.spelling import normal_form
 from autoanalyze.study import efficiency
+from autoanalyze.study.attractors import attraction
 from autoanalyze.study.code_sets import stream_code_sets
 from autoanalyze.study.intervals import Estimate
 from autoanalyze.study.metrics import matched, same_label, score_run
@@ -25,6 +26,7 @@ def measured(config: Config, folder: RunFolder, outcome: Completed, truth: pl.Da
     phases, limits = outcome.phases, rate_limits(config)
     sessions = sessions_table(phases)
     probes = None if phases.probes is None else probes_table(phases)
+    unaided = None if phases.unaided is None else unaided_table(phases)
     found: dict[str, Any] = {
         "efficiency": efficiency.efficiency(
             Run(folder.path, {}).calls,
@@ -33,7 +35,7 @@ def measured(config: Config, folder: RunFolder, outcome: Completed, truth: pl.Da
             tokens_per_minute=limits.tokens_per_minute,
             requests_per_minute=limits.requests_per_minute,
         ),
-        **label_measures(config, sessions, probes, truth),
+        **label_measures(config, sessions, probes, truth, unaided),
     }
     if not truth.is_empty():
         rounds = pl.read_parquet(folder.path / "rounds.parquet")
@@ -42,10 +44,14 @@ def measured(config: Config, folder: RunFolder, outcome: Completed, truth: pl.Da
 
 
 def label_measures(
-    config: Config, sessions: pl.DataFrame, probes: pl.DataFrame | None, truth: pl.DataFrame
+    config: Config,
+    sessions: pl.DataFrame,
+    probes: pl.DataFrame | None,
+    truth: pl.DataFrame,
+    unaided: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """What is measured of final labels: scores against the truth where it is known, agreement of streams and
-    of probes."""
+    of probes, and labels that attract."""
     names = config.schema.records().names
     alike = {field: sets.as_dict() for field, sets in stream_code_sets(sessions, names).items()}
     found: dict[str, Any] = {"metrics": {}, "agreement": {"streams": alike}}
@@ -63,6 +69,17 @@ def label_measures(
                 seed=config.seed,
                 resamples=config.resamples,
             ).as_dict()
+            for name in names
+        }
+    if unaided is not None:
+        whose = unaided.sort("session_id")
+        found["attractors"] = {
+            name: attraction(
+                both(whose.select("session_id", second=name), sessions, name)
+                .drop_nulls()
+                .select("first", "second")
+                .rows()
+            ).to_dicts()
             for name in names
         }
     return found
@@ -105,5 +122,5 @@ def repeats_agreement(config: Config, runs: Sequence[pl.DataFrame]) -> dict[str,
 
 
 def both(second: pl.DataFrame, sessions: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Two labellings side by side: session_id, user_id, first, second."""
+    """Two labellings side by side: first and second, with session_id and what else `second` has."""
     return second.join(sessions.select("session_id", first=name), on="session_id")

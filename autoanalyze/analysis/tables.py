@@ -22,6 +22,8 @@ def write_tables(folder: RunFolder, phases: PhaseResults) -> None:
         folder.write_table(name, frame)
     if phases.probes is not None:
         folder.write_table("probes", probes_table(phases))
+    if phases.unaided is not None:
+        folder.write_table("unaided", unaided_table(phases))
 
 
 def tables(phases: PhaseResults) -> dict[str, pl.DataFrame]:
@@ -210,6 +212,25 @@ def probes_table(phases: PhaseResults) -> pl.DataFrame:
         for session_id, fact in sorted(facts.items())
     ]
     columns = ("session_id", *names, *(f"{name}_first" for name in names))
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+
+
+def unaided_table(phases: PhaseResults) -> pl.DataFrame:
+    """A row per session that was labelled without known labels.
+
+    Per field the final label that its name stands for, that label as it was first given, and the name itself.
+    A name that stands for none of the run's labels is a label of its own.
+    """
+    redirects, names, unaided = phases.redirects(), phases.schema.names, phases.unaided
+    rows = []
+    for session_id, fact in sorted(unaided.probes.facts.items()) if unaided else ():
+        row: dict[str, str | None] = {"session_id": session_id}
+        for name in names:
+            label = unaided.called(name, fact.labels.get(name)) if unaided else None
+            final = None if label is None else redirects.get(name, {}).get(label, label)
+            row |= {name: final, f"{name}_first": label, f"{name}_name": fact.labels.get(name)}
+        rows.append(row)
+    columns = ("session_id", *(f"{name}{part}" for name in names for part in ("", "_first", "_name")))
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
 
 

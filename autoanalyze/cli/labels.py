@@ -108,6 +108,7 @@ def labels_tables(found: Labels, *, field: str | None, everything: bool) -> Grou
     from rich.text import Text
 
     from autoanalyze.cli.listings import visible
+    from autoanalyze.study.attractors import swallowing
 
     parts: list[RenderableType] = [Text(f"{word}: {why}") for word, why in found.run.caveats.items()]
     fields = [part["name"] for part in found.run.record["config"]["schema"]["fields"]]
@@ -128,6 +129,7 @@ def labels_tables(found: Labels, *, field: str | None, everything: bool) -> Grou
             label = Text(visible(row["label"]), style="bold")
             table.add_row(f"{row['sessions']:,}", f"{row['share']:.1%}", label, merged, Text(row["origin"]))
         parts.append(table)
+        parts += [Text(f"  {visible(said)}") for said in swallowing(found.run.record, name)]
         if len(used) < len(rows):
             parts.append(Text(f"  ... and {len(rows) - len(used):,} more: --all"))
     edits = [f"  {number}  {visible(what)}" for number, what, _ in found.edits.iter_rows()]

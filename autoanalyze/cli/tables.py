@@ -89,7 +89,10 @@ def ledger_tables(run: Run, *, everything: bool) -> Group:
 def plan_table(plan: Plan) -> Table:
     """What a run would take."""
     table = Table(
-        title=f"{plan.model}: {plan.sessions:,} sessions (nothing was sent)", title_justify="left", box=None
+        title=f"{plan.model}{f', judged by {plan.judge}' if plan.judge else ''}: {plan.sessions:,} sessions "
+        "(nothing was sent)",
+        title_justify="left",
+        box=None,
     )
     table.show_header = False
     table.add_column()

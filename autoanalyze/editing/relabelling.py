@@ -71,6 +71,8 @@ def final_tables(draft: Draft, names: Names) -> dict[str, pl.DataFrame]:
     }
     if run.probes is not None:
         found["probes"] = under_names(run.probes, names)
+    if run.unaided is not None:
+        found["unaided"] = under_names(run.unaided, names)
     return {name: frame.rechunk() for name, frame in found.items()}
 
 
@@ -195,7 +197,7 @@ def updated(draft: Draft, tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """What of run.json depends on final labels."""
     run, sessions = draft.run, tables["sessions"]
     truth = run.truth if run.truth is not None else pl.DataFrame()
-    measures = label_measures(draft.config, sessions, tables.get("probes"), truth)
+    measures = label_measures(draft.config, sessions, tables.get("probes"), truth, tables.get("unaided"))
     final = {name: sessions[name].drop_nulls().n_unique() for name in run.record["labels"]}
     merged = tables["merges"].filter(pl.col("merged"), pl.col("proposed_by") != RENAMED)
     labelled = len(sessions.filter(status="labelled"))
@@ -208,6 +210,7 @@ def updated(draft: Draft, tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
         },
         "labels": {name: {**counts, "final": final[name]} for name, counts in run.record["labels"].items()},
         "metrics": measures["metrics"],
+        **({"attractors": measures["attractors"]} if "attractors" in measures else {}),
         "agreement": {**run.record["agreement"], **measures["agreement"]},
         "resolution": resolution
         and {

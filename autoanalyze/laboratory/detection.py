@@ -188,7 +188,9 @@ def to_judge(
 ) -> AbstractAsyncContextManager[Connection]:
     """A connection to a simulated endpoint that knows what is planted in a label set."""
     labeller = SimulatedModel(PlantedNames(planted), config.noise, LabelSchema((planted.field,)))
-    served = ServedEndpoint(labeller, config.model, config.noise, Estimate(), faults=config.faults)
+    served = ServedEndpoint(
+        labeller, config.model, config.noise, Estimate(), faults=config.faults, judge=config.resolution.model
+    )
     limit = rate_limits(config).tokens_per_minute
     endpoint = in_process(served)
     return connected(config, endpoint, Estimate(), journal_path, planned_tokens_per_minute=limit)
@@ -207,7 +209,7 @@ async def detected(
     use = {planted.field.name: LabelUse(planted.counts, planted.notes)}
     async with to_judge(config, planted, journal_path) as connection:
         phase = ConflictResolution(
-            connection.model,
+            connection.judge,
             embedder or connection.embedder,
             schema,
             config.resolution,

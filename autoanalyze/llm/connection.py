@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from autoanalyze.config import Config, RateLimit, RequestConfig
+from autoanalyze.config import Config, ModelConfig, RateLimit, RequestConfig
 from autoanalyze.errors import ConfigurationError
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.client import OpenAIAnalysis
@@ -35,6 +35,10 @@ class Connection:
     prompt: AnalysisPrompt
     tokens: TokenManagement
     model: Model
+    judge: Model
+    """Who judges labels: the same model, unless the judge has one of its own."""
+    judging: TokenManagement
+    """Prices of the judge's calls."""
     embedder: Embedder
     journal: Journal
     senders: tuple[Sender, ...] = ()
@@ -64,13 +68,13 @@ async def connected(
     replay = config.journal.mode == "replay"
     reuse = [Path(folder) / "calls.jsonl" for folder in config.journal.reuse]
     with Journal(journal_path, reuse=reuse, follow=replay) as journal:
-        limits = rate_limits(config)
         budget = Budget(config.budget_usd, journal.spent_usd + journal.uncertain_usd)
 
-        def sender_to(place: Endpoint, request: RequestConfig) -> Sender:
+        def sender_to(place: Endpoint, request: RequestConfig, own: TokenManagement) -> Sender:
+            limits = rate_limits(config, own.model)
             return Sender(
                 place,
-                tokens=tokens,
+                tokens=own,
                 journal=journal,
                 limiter=RateLimiter(
                     requests_per_minute=limits.requests_per_minute,
@@ -83,18 +87,25 @@ async def connected(
                 request=request,
             )
 
-        sender = sender_to(endpoint, config.request)
+        def asked(sender: Sender, own: TokenManagement) -> OpenAIAnalysis:
+            return OpenAIAnalysis(sender, model=own.model, prompt=prompt, tokens=own, request=config.request)
+
+        prompt, judging = analysis_prompt(config), tokens
+        sender = judging_sender = sender_to(endpoint, config.request, tokens)
+        if config.resolution.model is not None:  # with limits, and a dialect, of its own
+            judging = token_management(config, counter, None, config.resolution.model)
+            judging_sender = sender_to(endpoint, config.request, judging)
         elsewhere = embedding_endpoint(config, endpoint)
-        embedding = sender if elsewhere is endpoint else sender_to(elsewhere, RequestConfig())
-        senders = tuple(dict.fromkeys((sender, embedding)))
-        prompt = analysis_prompt(config)
+        embedding = sender if elsewhere is endpoint else sender_to(elsewhere, RequestConfig(), tokens)
+        senders = tuple(dict.fromkeys((sender, judging_sender, embedding)))
+        model = asked(sender, tokens)
         try:
             yield Connection(
                 prompt,
                 tokens,
-                OpenAIAnalysis(
-                    sender, model=config.model, prompt=prompt, tokens=tokens, request=config.request
-                ),
+                model,
+                model if judging_sender is sender else asked(judging_sender, judging),
+                judging,
                 load_embedder(config.embeddings, embedding, counter),
                 journal,
                 senders,
@@ -135,10 +146,11 @@ def is_local(url: str) -> bool:
     )
 
 
-def rate_limits(config: Config) -> RateLimit:
-    """The provider limits that a run keeps to: given ones before those of the tier."""
+def rate_limits(config: Config, model: ModelConfig | None = None) -> RateLimit:
+    """The provider limits that a run keeps to with a model, by default the one that labels: given ones before
+    those of the tier. Providers have them per model."""
     limits = config.limits
-    tier = config.model.tiers[limits.tier] if limits.tier else RateLimit()
+    tier = (model or config.model).tiers[limits.tier] if limits.tier else RateLimit()
     return RateLimit(
         limits.requests_per_minute or tier.requests_per_minute,
         limits.tokens_per_minute or tier.tokens_per_minute,
@@ -161,10 +173,12 @@ def overhead_tokens(config: Config, counter: TokenCounter) -> int:
     return sum(map(counter.count, said))
 
 
-def token_management(config: Config, counter: TokenCounter, tokens_per_minute: int | None) -> TokenManagement:
-    """Packing and pricing for a configuration."""
+def token_management(
+    config: Config, counter: TokenCounter, tokens_per_minute: int | None, model: ModelConfig | None = None
+) -> TokenManagement:
+    """Packing and pricing for a configuration, by default for the model that labels."""
     return TokenManagement(
-        config.model,
+        model or config.model,
         counter,
         overhead_tokens=overhead_tokens(config, counter),
         streams=config.parallel.streams,

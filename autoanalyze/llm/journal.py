@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -74,6 +74,12 @@ class Account:
     failures: int
     spent_usd: float
     uncertain_usd: float
+    by_kind: Mapping[str, Usage] = field(default_factory=dict)
+    """The usage of `usage` by the kind of calls: analyze, judge, embed."""
+
+    def of(self, *kinds: str) -> Usage:
+        """The usage of some kinds of calls together."""
+        return sum((self.by_kind.get(kind, Usage()) for kind in kinds), Usage())
 
 
 class Journal:
@@ -110,6 +116,7 @@ class Journal:
         self._paid = [usage_of(line) for line in lines if was_paid(line)]
         self.calls = 0
         self.usage = Usage()
+        self._by_kind: dict[str, Usage] = {}
         self.failures = audit.failed
         if path.exists():
             with path.open("r+b") as file:
@@ -136,6 +143,7 @@ class Journal:
             self.failures,
             self.spent_usd,
             self.uncertain_usd,
+            dict(self._by_kind),
         )
 
     def recorded(self, request: str) -> RecordedAnswer | None:
@@ -172,8 +180,7 @@ class Journal:
         self._remember([line], own=True)
         self.spent_usd += cost_usd
         self._paid.append(usage)
-        self.calls += 1
-        self.usage += usage
+        self._count(entry["kind"], usage)
 
     def reused(self, call: Call, answer: RecordedAnswer, *, end: float) -> None:
         """Count an answer that was known already; one of another run is copied, as paid for there."""
@@ -190,8 +197,12 @@ class Journal:
             }
             self._write(line)
             self._remember([line], own=True)
+        self._count(call.kind, answer.usage)
+
+    def _count(self, kind: str, usage: Usage) -> None:
         self.calls += 1
-        self.usage += answer.usage
+        self.usage += usage
+        self._by_kind[kind] = self._by_kind.get(kind, Usage()) + usage
 
     def failed(
         self,

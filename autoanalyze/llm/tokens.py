@@ -285,8 +285,8 @@ class TokenManagement:
         return sum(self.calculate_cost_estimate(sum(group, Usage()), len(group)) for group in groups.values())
 
 
-def known_prices(model: ModelConfig) -> tuple[float, float, float]:
-    """USD per million tokens: prompt, cached prompt, completion.
+def known_prices(model: ModelConfig, key: str = "model") -> tuple[float, float, float]:
+    """USD per million tokens: prompt, cached prompt, completion. `key` is where the model is configured.
 
     Raises ConfigurationError when one is not set: an unknown price is not a price of nothing.
     """
@@ -295,7 +295,7 @@ def known_prices(model: ModelConfig) -> tuple[float, float, float]:
         price = getattr(model, name)
         if price is None:
             raise ConfigurationError(
-                f"model.{name} is not set for {model.name}: give model.{name}=... in USD per million tokens "
+                f"{key}.{name} is not set for {model.name}: give {key}.{name}=... in USD per million tokens "
                 "(0 for a model that costs nothing)"
             )
         prices.append(float(price))

@@ -122,6 +122,10 @@ class ConflictResolution:
         """Per field, alias to canonical, as far as it is known by now."""
         return self._result().redirects()
 
+    def entries(self) -> tuple[LedgerEntry, ...]:
+        """All that is settled by now."""
+        return self._result().ledger
+
     def candidates(self, field_name: str) -> Mapping[Pair, float]:
         """The pairs of labels of a field that embeddings proposed so far, with their similarity."""
         return self._fields[field_name].ledger.similarity

@@ -21,10 +21,11 @@ from autoanalyze.phases.discovery import (
 )
 from autoanalyze.phases.duplicates.ledger import Carried
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, first_call, smallest_call
-from autoanalyze.phases.probes import ProbeResult, ProbeSessions
+from autoanalyze.phases.probes import UNAIDED, ProbeResult, ProbeSessions
 from autoanalyze.phases.rounds import ParallelResult
-from autoanalyze.phases.second_look import SECOND, SecondLook
+from autoanalyze.phases.second_look import FIRST_FURTHER, SECOND, Attractors, SecondLook, used
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
+from autoanalyze.phases.unaided import Unaided, named, stands_for
 from autoanalyze.phases.vocabulary import label_use, labels_found
 from autoanalyze.protocols import TranscriptReader
 from autoanalyze.records import (
@@ -36,6 +37,7 @@ from autoanalyze.records import (
     VocabularySnapshot,
     derived_seed,
 )
+from autoanalyze.study.attractors import attraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class PhaseResults:
     parallel: ParallelResult | None = None
     resolution: ResolutionResult | None = None
     probes: ProbeResult | None = None
+    unaided: Unaided | None = None
     carried: Carried = field(default_factory=Carried)
 
     def redirects(self) -> Mapping[str, Mapping[str, str]]:
@@ -120,16 +123,16 @@ class Pipeline:
         )
         self._seed = seed
         self._streams = self._streaming(seed=seed)
-        self._conflicts = ConflictResolution(
-            connection.model,
+        self._resolving = partial(
+            ConflictResolution,
+            connection.judge,
             connection.embedder,
             self._schema,
             config.resolution,
             config.embeddings,
             retry=config.retry,
-            seed=seed,
-            carried=carried,
         )
+        self._conflicts = self._resolving(seed=seed, carried=carried)
         self._merging = BackgroundMerging(
             self._conflicts,
             self._schema,
@@ -157,11 +160,21 @@ class Pipeline:
         results = tuple(by_id[session.session_id] for session in sessions)
         shared = self._config.sync != "none"
         known = parallel.vocabulary if shared else discovery.vocabulary
+        unaided = await self._ask_unaided(sessions, results)
+        attractors: Attractors = {}
         looking = SecondLook(self._config.second_look, self._config.parallel.streams, seed=self._seed)
         for number in range(2, self._config.passes + 1):
-            results = await self._look_again(looking, sessions, results, parallel.vocabulary, number)
+            await self._merge_so_far(results, parallel.vocabulary)
+            if unaided is not None and number == FIRST_FURTHER:
+                unaided = await self._understood(unaided, results)
+                attractors = self._attractors(unaided, results)
+            results = await self._look_again(
+                looking, sessions, results, parallel.vocabulary, number, attractors
+            )
         probes = await self._probe(sessions, results, known)
         resolution, final = await self._resolve(parallel, results, probes)
+        if unaided is not None and self._config.passes == 1:
+            unaided = await self._understood(unaided, results)
         return PhaseResults(
             self._schema,
             tuple(sessions),
@@ -172,6 +185,7 @@ class Pipeline:
             parallel,
             resolution,
             probes,
+            unaided,
             self._carried,
         )
 
@@ -221,15 +235,21 @@ class Pipeline:
         results: Sequence[SessionResult],
         vocabulary: VocabularySnapshot,
         number: int,
+        attractors: Attractors,
     ) -> tuple[SessionResult, ...]:
         """The results after another look, once the labels so far are merged."""
+        streams = self._streaming(seed=derived_seed(self._seed, SECOND, number))
+        redirects = self._conflicts.redirects()
+
+        def begin(steps: int) -> None:
+            self._watcher.update(phase=SECOND, step=0, steps=steps)
+
+        return await looking.run(streams, sessions, results, redirects, vocabulary, number, begin, attractors)
+
+    async def _merge_so_far(self, results: Sequence[SessionResult], vocabulary: VocabularySnapshot) -> None:
         self._merging.steps += 1
         use = label_use(self._schema, vocabulary, results)
         await self._conflicts.resolve_conflicts(use, step=self._merging.steps)
-        streams = self._streaming(seed=derived_seed(self._seed, SECOND, number))
-        self._watcher.update(phase=SECOND, step=0, steps=len(sessions))
-        redirects = self._conflicts.redirects()
-        return await looking.run(streams, sessions, results, redirects, vocabulary, number)
 
     def _orchestrator(self, sessions: int) -> ParallelProcessingOrchestrator:
         """The configured way to let streams work side by side."""
@@ -263,6 +283,36 @@ class Pipeline:
         chosen = phase.select(results, self._config.probe_share)
         self._watcher.update(phase="probes", step=0, steps=len(chosen))
         return await phase.run(sessions, chosen, vocabulary)
+
+    async def _ask_unaided(
+        self, sessions: Sequence[Session], results: Sequence[SessionResult]
+    ) -> Unaided | None:
+        """Label some sessions once more without known labels, to see which labels swallow others."""
+        if not self._config.unaided_share:
+            return None
+        phase = ProbeSessions(self._streams, self._config.parallel.streams, seed=self._config.seed)
+        chosen = phase.select(results, self._config.unaided_share, UNAIDED)
+        self._watcher.update(phase=UNAIDED, step=0, steps=len(chosen))
+        return Unaided(await phase.run_unaided(sessions, chosen))
+
+    async def _understood(self, unaided: Unaided, results: Sequence[SessionResult]) -> Unaided:
+        """Unaided names as labels in use, where they mean the same."""
+        names = self._schema.names
+        labels = {name: tuple(own) for name, own in used(names, results, self._conflicts.redirects()).items()}
+        settled = Carried({}, labels, self._conflicts.entries())
+        conflicts = self._resolving(seed=derived_seed(self._seed, UNAIDED), carried=settled)
+        return await named(unaided, conflicts, self._schema, settled.vocabulary(), self._merging.steps + 1)
+
+    def _attractors(self, unaided: Unaided, results: Sequence[SessionResult]) -> Attractors:
+        """The labels that swallow what they do not fit, as far as probes without known labels show it."""
+        redirects = self._conflicts.redirects()
+        known = {
+            result.session_id: self._conflicts.apply_resolutions(result.facts, redirects)
+            for result in results
+            if result.facts is not None
+        }
+        found = {name: attraction(stands_for(unaided, known, name)) for name in self._schema.names}
+        return {name: rows.filter("attractor")["label"].to_list() for name, rows in found.items()}
 
     async def _resolve(
         self, parallel: ParallelResult, results: Sequence[SessionResult], probes: ProbeResult | None

@@ -1,11 +1,14 @@
-"""ProbeSessions: some sessions are labelled twice, to see how far streams agree when no truth is known."""
+"""ProbeSessions: some sessions are labelled twice, to see how far streams agree when no truth is known.
+
+Or without known labels: what a session is called then was not forced on it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from autoanalyze.llm.calls import together
 from autoanalyze.phases.streams import StreamProcessing
@@ -13,10 +16,13 @@ from autoanalyze.records import CallContext, Facts, Session, SessionResult, Usag
 
 PROBES_PER_CALL = 5
 
+UNAIDED = "unaided"
+"""The phase of calls that know no labels."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What another stream said of sessions that one stream had labelled.
+    """What another stream, or one that knows no labels, said of sessions that one stream had labelled.
 
     `facts` holds the second answers by session; they enter no vocabulary and no rate. `seconds` is how
     long the probes took all together, on the run's clock; they count in the run's own time and cost.
@@ -42,30 +48,53 @@ class ProbeSessions:
         self._parallel = asyncio.Semaphore(parallel)
         self._seed = seed
 
-    def select(self, results: Sequence[SessionResult], share: float) -> list[SessionResult]:
-        """A random share (0 to 1, at least one session if more than 0) of the labelled sessions."""
+    def select(
+        self, results: Sequence[SessionResult], share: float, of: str = "probes"
+    ) -> list[SessionResult]:
+        """A random share (0 to 1, at least one session if more than 0) of the labelled sessions; another one
+        for another kind `of` probes."""
         known = sorted(
             (result for result in results if result.facts is not None), key=lambda result: result.session_id
         )
         size = min(len(known), max(1, round(share * len(known))))
-        return random.Random(f"probes {self._seed}").sample(known, size)
+        return random.Random(f"{of} {self._seed}").sample(known, size)
 
     async def run(
         self, sessions: Sequence[Session], chosen: Sequence[SessionResult], vocabulary: VocabularySnapshot
     ) -> ProbeResult:
         """Label the sessions of `chosen` again; `vocabulary` is what the run knows in the end."""
+        ordered = sorted(chosen, key=lambda result: (result.vocabulary_version, result.session_id))
+        return await self._asked(
+            sessions,
+            ordered,
+            lambda group: VocabularySnapshot(vocabulary.additions[: group[0].vocabulary_version]),
+            CallContext("probe", probe=1),
+        )
+
+    async def run_unaided(self, sessions: Sequence[Session], chosen: Sequence[SessionResult]) -> ProbeResult:
+        """Label the sessions of `chosen` again, with no label known: what each is called by itself."""
+        return await self._asked(
+            sessions, chosen, lambda _group: VocabularySnapshot(), CallContext(UNAIDED, probe=2)
+        )
+
+    async def _asked(
+        self,
+        sessions: Sequence[Session],
+        chosen: Sequence[SessionResult],
+        seen: Callable[[Sequence[SessionResult]], VocabularySnapshot],
+        context: CallContext,
+    ) -> ProbeResult:
         clock = asyncio.get_running_loop()
         start = clock.time()
         by_id = {session.session_id: session for session in sessions}
-        ordered = sorted(chosen, key=lambda result: (result.vocabulary_version, result.session_id))
-        groups = [ordered[i : i + PROBES_PER_CALL] for i in range(0, len(ordered), PROBES_PER_CALL)]
+        groups = [chosen[i : i + PROBES_PER_CALL] for i in range(0, len(chosen), PROBES_PER_CALL)]
 
         async def probe(group: Sequence[SessionResult], number: int) -> list[SessionResult]:
-            seen = VocabularySnapshot(vocabulary.additions[: group[0].vocabulary_version])
-            context = CallContext("probe", number, probe=1)
             async with self._parallel:
                 outcome = await self._streams.process_batch(
-                    [by_id[result.session_id] for result in group], seen, context
+                    [by_id[result.session_id] for result in group],
+                    seen(group),
+                    replace(context, round=number),
                 )
             usages.append(outcome.usage)
             calls.append(outcome.calls)

@@ -1,7 +1,8 @@
 """SecondLook: sessions whose label is rare are looked at again, when all labels are known.
 
 What was named before the vocabulary was whole, too broadly or too narrowly, mostly stands under a label of
-few sessions. Asked again, with every label in sight, the same session mostly gets the common one.
+few sessions. Asked again, with every label in sight, the same session mostly gets the common one. And
+sessions whose label swallows what it does not fit are asked about without it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from autoanalyze.config import SecondLookConfig
@@ -31,6 +32,8 @@ FEWEST, MOST_SHARE = 2, 0.5
 
 Redirects = Mapping[str, Mapping[str, str]]
 Counts = Mapping[str, Counter[str]]
+Attractors = Mapping[str, Collection[str]]
+"""Per field, labels that swallow sessions which they do not fit."""
 
 
 class SecondLook:
@@ -38,7 +41,7 @@ class SecondLook:
 
     All calls of a look see the same labels: those in use after merging. So the order of the answers does not
     matter. The first further look is at sessions with a rare label, any later one at those that were answered
-    differently so far.
+    differently so far. Those with a label that attracts are among the first, and are shown no such label.
     """
 
     def __init__(self, config: SecondLookConfig, streams: int, *, seed: int) -> None:
@@ -55,35 +58,54 @@ class SecondLook:
         redirects: Redirects,
         vocabulary: VocabularySnapshot,
         number: int,
+        begin: Callable[[int], object],
+        attractors: Attractors | None = None,
     ) -> tuple[SessionResult, ...]:
         """`results` with the labels that all looks so far give; `number` counts looks from 2.
 
-        `streams` needs a seed of its own for each look, as whatever draws at random has to draw anew.
+        `streams` needs a seed of its own for each look, as whatever draws at random has to draw anew. `begin`
+        is told how many sessions are looked at, if any are.
         """
         counts = used(streams.schema.names, results, redirects)
         known = vocabulary.only(lambda field, label: counts[field][label] > 0)
+        attractors = attractors or {}
+        swallowed: list[Session] = []
         if number == FIRST_FURTHER:
-            chosen = worth_it(sessions, results, redirects, counts, self._config)
+            swallowed = bearing(attractors, sessions, results, redirects)
+            own = {session.session_id for session in swallowed}
+            rare = worth_it(sessions, results, redirects, counts, self._config)
+            chosen = [session for session in rare if session.session_id not in own]
         else:
             chosen = [one for one in sessions if disputed(self._said.get(one.session_id, ()), redirects)]
-        random.Random(f"look {self._seed} {number}").shuffle(chosen)
-        share = min(max(-(-len(chosen) // self._streams), FEWEST_PER_CALL), MOST_PER_CALL)
-        batches = streams.tokens.split_sessions_into_batches(
-            chosen, vocabulary_tokens=streams.prompt_vocabulary_tokens(known), share=share
-        )
+        if chosen or swallowed:
+            begin(len(chosen) + len(swallowed))
+        without = known.only(lambda field, label: label not in attractors.get(field, ()))
+        batches = []
+        for part, shown in ((chosen, known), (swallowed, without)):
+            random.Random(f"look {self._seed} {number}").shuffle(part)
+            share = min(max(-(-len(part) // self._streams), FEWEST_PER_CALL), MOST_PER_CALL)
+            taken = streams.prompt_vocabulary_tokens(shown)
+            split = streams.tokens.split_sessions_into_batches(part, vocabulary_tokens=taken, share=share)
+            batches += [(batch, shown) for batch in split]
         at_once = asyncio.Semaphore(self._streams)
 
-        async def ask(stream: int, batch: Sequence[Session]) -> Sequence[SessionResult]:
+        async def ask(
+            stream: int, batch: Sequence[Session], shown: VocabularySnapshot
+        ) -> Sequence[SessionResult]:
             async with at_once:
                 context = CallContext(SECOND, number, stream)
-                return (await streams.process_batch(batch, known, context)).results
+                return (await streams.process_batch(batch, shown, context)).results
 
-        answers = await together(ask(stream, batch) for stream, batch in enumerate(batches, start=1))
+        answers = await together(ask(stream, *batch) for stream, batch in enumerate(batches, start=1))
         before = {result.session_id: result.facts for result in results}
         for answer in (result for part in answers for result in part):
             first = before[answer.session_id]
             if first is not None and answer.facts is not None:
-                self._said.setdefault(answer.session_id, [first]).append(answer.facts)
+                if answer.session_id not in self._said:
+                    self._said[answer.session_id] = [
+                        freed(first, answer.facts, attractors, redirects, counts)
+                    ]
+                self._said[answer.session_id].append(answer.facts)
         same = doubles(self._said.values(), redirects, counts)
         return tuple(
             replace(result, facts=decided(result.facts, said, redirects, counts, same))
@@ -125,6 +147,35 @@ def worth_it(
     rare = [place for place, share in enumerate(shares) if share < config.rare_share]
     rare.sort(key=lambda place: (shares[place], place))
     return [sessions[place] for place in rare[: int(config.most * len(sessions))]]
+
+
+def bearing(
+    attractors: Attractors,
+    sessions: Sequence[Session],
+    results: Sequence[SessionResult],
+    redirects: Redirects,
+) -> list[Session]:
+    """The sessions that bear an attractor in any field."""
+    return [
+        session
+        for session, result in zip(sessions, results, strict=True)
+        if any(
+            canonical(name, label, redirects) in attractors.get(name, ())
+            for name, label in (result.facts.labels if result.facts else {}).items()
+        )
+    ]
+
+
+def freed(first: Facts, second: Facts, attractors: Attractors, redirects: Redirects, counts: Counts) -> Facts:
+    """The first answer to a session as far as it counts: an attractor does not where the second answer, which
+    was shown none, is another label in use."""
+
+    def counting(name: str, label: str | None) -> str | None:
+        other = canonical(name, second.labels.get(name), redirects)
+        swallowing = canonical(name, label, redirects) in attractors.get(name, ())
+        return None if swallowing and other is not None and counts[name][other] else label
+
+    return replace(first, labels={name: counting(name, label) for name, label in first.labels.items()})
 
 
 def canonical(name: str, label: str | None, redirects: Redirects) -> str | None:

@@ -21,6 +21,7 @@ from autoanalyze.report.wording import (
     without_folders,
 )
 from autoanalyze.study.answer import Answer, FieldAnswer, answer
+from autoanalyze.study.attractors import swallowing
 from autoanalyze.study.comparison import started
 from autoanalyze.study.containment import cross_table
 from autoanalyze.study.intervals import Estimate
@@ -64,6 +65,8 @@ class Content:
     timeline: Timeline | None
     merges: tuple[Mapping[str, Any], ...]
     reasons: tuple[tuple[str, int], ...]
+    swallowing: Mapping[str, tuple[str, ...]]
+    """Per field, what is to be said of labels that attract."""
     made: tuple[tuple[str, str], ...]
 
 
@@ -86,6 +89,7 @@ def content(run: Run) -> Content:
         over_time,
         tuple(run.merge_table().frame.sort("sessions", descending=True, maintain_order=True).to_dicts()),
         tuple((without_folders(reason), count) for reason, count in found.reasons),
+        {field["name"]: tuple(swallowing(run.record, field["name"])) for field in configured},
         tuple(made(run)),
     )
 
@@ -176,6 +180,8 @@ def made(run: Run) -> Iterator[tuple[str, str]]:
     yield "Status", record["status"]
     yield "Started (UTC)", started(record)
     yield "Model", record["model"]
+    if record.get("judge", record["model"]) != record["model"]:
+        yield "Judge of labels", record["judge"]
     yield "Endpoint", record["endpoint"]
     data = config["data"]
     yield "Sessions from", without_folders(str(data["path"] or data["source"]))

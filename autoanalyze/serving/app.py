@@ -126,6 +126,7 @@ class ServedEndpoint:
     """Serves one model of the catalogue, and embeddings under any name. Known routes: chat completions,
     embeddings and models.
 
+    `judge` is a second model, if there is one: the same labeller under another name, with limits of its own.
     `noise` says how long an answer takes, `tier` sets the account's limits, `faults` what goes wrong on
     purpose.
     """
@@ -139,13 +140,14 @@ class ServedEndpoint:
         *,
         tier: RateLimit | None = None,
         faults: FaultsConfig | None = None,
+        judge: ModelConfig | None = None,
     ) -> None:
         self._labeller = labeller
-        self._model = model
+        self._served = {each.name: each for each in (model, judge or model)}
         self._noise = noise
         self._counter = counter
         self._cache = PrefixCache()
-        self._limits = ProviderLimits(tier or RateLimit())
+        self._limits = {name: ProviderLimits(tier or RateLimit()) for name in self._served}
         self._under_way = 0
         self.faults = FaultInjector(faults or FaultsConfig())
         self.app = Starlette(
@@ -166,8 +168,8 @@ class ServedEndpoint:
         return TimedTransport(httpx2.ASGITransport(app=self.app))
 
     async def _models(self, _request: Request) -> JSONResponse:
-        entry = {"id": self._model.name, "object": "model", "created": 0, "owned_by": "autoanalyze"}
-        return JSONResponse({"object": "list", "data": [entry]})
+        told = {"object": "model", "created": 0, "owned_by": "autoanalyze"}
+        return JSONResponse({"object": "list", "data": [{"id": name, **told} for name in self._served]})
 
     async def _chat(self, request: Request) -> Response:
         body = await request.body()
@@ -215,19 +217,20 @@ class ServedEndpoint:
             )
         if request.headers.get("authorization", "Bearer ") == "Bearer ":
             return refused(401, "no API key was given: any text will do here", "invalid_api_key")
-        if body.get("model") != self._model.name:
-            known = f"this simulated endpoint serves {self._model.name} only"
+        model = self._served.get(str(body.get("model")))
+        if model is None:
+            known = f"this simulated endpoint serves {' and '.join(self._served)} only"
             return refused(404, f"unknown model {body.get('model')!r}: {known}", "model_not_found")
         schema = schema_text(body.get("response_format"))
         prompt_tokens = self._counter.count(text) + (self._counter.count(schema) if schema else 0)
-        if prompt_tokens > self._model.context_window:
-            limit = f"the maximum context length is {self._model.context_window} tokens"
+        if prompt_tokens > model.context_window:
+            limit = f"the maximum context length is {model.context_window} tokens"
             return refused(400, f"{limit}, the prompt has {prompt_tokens}", "context_length_exceeded")
         try:
             answer = self._answer(messages, int(body.get("seed") or 0))
         except ReplyError as error:
             return refused(400, str(error), "invalid_request")
-        return await self._completion(body, schema + text, prompt_tokens, answer)
+        return await self._completion(body, model, schema + text, prompt_tokens, answer)
 
     def _answer(self, messages: Sequence[Mapping[str, str]], seed: int) -> str:
         request = parse_request(messages)
@@ -238,20 +241,21 @@ class ServedEndpoint:
         return self._labeller.judge_pairs(request, seed)
 
     async def _completion(
-        self, body: Mapping[str, Any], text: str, prompt_tokens: int, answer: str
+        self, body: Mapping[str, Any], model: ModelConfig, text: str, prompt_tokens: int, answer: str
     ) -> Response:
         """`text` is all that the model reads, what a cache may know of it first."""
-        limit = body.get("max_completion_tokens") or body.get("max_tokens") or self._model.output_limit
+        limit = body.get("max_completion_tokens") or body.get("max_tokens") or model.output_limit
         completion_tokens, finish_reason = self._counter.count(answer), "stop"
         if completion_tokens > limit:
             answer = answer[: len(answer) * limit // completion_tokens]
             completion_tokens, finish_reason = limit, "length"
-        wait = self._limits.seconds_until(prompt_tokens + completion_tokens)
+        limits = self._limits[model.name]
+        wait = limits.seconds_until(prompt_tokens + completion_tokens)
         if wait > 0:
-            message = f"Rate limit reached for {self._model.name}. Please try again in {wait:.3f}s."
-            headers = {"retry-after-ms": str(math.ceil(wait * 1000)), **self._limits.headers()}
+            message = f"Rate limit reached for {model.name}. Please try again in {wait:.3f}s."
+            headers = {"retry-after-ms": str(math.ceil(wait * 1000)), **limits.headers()}
             return refused(429, message, "rate_limit_exceeded", headers)
-        self._limits.take(prompt_tokens + completion_tokens)
+        limits.take(prompt_tokens + completion_tokens)
         cached = self._cache.cached_tokens(text, prompt_tokens)
         identity = hashlib.sha256(json.dumps([text, body.get("seed")]).encode()).hexdigest()
         self._under_way += 1
@@ -265,7 +269,7 @@ class ServedEndpoint:
                 "id": f"chatcmpl-{identity[:24]}",
                 "object": "chat.completion",
                 "created": 0,
-                "model": self._model.name,
+                "model": model.name,
                 "choices": [
                     {
                         "index": 0,
@@ -281,7 +285,7 @@ class ServedEndpoint:
                     "prompt_tokens_details": {"cached_tokens": cached},
                 },
             },
-            headers=self._limits.headers(),
+            headers=limits.headers(),
         )
 
     def latency(self, identity: str, prompt_tokens: int, completion_tokens: int, others: int = 0) -> float:

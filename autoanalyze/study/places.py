@@ -32,6 +32,7 @@ IDENTITY = (
     Place("wall.started", pl.Datetime("us"), "started"),
     Place("wall.seconds", NUMBER, "seconds"),
     Place("model", TEXT, "model"),
+    Place("judge", TEXT, "judge"),
     Place("endpoint", TEXT, "endpoint", "endpoint"),
     Place("bot", TEXT, "bot", "bot"),
     Place("seed", COUNT, "seed"),
@@ -67,6 +68,7 @@ SETTINGS = (
     Place("config.noise.confusion", NUMBER, "noise_confusion"),
     Place("config.faults.rate", NUMBER, "fault_rate"),
     Place("config.probe_share", NUMBER, "probe_share"),
+    Place("config.unaided_share", NUMBER, "unaided_share"),
     Place("config.repeat", COUNT, "repeat"),
     Place("config.repetition", COUNT, "repetition"),
 )

@@ -154,6 +154,11 @@ class Run:
         return self._table("probes") if (self.path / "probes.parquet").exists() else None
 
     @cached_property
+    def unaided(self) -> pl.DataFrame | None:
+        """A row per session that was labelled without known labels; null where none was."""
+        return self._table("unaided") if (self.path / "unaided.parquet").exists() else None
+
+    @cached_property
     def rounds(self) -> pl.DataFrame:
         """A row per round; times in seconds on the run's clock."""
         return self._table("rounds")

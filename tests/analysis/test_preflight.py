@@ -101,6 +101,16 @@ def test_server_without_a_list_passes(serve: Serve, status: int) -> None:
     check(live(serve((status, "no such page"), WORD)))
 
 
+def test_the_judge_has_to_be_served_too(serve: Serve, asked: list[str]) -> None:
+    """One list tells of both; the remedy names the judge's key."""
+    judged = "resolution.model=gpt-4.1-nano"
+    check(live(serve(models(GPT, "gpt-4.1-nano")), judged))
+    assert asked == ["GET /v1/models"]
+    absent = serve(models(GPT), refused(404, "no"))
+    with pytest.raises(ConfigurationError, match=r"model gpt-4.1-nano; .* give resolution.model=NAME"):
+        check(live(absent, judged))
+
+
 @pytest.mark.parametrize(("status", "name"), [(429, "busy"), (500, "broken"), (503, "starting")])
 def test_trouble_of_the_moment_is_left_to_the_run(serve: Serve, status: int, name: str) -> None:
     """Who is busy now may answer later, and a run is patient."""

@@ -69,10 +69,13 @@ class Watcher:
 def pipeline(
     model: ScriptedModel, config: Config = BASE, *, carried: Carried | None = None
 ) -> tuple[Pipeline, Watcher]:
+    tokens = make_tokens(streams=config.parallel.streams)
     connection = Connection(
         AnalysisPrompt(SCHEMA),
-        make_tokens(streams=config.parallel.streams),
+        tokens,
         model,
+        model,
+        tokens,
         OfflineEmbedder(config.embeddings),
         cast("Any", Order()),
     )

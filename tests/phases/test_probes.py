@@ -9,14 +9,18 @@ from typing import Any
 import polars as pl
 import pytest
 from fakes import SCHEMA, EchoReader, ScriptedModel, make_sessions, make_tokens, row
+from typer.testing import CliRunner
 
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.configuration import compose
+from autoanalyze.cli.commands import app
 from autoanalyze.config import RetryConfig
+from autoanalyze.editing.labels import labels
 from autoanalyze.llm.prompts import AnalysisPrompt
-from autoanalyze.phases.probes import ProbeSessions
+from autoanalyze.phases.probes import UNAIDED, ProbeSessions
 from autoanalyze.phases.streams import StreamProcessing
 from autoanalyze.records import Facts, SessionResult, VocabularySnapshot
+from autoanalyze.study.runs import load_run
 
 Virtually = Callable[[Any], Any]
 VOCABULARY = VocabularySnapshot(({"general_intent": ("A",)}, {"general_intent": ("B",)}))
@@ -87,3 +91,51 @@ def test_repetitions_show_the_ceiling(tmp_path: Path) -> None:
     assert ceiling["runs"] == 3
     assert ceiling["cost_usd"] > single.record["cost_usd"]
     assert 0.8 < ceiling["fields"]["general_intent"]["value"] < 1
+
+
+def test_unaided_probes_are_shown_no_label(virtually: Virtually) -> None:
+    """And draw by a seed of their own, on another sample than the other probes."""
+    model = ScriptedModel(lambda _n, ids, _v, _c: [row(f"s{i}", "B") for i in range(1, len(ids) + 1)])
+    asking = probes(model)
+    results = labelled(40, version=2)
+    chosen = asking.select(results, 0.25, UNAIDED)
+    assert {r.session_id for r in chosen} != {r.session_id for r in asking.select(results, 0.25)}
+    found = virtually(asking.run_unaided(make_sessions(40), chosen))
+    assert len(found.facts) == found.asked == 10
+    assert all(vocabulary == VocabularySnapshot() for _, vocabulary, _ in model.calls)
+    assert {(context.phase, context.probe) for _, _, context in model.calls} == {(UNAIDED, 2)}
+
+
+@pytest.mark.slow
+def test_attractors_are_told_and_their_sessions_looked_at_again(tmp_path: Path) -> None:
+    """Unaided probes change no label of a run of one pass; their figures stand in run.json, page and list,
+    also after a person renamed labels; with two passes, its sessions are asked about without an attractor."""
+    settings = ["world=attracting", "noise.attraction=0.15", "data.count=240", "seed=4", "baseline=none"]
+    small = [*settings, "resamples=0"]
+    plain = build_analysis(compose(small)).run_sync(tmp_path / "plain")
+    probed = build_analysis(compose([*small, "unaided_share=0.5"])).run_sync(tmp_path / "probed")
+    assert probed.sessions.equals(plain.sessions)
+    assert probed.labels.equals(plain.labels)
+    assert probed.record["unaided"]["asked"] == 120
+    assert (
+        0 < probed.record["unaided"]["cost_usd"] < probed.record["cost_usd"] - plain.record["cost_usd"] + 1e-9
+    )
+    accused = {
+        (field, row["label"])
+        for field, rows in probed.record["attractors"].items()
+        for row in rows
+        if row["attractor"]
+    }
+    assert accused
+    field, label = sorted(accused)[0]
+    assert "Labels that may swallow others" in (probed.path / "report.html").read_text()
+    shown = CliRunner().invoke(app, ["labels", str(probed.path)])
+    assert f"{label} may swallow sessions" in " ".join(shown.output.split())
+    labels(probed.path).rename(label, "Anything At All", field=field)
+    renamed = load_run(probed.path).record["attractors"][field]
+    assert "Anything At All" in [row["label"] for row in renamed if row["attractor"]]
+    twice = build_analysis(compose([*small, "unaided_share=0.5", "passes=2"])).run_sync(tmp_path / "twice")
+    before, after = (run.record["metrics"][field]["precision"]["value"] for run in (plain, twice))
+    assert after > before
+    again = [*small, "unaided_share=0.5", "passes=2", "journal.mode=replay", f"journal.reuse=[{twice.path}]"]
+    assert build_analysis(compose(again)).run_sync(tmp_path / "again").sessions.equals(twice.sessions)

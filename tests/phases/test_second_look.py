@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.configuration import compose
 from autoanalyze.config import SecondLookConfig
-from autoanalyze.phases.second_look import decided, disputed, doubles, used, worth_it
+from autoanalyze.phases.second_look import (
+    bearing,
+    canonical,
+    decided,
+    disputed,
+    doubles,
+    freed,
+    used,
+    worth_it,
+)
 from autoanalyze.records import Facts, Session, SessionResult
 from autoanalyze.study.runs import Run
 
@@ -152,3 +161,31 @@ def test_further_looks_repeat_and_help_where_names_have_levels(tmp_path: Path) -
     assert after > before + 0.01
     replayed = run(tmp_path / "d", "preset=thorough", "journal.mode=replay", f"journal.reuse=[{twice.path}]")
     assert replayed.sessions.equals(twice.sessions)
+
+
+def test_sessions_of_an_attractor_take_another_label_in_use() -> None:
+    """Whatever is commoner. A name that nobody bears, or none, leaves them where they are."""
+    redirects = {FIELD: {"Money Back": COMMON}}
+    swallowing = {FIELD: [COMMON]}
+    for second, wanted in (
+        ("Order", "Order"),
+        (RARE, RARE),
+        ("New", COMMON),
+        (None, COMMON),
+        (COMMON, COMMON),
+    ):
+        first = facts("Money Back")
+        said = [freed(first, facts(second), swallowing, redirects, COUNTS), facts(second)]
+        assert canonical(FIELD, label_of(decided(first, said, redirects, COUNTS, NONE)), redirects) == wanted
+        assert doubles([said] * 3, redirects, COUNTS) == NONE, "who is not shown a label does not refuse it"
+    assert freed(facts(RARE), facts("Order"), swallowing, redirects, COUNTS) == facts(RARE)
+
+
+def test_who_bears_an_attractor_is_found_by_what_it_became() -> None:
+    """Also under another name of it; unresolved sessions bear none."""
+    results = [result(0, "Money Back"), result(1, RARE), result(2, None)]
+    results.append(SessionResult("3", None, "parallel", 1, 1, 1, error="lost"))
+    sessions = [Session(str(i), "u", "bot", WHEN, WHEN, "agent", 2, 10) for i in range(4)]
+    found = bearing({FIELD: [COMMON]}, sessions, results, {FIELD: {"Money Back": COMMON}})
+    assert [session.session_id for session in found] == ["0"]
+    assert bearing({}, sessions, results, NONE) == []

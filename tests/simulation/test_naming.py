@@ -207,3 +207,10 @@ def test_names_are_the_same_from_one_version_to_the_next() -> None:
     assert len(set(found)) > 20
     digest = hashlib.sha256("\n".join(found).encode()).hexdigest()
     assert digest[:16] == "827ecba980bf6f15"
+
+
+def test_nothing_is_forced_where_no_label_is_known() -> None:
+    """Asked without known labels, a model that swallows whatever it can names each session's own matter."""
+    for concept in CONCEPTS:
+        found = names(concept, attraction=1.0, forced_fit=1.0, copying=0.0, count=200)
+        assert set(meanings(found)) == {concept}
