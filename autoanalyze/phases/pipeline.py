@@ -12,16 +12,17 @@ from typing import Any, Protocol
 from autoanalyze.config import Config
 from autoanalyze.llm.connection import Connection
 from autoanalyze.phases.again import AGAIN, AskingAgain
+from autoanalyze.phases.codebook import Codebook
 from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution, ResolutionResult
-from autoanalyze.phases.discovery import DiscoveryResult, Ramp, StrategicDiscovery
+from autoanalyze.phases.discovery import DiscoveryResult, Ramp, StrategicDiscovery, size_of_discovery
 from autoanalyze.phases.duplicates.ledger import Carried
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, first_call, smallest_call
 from autoanalyze.phases.probes import ProbeResult, ProbeSessions
 from autoanalyze.phases.rounds import ParallelResult
-from autoanalyze.phases.second_look import SECOND, SecondLook
+from autoanalyze.phases.second_look import FIRST_FURTHER, SECOND, SecondLook, used
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
 from autoanalyze.phases.vocabulary import label_use, labels_found
-from autoanalyze.protocols import TranscriptReader
+from autoanalyze.protocols import FieldCodebook, TranscriptReader
 from autoanalyze.records import (
     CallContext,
     Facts,
@@ -49,6 +50,9 @@ class PhaseResults:
     resolution: ResolutionResult | None = None
     probes: ProbeResult | None = None
     carried: Carried = field(default_factory=Carried)
+    codebook: Mapping[str, FieldCodebook] = field(default_factory=dict)
+    themes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Per field, the theme of each final label."""
 
     def redirects(self) -> Mapping[str, Mapping[str, str]]:
         """Per field, alias to canonical."""
@@ -115,6 +119,7 @@ class Pipeline:
         )
         self._seed = seed
         self._streams = self._streaming(seed=seed)
+        self._codebook = Codebook(connection.model, self._schema, carried, retry=config.retry, seed=seed)
         self._conflicts = ConflictResolution(
             connection.model,
             connection.embedder,
@@ -124,6 +129,7 @@ class Pipeline:
             retry=config.retry,
             seed=seed,
             carried=carried,
+            codebook=self._codebook,
         )
         self._merging = BackgroundMerging(
             self._conflicts,
@@ -138,6 +144,10 @@ class Pipeline:
         """Label `sessions`; results stand in the order given, one each."""
         self._began = asyncio.get_running_loop().time()
         discovery = await self._discover(sessions)
+        if self._config.vocabulary.codebook and self._config.sync != "none":
+            fixed = replace(self._config.discovery, mode="fixed")
+            self._merging.codebook_after = size_of_discovery(fixed, len(sessions))
+            self._merging.before = discovery.processed
         parallel = await self._process(discovery)
         if self._ramp is not None:
             discovery = replace(
@@ -153,10 +163,14 @@ class Pipeline:
         shared = self._config.sync != "none"
         known = parallel.vocabulary if shared else discovery.vocabulary
         looking = SecondLook(self._config.parallel.streams, seed=self._seed)
-        for number in range(2, self._config.passes + 1):
+        looks = max(self._config.passes, FIRST_FURTHER if self._config.vocabulary.codebook else 1)
+        for number in range(FIRST_FURTHER, looks + 1):
             results = await self._look_again(looking, sessions, results, parallel.vocabulary, number)
+            found = labels_found(self._schema, (r.facts for r in results if r.facts is not None))
+            parallel = replace(parallel, vocabulary=parallel.vocabulary.extended(found))
         probes = await self._probe(sessions, results, known)
         resolution, final = await self._resolve(parallel, results, probes)
+        themes = await self._themes(results, resolution)
         return PhaseResults(
             self._schema,
             tuple(sessions),
@@ -168,6 +182,8 @@ class Pipeline:
             resolution,
             probes,
             self._carried,
+            self._codebook.fields if self._config.vocabulary.codebook else {},
+            themes,
         )
 
     def so_far(self, sessions: Sequence[Session], reason: str) -> PhaseResults:
@@ -224,7 +240,30 @@ class Pipeline:
         streams = self._streaming(seed=derived_seed(self._seed, SECOND, number))
         self._watcher.update(phase=SECOND, step=0, steps=len(sessions))
         redirects = self._conflicts.redirects()
-        return await looking.run(streams, sessions, results, redirects, vocabulary, number)
+        if not self._config.vocabulary.codebook:
+            return await looking.run(streams, sessions, results, redirects, vocabulary, number)
+        if number == FIRST_FURTHER:
+            await self._codebook.write(use, redirects, self._merging.steps)
+        results = await looking.run(
+            streams,
+            sessions,
+            results,
+            redirects,
+            replace(vocabulary, lines=self._codebook.lines()),
+            number,
+            rare=self._config.passes >= FIRST_FURTHER,
+            codebook=self._codebook.fields,
+        )
+        self._codebook.link(looking.moves(redirects))
+        return results
+
+    async def _themes(
+        self, results: Sequence[SessionResult], resolution: ResolutionResult
+    ) -> Mapping[str, Mapping[str, str]]:
+        """The themes above the final labels, if they are wanted."""
+        if not self._config.vocabulary.themes:
+            return {}
+        return await self._codebook.themes(used(self._schema.names, results, resolution.redirects()))
 
     def _orchestrator(self, sessions: int) -> ParallelProcessingOrchestrator:
         """The configured way to let streams work side by side."""

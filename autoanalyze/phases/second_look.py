@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from autoanalyze.llm.calls import together
 from autoanalyze.phases.streams import StreamProcessing
+from autoanalyze.protocols import FieldCodebook
 from autoanalyze.records import CallContext, Facts, Session, SessionResult, VocabularySnapshot
 
 SECOND = "second"
@@ -27,11 +28,15 @@ SESSIONS_PER_CALL = 10
 RARE_SHARE = 0.02
 """A label with fewer of the sessions that have one in its field is rare."""
 
+LINKED = 5
+"""Sessions of each name that a codebook links which are looked at again."""
+
 FEWEST, MOST_SHARE = 2, 0.5
 """Sessions, and the share of those looked at again, that a label must lose to another to be its double."""
 
 Redirects = Mapping[str, Mapping[str, str]]
 Counts = Mapping[str, Counter[str]]
+Moves = Mapping[str, Mapping[str, Counter[str]]]
 
 
 class SecondLook:
@@ -40,6 +45,9 @@ class SecondLook:
     All calls of a look see the same labels: those in use after merging. So the order of the answers does not
     matter. The first further look is at sessions with a rare label, any later one at those that were answered
     differently so far.
+
+    With a codebook, the first further look is also at all sessions of names that are unfit, which it does not
+    show, and at some of each name that is said to be narrower; `rare` tells whether it is at rare ones too.
     """
 
     def __init__(self, parallel: int, *, seed: int) -> None:
@@ -55,15 +63,22 @@ class SecondLook:
         redirects: Redirects,
         vocabulary: VocabularySnapshot,
         number: int,
+        *,
+        rare: bool = True,
+        codebook: Mapping[str, FieldCodebook] | None = None,
     ) -> tuple[SessionResult, ...]:
         """`results` with the labels that all looks so far give; `number` counts looks from 2.
 
         `streams` needs a seed of its own for each look, as whatever draws at random has to draw anew.
         """
         counts = used(streams.schema.names, results, redirects)
+        for name, book in (codebook or {}).items():
+            for label in book.unfit:
+                del counts[name][label]
         known = vocabulary.only(lambda field, label: counts[field][label] > 0)
         if number == FIRST_FURTHER:
-            chosen = worth_it(sessions, results, redirects, counts)
+            chosen = worth_it(sessions, results, redirects, counts, RARE_SHARE if rare else 0.0)
+            chosen += linked(sessions, results, redirects, codebook or {}, set(chosen))
         else:
             chosen = [one for one in sessions if disputed(self._said.get(one.session_id, ()), redirects)]
         random.Random(f"look {self._seed} {number}").shuffle(chosen)
@@ -82,7 +97,7 @@ class SecondLook:
             first = before[answer.session_id]
             if first is not None and answer.facts is not None:
                 self._said.setdefault(answer.session_id, [first]).append(answer.facts)
-        same = doubles(self._said.values(), redirects, counts)
+        same = doubles(self.moves(redirects), counts)
         return tuple(
             replace(result, facts=decided(result.facts, said, redirects, counts, same))
             if result.facts is not None
@@ -90,6 +105,18 @@ class SecondLook:
             for result in results
             for said in [self._said.get(result.session_id, [])]
         )
+
+    def moves(self, redirects: Redirects) -> Moves:
+        """Per field, what further looks said of the sessions of each label."""
+        found: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        for first, *others in self._said.values():
+            for name, label in first.labels.items():
+                own = canonical(name, label, redirects)
+                for facts in others:
+                    other = canonical(name, facts.labels.get(name), redirects)
+                    if own is not None and other is not None:
+                        found[name][own][other] += 1
+        return found
 
 
 def used(names: Sequence[str], results: Sequence[SessionResult], redirects: Redirects) -> Counts:
@@ -103,10 +130,14 @@ def used(names: Sequence[str], results: Sequence[SessionResult], redirects: Redi
 
 
 def worth_it(
-    sessions: Sequence[Session], results: Sequence[SessionResult], redirects: Redirects, counts: Counts
+    sessions: Sequence[Session],
+    results: Sequence[SessionResult],
+    redirects: Redirects,
+    counts: Counts,
+    rare: float = RARE_SHARE,
 ) -> list[Session]:
-    """The sessions that bear a rare label in any field."""
-    limits = {name: RARE_SHARE * own.total() for name, own in counts.items()}
+    """The sessions that bear a label in any field which is rare, or counts for nothing."""
+    limits = {name: max(1, rare * own.total()) for name, own in counts.items()}
     return [
         session
         for session, result in zip(sessions, results, strict=True)
@@ -116,6 +147,30 @@ def worth_it(
             for name, label in result.facts.labels.items()
         )
     ]
+
+
+def linked(
+    sessions: Sequence[Session],
+    results: Sequence[SessionResult],
+    redirects: Redirects,
+    codebook: Mapping[str, FieldCodebook],
+    chosen: set[Session],
+) -> list[Session]:
+    """A few sessions of each name that a codebook calls narrower; those `chosen` already count among them."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    pairs = list(zip(sessions, results, strict=True))
+    for session, result in sorted(pairs, key=lambda pair: pair[0] not in chosen):
+        borne = [
+            (name, str(label))
+            for name, book in codebook.items()
+            for label in [canonical(name, result.facts.labels.get(name) if result.facts else None, redirects)]
+            if label in book.narrower and seen[name, str(label)] < LINKED
+        ]
+        if borne and session not in chosen:
+            found.append(session)
+        seen.update(borne)
+    return found
 
 
 def canonical(name: str, label: str | None, redirects: Redirects) -> str | None:
@@ -131,17 +186,9 @@ def disputed(said: Sequence[Facts], redirects: Redirects) -> bool:
     )
 
 
-def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Counts) -> Redirects:
+def doubles(moves: Moves, counts: Counts) -> Redirects:
     """Per field, labels that most of their sessions lost to one and the same other label: whoever knows both
     takes the other one. The less common of the two becomes the more common."""
-    moves: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in counts}
-    for first, *others in said:
-        for name, label in first.labels.items():
-            own = canonical(name, label, redirects)
-            for facts in others:
-                other = canonical(name, facts.labels.get(name), redirects)
-                if own is not None and other is not None:
-                    moves[name][own][other] += 1
     found: dict[str, dict[str, str]] = {name: {} for name in counts}
     for name, by_label in moves.items():
         for label, went in sorted(by_label.items()):
@@ -151,6 +198,7 @@ def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Count
                 and times >= FEWEST
                 and times > MOST_SHARE * went.total()
                 and counts[name][other]
+                and counts[name][label]
             ):
                 rare, common = sorted((label, other), key=lambda one: (counts[name][one], one))
                 found[name].setdefault(rare, common)
@@ -162,14 +210,18 @@ def decided(
 ) -> Facts:
     """The facts after all looks at a session: in each field the label that most looks gave, of several such
     the most common, then the latest; and of doubles the more common. A label that nobody bore before a
-    look counts for nothing there, so that no look brings new ones."""
+    look counts for nothing there, so that no look brings new ones but where the one before counts for
+    nothing either."""
     labels = dict(given.labels)
     for name, label in given.labels.items():
         before = canonical(name, label, redirects)
         if before is None:
             continue
         votes = [canonical(name, facts.labels.get(name), redirects) for facts in said]
-        known = [vote for vote in votes if vote is not None and counts[name][vote]] or [before]
+        known = [vote for vote in votes if vote is not None and counts[name][vote]]
+        if not known:
+            new = [vote for vote in votes if vote is not None and vote != before]
+            known = [before] if counts[name][before] or not new else new[-1:]
         chosen = max(
             dict.fromkeys(known),
             key=lambda vote: (known.count(vote), counts[name][vote], last(known, vote)),
