@@ -231,7 +231,7 @@ class BackgroundMerging:
         merging = config.every_labels is not None or config.every_rounds is not None
         return self.codebook_after is not None or (config.mode != "none" and merging)
 
-    def note(self, *, new_labels: int, rounds: float, sessions: int) -> None:
+    def note(self, *, new_labels: int, rounds: float, sessions: int = 0) -> None:
         """Count what happened since the last merge; without rounds, a call of one of N streams is 1/N."""
         self._labelled += sessions
         self._new_labels += new_labels

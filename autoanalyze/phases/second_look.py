@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from autoanalyze.llm.calls import together
@@ -97,7 +97,7 @@ class SecondLook:
             first = before[answer.session_id]
             if first is not None and answer.facts is not None:
                 self._said.setdefault(answer.session_id, [first]).append(answer.facts)
-        same = doubles(self.moves(redirects), counts)
+        same = doubles(self._said.values(), redirects, counts)
         return tuple(
             replace(result, facts=decided(result.facts, said, redirects, counts, same))
             if result.facts is not None
@@ -107,16 +107,8 @@ class SecondLook:
         )
 
     def moves(self, redirects: Redirects) -> Moves:
-        """Per field, what further looks said of the sessions of each label."""
-        found: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-        for first, *others in self._said.values():
-            for name, label in first.labels.items():
-                own = canonical(name, label, redirects)
-                for facts in others:
-                    other = canonical(name, facts.labels.get(name), redirects)
-                    if own is not None and other is not None:
-                        found[name][own][other] += 1
-        return found
+        """What further looks so far said of the sessions of each label."""
+        return moved(self._said.values(), redirects)
 
 
 def used(names: Sequence[str], results: Sequence[SessionResult], redirects: Redirects) -> Counts:
@@ -186,11 +178,24 @@ def disputed(said: Sequence[Facts], redirects: Redirects) -> bool:
     )
 
 
-def doubles(moves: Moves, counts: Counts) -> Redirects:
+def moved(said: Iterable[Sequence[Facts]], redirects: Redirects) -> Moves:
+    """Per field and label, how many further looks at its sessions gave which label."""
+    found: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for first, *others in said:
+        for name, label in first.labels.items():
+            own = canonical(name, label, redirects)
+            for facts in others:
+                other = canonical(name, facts.labels.get(name), redirects)
+                if own is not None and other is not None:
+                    found[name][own][other] += 1
+    return found
+
+
+def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Counts) -> Redirects:
     """Per field, labels that most of their sessions lost to one and the same other label: whoever knows both
     takes the other one. The less common of the two becomes the more common."""
     found: dict[str, dict[str, str]] = {name: {} for name in counts}
-    for name, by_label in moves.items():
+    for name, by_label in moved(said, redirects).items():
         for label, went in sorted(by_label.items()):
             other, times = max(went.items(), key=lambda item: (item[1], item[0]))
             if (

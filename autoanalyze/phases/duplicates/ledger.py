@@ -50,7 +50,8 @@ class Carried:
     def vocabulary(self) -> VocabularySnapshot:
         """The labels that are known from the beginning: fixed ones first."""
         names = dict.fromkeys((*self.fixed, *self.labels))
-        return VocabularySnapshot().extended(
+        lines = tuple((name, *said) for name, own in self.lines.items() for said in own.items())
+        return VocabularySnapshot(lines=lines).extended(
             {name: (*self.fixed.get(name, ()), *self.labels.get(name, ())) for name in names}
         )
 
