@@ -47,6 +47,9 @@ UPPER_PROMPT, UPPER_RETRIES = 1.25, 1.15
 """Of the upper bound: prompts a quarter longer than counted, and 15 % of the calls made again."""
 
 
+CODEBOOK_LOOKS, LINE_TOKENS = 0.15, 16
+"""With a codebook: the share of sessions that is looked at again, and the tokens of each name's line."""
+
 LOOKED_AT_AGAIN = {1: 0.0, 2: 0.4, 3: 0.5}
 """The share of sessions that are looked at again, by `passes`: 20 to 65 % of 1,000 in simulated worlds."""
 
@@ -104,12 +107,16 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     ]
     probes = sessions[: round(effective.probe_share * len(sessions))]
     parallel += batches(tokens, probes, PROBES_PER_CALL)
-    again = sessions[: round(LOOKED_AT_AGAIN[effective.passes] * len(sessions))]
+    codebook, themes = effective.vocabulary.codebook, effective.vocabulary.themes
+    looked_at = max(LOOKED_AT_AGAIN[effective.passes], CODEBOOK_LOOKS if codebook else 0.0)
+    again = sessions[: round(looked_at * len(sessions))]
     parallel += batches(tokens, again, SECOND_LOOKS_PER_CALL)
     fields = len(effective.schema.records().open_names)
-    judged = fields * looks(effective)
+    judged = fields * (looks(effective) + 2 * codebook + themes)
     labelling = [*discovery, *parallel]
-    overhead = tokens.overhead_tokens + VOCABULARY_TOKENS
+    overhead = (
+        tokens.overhead_tokens + VOCABULARY_TOKENS + codebook * fields * JUDGE_LABELS // 2 * LINE_TOKENS
+    )
     asked = [*sessions, *probes, *again]
     prompt = sum(session.token_count for session in asked) + len(labelling) * overhead
     prompt += judged * JUDGE_LABELS * JUDGE_TOKENS_PER_LABEL
