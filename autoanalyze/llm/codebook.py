@@ -106,7 +106,7 @@ def parse_codebook_reply(text: str, names: Sequence[str]) -> FieldCodebook:
         if one is not None and other is not None and one not in staying | unfit and other not in unfit
     }
     narrower = {one: other for one, other in narrower.items() if other not in narrower}
-    if len(narrower) + len(unfit - {None}) >= len(names):
+    if not rows or len(narrower) + len(unfit - {None}) >= len(names):
         raise ReplyError("no name of the codebook stays")
     return FieldCodebook(lines, narrower, tuple(one for one in names if one in unfit))
 

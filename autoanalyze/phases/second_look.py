@@ -98,8 +98,9 @@ class SecondLook:
             if first is not None and answer.facts is not None:
                 self._said.setdefault(answer.session_id, [first]).append(answer.facts)
         same = doubles(self._said.values(), redirects, counts)
+        left = {name: book.narrower for name, book in (codebook or {}).items()}
         return tuple(
-            replace(result, facts=decided(result.facts, said, redirects, counts, same))
+            replace(result, facts=decided(result.facts, said, redirects, counts, same, left))
             if result.facts is not None
             else result
             for result in results
@@ -211,16 +212,22 @@ def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Count
 
 
 def decided(
-    given: Facts, said: Sequence[Facts], redirects: Redirects, counts: Counts, same: Redirects
+    given: Facts,
+    said: Sequence[Facts],
+    redirects: Redirects,
+    counts: Counts,
+    same: Redirects,
+    left: Redirects | None = None,
 ) -> Facts:
     """The facts after all looks at a session: in each field the label that most looks gave, of several such
     the most common, then the latest; and of doubles the more common. A label that nobody bore before a
     look counts for nothing there, so that no look brings new ones but where the one before counts for
-    nothing either."""
+    nothing either. Labels in `left` are left to the codebook, which moves all their sessions or none, so that
+    it can be undone."""
     labels = dict(given.labels)
     for name, label in given.labels.items():
         before = canonical(name, label, redirects)
-        if before is None:
+        if before is None or before in (left or {}).get(name, {}):
             continue
         votes = [canonical(name, facts.labels.get(name), redirects) for facts in said]
         known = [vote for vote in votes if vote is not None and counts[name][vote]]

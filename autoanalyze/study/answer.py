@@ -124,20 +124,20 @@ def field_answer(run: Finished, labelled: pl.DataFrame, name: str, description: 
         .join(merged.group_by(pl.col("canonical").alias("label")).len("merged"), on="label", how="left")
         .with_columns(pl.col("merged").fill_null(0))
         .join(contained, on="label", how="left")
-        .join(themes(run, name), on="label", how="left")
+        .join(themed_labels(run, name), on="label", how="left")
         .sort(["sessions", "label"], descending=[True, False])
     )
     return FieldAnswer(name, description, known.height, labelled.height - known.height, labels)
 
 
-def themes(run: Finished, name: str) -> pl.DataFrame:
+def themed_labels(run: Finished, name: str) -> pl.DataFrame:
     """The theme of each final label of a field, whatever it is called now: label, theme. Of several labels
-    that became one, the theme of the most common counts."""
+    that a person made one, that of the one they became counts, else the earliest."""
     grouped = run.codebook.filter(field=name).drop_nulls("theme")
-    own = run.labels.filter(field=name).select("label", "canonical", "sessions_first")
+    own = run.labels.filter(field=name).select("label", "canonical")
     return (
-        grouped.join(own, on="label")
-        .sort("sessions_first", descending=True, maintain_order=True)
+        grouped.join(own, on="label", maintain_order="left")
+        .sort(pl.col("label") != pl.col("canonical"), maintain_order=True)
         .unique("canonical", keep="first", maintain_order=True)
         .select("theme", label="canonical")
     )

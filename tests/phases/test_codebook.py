@@ -130,6 +130,9 @@ def test_sessions_of_unfit_names_are_looked_at_and_may_get_a_new_one() -> None:
     assert after("Claims", "Claim Status") == "Claim Status"
     assert after("Claims") == after("Claims", "Claims") == "Claims"
     assert after("Claim Status", "Claim Appeal") == "Claim Status"
+    looks = [Facts("Contained", {FIELD: label}, "") for label in ("Claim Denial", "Claim Status")]
+    left = {FIELD: SAID.narrower}
+    assert decided(looks[0], looks, redirects, counts, redirects, left).labels[FIELD] == "Claim Denial"
 
 
 def test_a_few_sessions_speak_for_a_name_that_is_linked() -> None:
