@@ -169,6 +169,8 @@ class VocabularyConfig:
     fixed: dict[str, list[str]] = field(default_factory=dict)
     allowance_tokens: int | None = None
     withdraw_aliases: bool = True
+    codebook: bool = False
+    themes: bool = False
 
 
 @dataclass
