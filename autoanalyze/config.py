@@ -169,6 +169,7 @@ class VocabularyConfig:
     fixed: dict[str, list[str]] = field(default_factory=dict)
     allowance_tokens: int | None = None
     withdraw_aliases: bool = True
+    closed: bool = False
     codebook: bool = False
     themes: bool = False
 

@@ -159,8 +159,8 @@ def test_sweep_pays_for_identical_calls_once(tmp_path: Path) -> None:
     resolution = replace(config.resolution, opinions=5)
     other = replace(config, resolution=resolution, journal=JournalConfig("record", [str(first.path)]))
     run = build_analysis(other).run_sync(tmp_path / "run")
-    assert 0 < run.record["paid"]["calls"] <= 6
     alone = build_analysis(replace(config, resolution=resolution)).run_sync(tmp_path / "alone")
+    assert 0 < run.record["paid"]["calls"] < alone.record["paid"]["calls"] / 2
     assert same_tables(run.path, alone.path) == []
     assert run.record["cost_usd"] == alone.record["cost_usd"]
 

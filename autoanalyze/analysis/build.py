@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from autoanalyze.analysis.configuration import restored, sequential
-from autoanalyze.analysis.earlier_run import carried_over
+from autoanalyze.analysis.earlier_run import carried_over, closed_over
 from autoanalyze.analysis.endpoints import counter_of, is_in_process, network, served
 from autoanalyze.analysis.planning import Plan, plan_run
 from autoanalyze.analysis.preflight import check_connection
@@ -41,9 +41,9 @@ def build_analysis(
     `Progress`; without one, Jupyter shows live progress below the cell that starts a run, unless `progress`
     is false. Raises ConfigurationError when the configuration lacks something that the run needs.
     """
-    effective = config
+    effective = closed_over(config)
     if config.sync == "sequential":  # what a person set around the run still holds
-        effective = replace(sequential(config), budget_usd=config.budget_usd, journal=config.journal)
+        effective = replace(sequential(effective), budget_usd=config.budget_usd, journal=config.journal)
     analysis = ParallelAutoAnalyze(effective, executor, listener=listener, progress=progress)
     analysis.warnings = check(effective)
     return analysis
@@ -66,7 +66,7 @@ def check(config: Config) -> list[str]:
 
 def build_plan(config: Config) -> Plan:
     """What the configured run would take; contacts nothing."""
-    counter = counter_of(config)
+    config, counter = closed_over(config), counter_of(config)
     return plan_run(config, open_population(config, counter).store, counter)
 
 

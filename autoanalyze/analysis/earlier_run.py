@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,43 @@ def carried_over(config: Config) -> Carried:
     }
     ledger = tuple(filter(None, (entry(row, final) for row in rows)))
     return Carried(fixed, labels, ledger, lines if config.vocabulary.codebook else {})
+
+
+MOST_CLOSED = 1_000
+"""Values that all closed lists of a reply may have together, as OpenAI takes them (structured outputs)."""
+
+
+def closed_over(config: Config) -> Config:
+    """The configuration with the labels that are known from the beginning as closed lists, if they are to be
+    all there are. Lists that the schema gives stay as they are.
+
+    Raises ConfigurationError where a field has no labels to close over, or all have too many.
+    """
+    if not config.vocabulary.closed:
+        return config
+    carried = carried_over(config)
+    closed = [
+        replace(one, labels=[*carried.fixed.get(one.name, ()), *carried.labels.get(one.name, ())])
+        if not one.labels
+        else one
+        for one in config.schema.fields
+    ]
+    for one in closed:
+        if not one.labels:
+            raise ConfigurationError(
+                f"vocabulary.closed: there are no labels of {one.name} to close over: give an earlier run "
+                f"(vocabulary.from=RUN) or a list (vocabulary.fixed.{one.name}=[...])"
+            )
+    if (count := sum(len(one.labels) for one in closed)) > MOST_CLOSED:
+        raise ConfigurationError(
+            f"vocabulary.closed: {count:,} labels together, and endpoints take {MOST_CLOSED:,} at most: "
+            "merge some, or leave the list open"
+        )
+    return replace(
+        config,
+        schema=replace(config.schema, fields=closed),
+        vocabulary=replace(config.vocabulary, from_run=None, fixed={}),
+    )
 
 
 def earlier_run(folder: str, bot_id: str) -> Run:

@@ -94,12 +94,6 @@ def simulated(config: Config, population: Population, session_ids: Sequence[str]
     bot_id, schema = config.data.bot_id, config.schema.records()
     known = population.known_truth(bot_id, tuple(session_ids), schema.names)
     planted_fields = {name for truth in known for name in truth.concepts}
-    for label_field in schema.fields:
-        if label_field.labels and label_field.name in planted_fields:
-            raise ConfigurationError(
-                "schema.fields: the simulated model coins names of its own, and cannot keep to the labels "
-                f"of {label_field.name}: name a real endpoint (endpoint=openai or a URL)"
-            )
     if config.data.source == "synthetic" and not {*schema.names} & {*concepts()}:
         raise ConfigurationError(
             f"the simulated model knows no answer to {', '.join(schema.names)}: invented sessions have a "
@@ -112,6 +106,13 @@ def simulated(config: Config, population: Population, session_ids: Sequence[str]
             "true_<field> columns, use data=synthetic, or name a real endpoint (endpoint=openai or a URL)"
         )
     planted = population.planted(bot_id, tuple(session_ids), schema.names)
+    for label_field in schema.fields:
+        own = label_field.name in planted_fields and label_field.labels
+        if own and not any(planted.meaning(label_field.name, label) for label in own):
+            raise ConfigurationError(
+                f"the simulated model knows none of the labels of {label_field.name}, and could only answer "
+                "null: name a real endpoint (endpoint=openai or a URL)"
+            )
     return SimulatedModel(planted, config.noise, schema, person=population_seed(config))
 
 

@@ -160,6 +160,9 @@ class SimulatedModel:
                 facts[field] = None
             else:
                 concept = self._perceived(field, concept, text, sessions, chances[0])
+                if label_field.labels:
+                    facts[field] = self._listed(field, concept, label_field.labels)
+                    continue
                 second = planted.concepts.get(SECOND) if field == INTENT else None
                 seen, last = Seen(field, text, concept, second), before.get(field)
                 facts[field] = self._naming.name(
@@ -167,6 +170,10 @@ class SimulatedModel:
                 )
         facts["notes"] = notes(text, outcome, draw)
         return facts
+
+    def _listed(self, field: str, concept: str, labels: Sequence[str]) -> str | None:
+        """The label of a closed list for a concept, null if none of them is."""
+        return next((label for label in labels if self._truth.meaning(field, label) == concept), None)
 
     def _perceived(self, field: str, concept: str, text: str, sessions: int, chance: float) -> str:
         """The concept that the model sees: the true one, or its neighbour.

@@ -112,6 +112,31 @@ def test_impossible_beginnings_are_refused(
         next_week(first, tmp_path / "second", **changes)
 
 
+def test_a_closed_list_takes_no_other_label(first: Run, tmp_path: Path) -> None:
+    """Sessions bear labels of the earlier run or none; nothing is judged; and the run repeats."""
+    closed = {"vocabulary.closed": "true"}
+    second = next_week(first, tmp_path / "second", **closed)
+    for field in first.record["labels"]:
+        assert set(second.sessions[field].drop_nulls()) <= canonical(first, field)
+    assert second.sessions["general_intent"].null_count() < second.sessions.height / 2
+    assert second.merges.is_empty()
+    assert set(second.calls["kind"]) == {"analyze"}
+    again = next_week(first, tmp_path / "again", **closed)
+    assert again.sessions.equals(second.sessions)
+
+
+def test_a_list_is_not_closed_over_nothing(first: Run, tmp_path: Path) -> None:
+    """A field without labels, and more labels than an endpoint takes, are told before anything is sent."""
+    with pytest.raises(ConfigurationError, match="no labels of general_intent to close over"):
+        next_week(first, tmp_path / "none", **{"vocabulary.from": "null", "vocabulary.closed": "true"})
+    many = ",".join(f"Label {n}" for n in range(1_001))
+    fixed = {f"vocabulary.fixed.{name}": f"[{many}]" for name in first.record["labels"]}
+    with pytest.raises(ConfigurationError, match="3,003 labels together"):
+        next_week(
+            first, tmp_path / "many", **{"vocabulary.from": "null", "vocabulary.closed": "true", **fixed}
+        )
+
+
 def test_from_is_spelled_as_people_would(first: Run) -> None:
     """`vocabulary.from` is `vocabulary.from_run`, which Python can say."""
     assert compose([f"vocabulary.from={first.path}"]).vocabulary.from_run == str(first.path)

@@ -88,5 +88,5 @@ def test_simulated_model_says_what_it_cannot_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="Name a real endpoint"):
         job.Job.begin(own, tmp_path / "own").run()
     closed = compose(["schema.fields=[{name: general_intent, description: why, labels: [A, B]}]"])
-    with pytest.raises(ConfigurationError, match="cannot keep to the labels of general_intent"):
+    with pytest.raises(ConfigurationError, match="knows none of the labels of general_intent"):
         job.Job.begin(closed, tmp_path / "closed").run()

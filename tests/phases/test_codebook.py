@@ -153,7 +153,7 @@ def looked_at(labels: Sequence[str], config: SecondLookConfig, **settings: Any) 
 
 
 def test_what_a_codebook_doubts_is_looked_at_besides_rare_names_however_many() -> None:
-    """The bound is on rare ones alone; all of an unfit name, five of a narrower one; and with one pass too."""
+    """The bound is on rare ones alone; all of an unfit name, five of a narrower one; with one pass too."""
     labels = [*["Claims"] * 8, *["Claim Denial"] * 8, *["Claim Status"] * 80, *["New", "Odd", "Old", "Own"]]
     config = SecondLookConfig(rare_share=0.02, most=0.03)
     rare, unfit, narrower = ["96", "97", "98"], list("01234567"), ["8", "9", "10", "11", "12"]
