@@ -170,6 +170,8 @@ class VocabularyConfig:
     allowance_tokens: int | None = None
     withdraw_aliases: bool = True
     closed: bool = False
+    codebook: bool = False
+    themes: bool = False
 
 
 @dataclass

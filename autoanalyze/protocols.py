@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -91,6 +91,20 @@ class Model(Protocol):
         sessions of each label. Errors as in `analyze_batch`."""
         ...
 
+    async def write_codebook(
+        self, label_field: LabelField, counts: Mapping[str, int], context: CallContext
+    ) -> Written:
+        """Put the names of one field on one level; `counts` are the sessions of each. Errors as in
+        `analyze_batch`."""
+        ...
+
+    async def group_themes(
+        self, label_field: LabelField, counts: Mapping[str, int], context: CallContext
+    ) -> Themed:
+        """Group the names of one field into themes; `counts` are the sessions of each. Errors as in
+        `analyze_batch`."""
+        ...
+
 
 class Embedder(Protocol):
     """Turns texts into vectors that lie near each other when the texts are alike."""
@@ -135,6 +149,37 @@ class Answers:
     """What came back from one call to the judge: an answer per question, in order, or an error."""
 
     answers: tuple[Answer, ...]
+    usage: Usage
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCodebook:
+    """How the names of one field stand to each other. `lines` say of names that stay what belongs there;
+    `narrower` maps names below that level to the one they belong to; `unfit` are too broad for it, mean no
+    more than "other", or join several matters. A name of none of these stays, without a line."""
+
+    lines: Mapping[str, str] = field(default_factory=dict)
+    narrower: Mapping[str, str] = field(default_factory=dict)
+    unfit: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came back when a codebook was asked for, or an error."""
+
+    codebook: FieldCodebook
+    usage: Usage
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Themed:
+    """The theme of each name, or an error."""
+
+    themes: Mapping[str, str]
     usage: Usage
     seconds: float
     error: str | None = None

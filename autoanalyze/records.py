@@ -159,11 +159,13 @@ class VocabularySnapshot:
     `additions` holds what each version brought, per field in order of arrival: the
     prompt shows them a line per version, so that an older prompt is always a prefix
     of a newer one and the provider's prefix cache keeps hitting. Labels in `withdrawn`
-    (field, label) are known, but prompts show them no more: each is an alias of another.
+    (field, label) are known, but prompts show them no more: each is an alias of another, or on no level of
+    the codebook. `lines` (field, label, line) are what a codebook says of labels.
     """
 
     additions: tuple[Mapping[str, tuple[str, ...]], ...] = ()
     withdrawn: frozenset[tuple[str, str]] = frozenset()
+    lines: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def version(self) -> int:
@@ -213,7 +215,8 @@ class VocabularySnapshot:
             for addition in self.additions
         )
         return VocabularySnapshot(
-            tuple({name: labels for name, labels in addition.items() if labels} for addition in kept)
+            tuple({name: labels for name, labels in addition.items() if labels} for addition in kept),
+            lines=self.lines,
         )
 
 

@@ -16,7 +16,17 @@ from autoanalyze.phases.conflicts import ConflictResolution, ResolutionResult
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
 from autoanalyze.phases.pipeline import PhaseResults
 from autoanalyze.phases.vocabulary import LabelUse, labels_found
-from autoanalyze.protocols import Answer, Answers, Embedder, Judgement, Model, Question
+from autoanalyze.protocols import (
+    Answer,
+    Answers,
+    Embedder,
+    FieldCodebook,
+    Judgement,
+    Model,
+    Question,
+    Themed,
+    Written,
+)
 from autoanalyze.records import (
     CallContext,
     Facts,
@@ -93,7 +103,12 @@ class ScriptedModel:
         groups: Callable[[Sequence[str]], Sequence[tuple[str, ...]]] = lambda _labels: (),
         delay: Callable[[CallContext], float] = lambda _context: 1.0,
         finish_reason: str = "stop",
+        codebook: Callable[[Mapping[str, int]], FieldCodebook] = lambda _counts: FieldCodebook(),
+        themes: Mapping[str, str] | None = None,
     ) -> None:
+        self._codebook = codebook
+        self._themes = themes or {}
+        self.coded: list[tuple[str, Mapping[str, int], CallContext]] = []
         self._script = script or (lambda _n, ids, _v, _c: [row(f"s{i}") for i in range(1, len(ids) + 1)])
         self._groups = groups
         self._delay = delay
@@ -139,6 +154,22 @@ class ScriptedModel:
             own = [label for group in groups if question.label in group for label in group]
             answers.append(Answer(tuple(c for c in question.candidates if c in own), "as scripted"))
         return Answers(tuple(answers), Usage(50, 0, 5), 1.0)
+
+    async def write_codebook(
+        self, label_field: LabelField, counts: Mapping[str, int], context: CallContext
+    ) -> Written:
+        """Answer with the codebook that was given."""
+        self.coded.append((label_field.name, counts, context))
+        await asyncio.sleep(self._delay(context))
+        return Written(self._codebook(counts), Usage(50, 0, 5), 1.0)
+
+    async def group_themes(
+        self, label_field: LabelField, counts: Mapping[str, int], context: CallContext
+    ) -> Themed:
+        """Answer with the themes that were given."""
+        self.coded.append((label_field.name, counts, context))
+        await asyncio.sleep(self._delay(context))
+        return Themed({name: self._themes[name] for name in counts}, Usage(50, 0, 5), 1.0)
 
 
 class Order:

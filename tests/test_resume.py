@@ -356,3 +356,25 @@ def test_cancel_before_the_run_began_is_heard(tmp_path: Path, config: Config) ->
     with pytest.raises(CancelledRunError):
         analysis.get_results(run_id)
     assert build_analysis(config).run_sync(tmp_path / "run", resume=True).record["status"] == "done"
+
+
+@pytest.mark.parametrize("stop", [6, 19])
+def test_a_codebook_is_written_once(tmp_path: Path, stop: int) -> None:
+    """A run with codebook and themes that is stopped before it or at its end goes on as if undisturbed; a
+    replay asks for nothing, and a link is undone like a merge."""
+    levels = {"world": "granular", "vocabulary.codebook": "true", "vocabulary.themes": "true"}
+    config = small_config(baseline="none", resamples="0", **levels)
+    calm = build_analysis(config).run_sync(tmp_path / "calm")
+    assert {"codebook", "themes"} <= set(calm.calls["kind"])
+    assert set(calm.codebook["place"]) <= {"stays", "narrower", "unfit"}
+    assert calm.codebook["line"].null_count() < len(calm.codebook)
+    folder = tmp_path / "broken"
+    with pytest.raises(QuotaExceededError):
+        build_analysis(replace(config, faults=FaultsConfig(quota_after=stop))).run_sync(folder)
+    build_analysis(config).run_sync(folder, resume=True)
+    replayed = replace(config, journal=JournalConfig("replay", [str(calm.path)]))
+    again = build_analysis(replayed).run_sync(tmp_path / "replayed")
+    for other in (folder, again.path):
+        assert same_tables(other, calm.path) == []
+        assert (other / "codebook.parquet").read_bytes() == (calm.path / "codebook.parquet").read_bytes()
+    assert len(set(events(folder, "answered"))) == len(events(folder, "answered"))

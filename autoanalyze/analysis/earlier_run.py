@@ -34,16 +34,25 @@ def carried_over(config: Config) -> Carried:
     run = earlier_run(config.vocabulary.from_run, config.data.bot_id)
     final = {(field, label): name for field, label, name in run.labels.select(*LABEL).iter_rows()}
     called = {(field, name) for (field, _), name in final.items()}
+    unfit = set(run.codebook.filter(place="unfit").select("field", "label").iter_rows())
+    lines: dict[str, dict[str, str]] = {name: {} for name in names}
+    for field, label, line in run.codebook.drop_nulls("line").select("field", "label", "line").iter_rows():
+        if field in names and final.get((field, label), label) == label:
+            lines[field][label] = line
     rows = [row for row in run.merges.iter_rows(named=True) if row["field"] in names]
     labels = {
         name: tuple(
             label
             for field, label in final
-            if field == name and (field, label) in called and label not in fixed.get(name, ())
+            if field == name
+            and (field, label) in called
+            and label not in fixed.get(name, ())
+            and (field, label) not in unfit
         )
         for name in names
     }
-    return Carried(fixed, labels, tuple(filter(None, (entry(row, final) for row in rows))))
+    ledger = tuple(filter(None, (entry(row, final) for row in rows)))
+    return Carried(fixed, labels, ledger, lines if config.vocabulary.codebook else {})
 
 
 MOST_CLOSED = 1_000

@@ -269,7 +269,7 @@ class Job:
 
         by_part = {
             "labelling": cost_of(tokens, "analyze", "embed"),
-            "judging": cost_of(connection.judging, "judge"),
+            "judging": cost_of(connection.judging, "judge", "codebook", "themes"),
         }
         unaided = phases.unaided and phases.unaided.probes
         probed, named = [

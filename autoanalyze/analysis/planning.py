@@ -51,6 +51,9 @@ RARE, DISPUTED = 0.4, 0.25
 """Sessions with a rare label, as a share of all, and how many of those looked at again a third look is at: 20
 to 65 %, and a quarter, of 1,000 in simulated worlds."""
 
+CODEBOOK_LOOKS, LINE_TOKENS = 0.15, 16
+"""With a codebook: the share of sessions looked at again besides, and the tokens of each name's line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -112,9 +115,11 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     again = sessions[: looked_at_again(effective, len(sessions))]
     parallel += batches(tokens, again, SECOND_LOOKS_PER_CALL)
     fields = len(effective.schema.records().open_names)
-    judged = fields * looks(effective)
+    codebook, themes = effective.vocabulary.codebook, effective.vocabulary.themes
+    judged = fields * (looks(effective) + 2 * codebook + themes)
     labelling = [*discovery, *parallel]
     overhead = tokens.overhead_tokens + VOCABULARY_TOKENS
+    overhead += codebook * fields * JUDGE_LABELS // 2 * LINE_TOKENS
     asked = [*sessions, *probes, *unaided, *again]
     prompt = sum(session.token_count for session in asked) + len(labelling) * overhead
     completion = len(asked) * COMPLETION_TOKENS_PER_SESSION
@@ -156,10 +161,10 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
 
 
 def looked_at_again(config: Config, sessions: int) -> int:
-    """Further looks. With so few sessions that a label of one session is not rare there are none."""
-    if config.passes == 1 or config.second_look.rare_share * sessions <= 1:
-        return 0
-    share = min(RARE, config.second_look.most)
+    """Further looks. With so few sessions that a label of one session is
+    not rare, rare ones take none; those that a codebook is in doubt of do with one pass too."""
+    rare = config.passes > 1 and config.second_look.rare_share * sessions > 1
+    share = min(RARE, config.second_look.most) * rare + CODEBOOK_LOOKS * config.vocabulary.codebook
     return round(share * (1 + DISPUTED * (config.passes > 2)) * sessions)
 
 

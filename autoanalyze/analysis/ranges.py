@@ -162,6 +162,11 @@ def checked(config: Config) -> Config:
             "sync=none and discovery.mode=adaptive exclude each other, since nothing is shared while streams "
             "start: use discovery=fixed or discovery=none with it, or sync=continuous"
         )
+    levels = [name for name in ("codebook", "themes") if getattr(config.vocabulary, name)]
+    if config.endpoint == "offline" and levels:
+        raise ConfigurationError(
+            f"vocabulary.{levels[0]} needs a model: endpoint=offline knows words, and no levels"
+        )
     data, noise = config.data, config.noise
     if data.intents == 1 and data.several > 0:
         raise ConfigurationError("data.several: there is no second matter where data.intents=1")

@@ -14,6 +14,7 @@ from autoanalyze.phases.pipeline import PhaseResults
 from autoanalyze.phases.rounds import RoundRecord
 from autoanalyze.phases.vocabulary import LabelUse, label_use
 from autoanalyze.records import FALLBACK_OUTCOMES
+from autoanalyze.study.runs import CODEBOOK_SCHEMA
 
 
 def write_tables(folder: RunFolder, phases: PhaseResults) -> None:
@@ -24,6 +25,8 @@ def write_tables(folder: RunFolder, phases: PhaseResults) -> None:
         folder.write_table("probes", probes_table(phases))
     if phases.unaided is not None:
         folder.write_table("unaided", unaided_table(phases))
+    if phases.codebook or phases.themes:
+        folder.write_table("codebook", codebook_table(phases))
 
 
 def tables(phases: PhaseResults) -> dict[str, pl.DataFrame]:
@@ -194,6 +197,24 @@ def merges_recorded(merges: pl.DataFrame) -> list[dict[str, Any]]:
     """The merges among the entries of a ledger, as the journal records them."""
     columns = ("merge", "field", "alias", "canonical", "judge", "reason")
     return merges.filter("merged").select(columns).to_dicts()
+
+
+def codebook_table(phases: PhaseResults) -> pl.DataFrame:
+    """What a codebook says of names, and the themes of final labels; see CODEBOOK_SCHEMA."""
+    ledger = phases.resolution.ledger if phases.resolution else ()
+    direct = {(entry.field, entry.alias): entry for entry in ledger if entry.merged}
+    rows = []
+    for name in phases.schema.names:
+        book, themes = phases.codebook.get(name), phases.themes.get(name, {})
+        for label in phases.vocabulary.labels(name) if book or themes else ():
+            entry = direct.get((name, label))
+            if entry is not None and entry.verdict != "narrower":
+                continue
+            place = "narrower" if entry else "unfit" if book and label in book.unfit else "stays"
+            under = entry.canonical if entry else None
+            line = book.lines.get(label) if book and place == "stays" else None
+            rows.append((name, label, place if book else None, under, line or None, themes.get(label)))
+    return pl.DataFrame(rows, schema=CODEBOOK_SCHEMA, orient="row")
 
 
 def probes_table(phases: PhaseResults) -> pl.DataFrame:

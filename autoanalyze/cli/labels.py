@@ -124,10 +124,15 @@ def labels_tables(found: Labels, *, field: str | None, everything: bool) -> Grou
         table.add_column("label", overflow="fold")
         table.add_column("merged into it", overflow="fold")
         table.add_column("origin", no_wrap=True)
+        themed = rows["theme"].null_count() < len(rows)
+        if themed:
+            table.add_column("theme", overflow="fold")
         for row in used.iter_rows(named=True):
             merged = Text(visible(", ".join(row["merged"])))
             label = Text(visible(row["label"]), style="bold")
-            table.add_row(f"{row['sessions']:,}", f"{row['share']:.1%}", label, merged, Text(row["origin"]))
+            theme = [Text(visible(row["theme"] or ""))] if themed else []
+            shares = f"{row['sessions']:,}", f"{row['share']:.1%}"
+            table.add_row(*shares, label, merged, Text(row["origin"]), *theme)
         parts.append(table)
         parts += [Text(f"  {visible(said)}") for said in swallowing(found.run.record, name)]
         if len(used) < len(rows):

@@ -180,9 +180,9 @@ def label_frame(run: Run) -> pl.DataFrame:
         standing = own.filter(pl.col("label").is_in(own["canonical"].implode()))
         parts.append(
             standing.select("field", "label", "sessions", "origin")
-            .join(field.labels.select("label", "share"), on="label", how="left")
+            .join(field.labels.select("label", "share", "theme"), on="label", how="left")
             .join(others.select("label", pl.col("merged")), on="label", how="left")
             .with_columns(pl.col("share").fill_null(0.0), pl.col("merged").fill_null([]))
             .sort(["sessions", "label"], descending=[True, False])
         )
-    return pl.concat(parts).select("field", "label", "sessions", "share", "merged", "origin")
+    return pl.concat(parts).select("field", "label", "sessions", "share", "merged", "origin", "theme")

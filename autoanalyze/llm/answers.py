@@ -19,7 +19,7 @@ MOST_TRIED = 200
 
 DECODER = json.JSONDecoder()
 OPENING = re.compile(r"[{\[]")
-LISTS = ("sessions", "groups", "answers")
+LISTS = ("sessions", "groups", "answers", "names", "themes")
 """What the answers to our questions hold, one of them each."""
 
 

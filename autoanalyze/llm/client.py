@@ -10,6 +10,14 @@ from typing import Any
 from autoanalyze.config import ModelConfig, RequestConfig
 from autoanalyze.errors import ConfigurationError, ReplyError
 from autoanalyze.llm.calls import Call, Completion
+from autoanalyze.llm.codebook import (
+    codebook_messages,
+    codebook_reply_schema,
+    parse_codebook_reply,
+    parse_themes_reply,
+    themes_messages,
+    themes_reply_schema,
+)
 from autoanalyze.llm.journal import request_hash
 from autoanalyze.llm.judging import (
     judge_messages,
@@ -23,12 +31,14 @@ from autoanalyze.llm.prompts import AnalysisPrompt, asked_again
 from autoanalyze.llm.replies import CUT_OFF, REFUSED
 from autoanalyze.llm.sending import Sender
 from autoanalyze.llm.tokens import TokenManagement, schema_text
-from autoanalyze.protocols import Answers, Judgement, Question
+from autoanalyze.protocols import Answers, FieldCodebook, Judgement, Question, Themed, Written
 from autoanalyze.records import CallContext, LabelField, Reply, SessionText, VocabularySnapshot
 
 JUDGE_COMPLETION_TOKENS_PER_LABEL = 10
 ANSWER_TOKENS, ANSWER_TOKENS_AT_MOST = 30, 120
 """Completion tokens that the judge's answer to one question takes, and the most that it may."""
+LINE_TOKENS, LINE_TOKENS_AT_MOST = 20, 60
+"""Completion tokens that a name takes in a codebook, and the most that it may."""
 REPLY_FORMATS = ("json_schema", "json_object", "text")
 
 
@@ -140,6 +150,44 @@ class OpenAIAnalysis:
         except ReplyError as reply_error:
             answers, error = (), explained(reply_error, completion)
         return Answers(answers, completion.usage, completion.seconds, error)
+
+    async def write_codebook(
+        self, label_field: LabelField, counts: Mapping[str, int], context: CallContext
+    ) -> Written:
+        """Put the names of one field on one level; see `protocols.Model`."""
+        question = codebook_messages(label_field, counts)
+        completion = await self._listed("codebook", question, codebook_reply_schema(), len(counts), context)
+        try:
+            codebook, error = parse_codebook_reply(completion.text, list(counts)), None
+        except ReplyError as reply_error:
+            codebook, error = FieldCodebook(), explained(reply_error, completion)
+        return Written(codebook, completion.usage, completion.seconds, error)
+
+    async def group_themes(
+        self, label_field: LabelField, counts: Mapping[str, int], context: CallContext
+    ) -> Themed:
+        """Group the names of one field into themes; see `protocols.Model`."""
+        question = themes_messages(label_field, counts)
+        completion = await self._listed("themes", question, themes_reply_schema(), len(counts), context)
+        try:
+            themes, error = parse_themes_reply(completion.text, list(counts)), None
+        except ReplyError as reply_error:
+            themes, error = {}, explained(reply_error, completion)
+        return Themed(themes, completion.usage, completion.seconds, error)
+
+    async def _listed(
+        self,
+        kind: str,
+        question: list[dict[str, str]],
+        schema: dict[str, Any],
+        names: int,
+        context: CallContext,
+    ) -> Completion:
+        """The answer to a question about so many names."""
+        limit = min(self._model.output_limit, 200 + LINE_TOKENS_AT_MOST * names)
+        return await self._complete(
+            Wanted(kind, question, schema, schema, limit, LINE_TOKENS * names), context
+        )
 
     async def _complete(self, wanted: Wanted, context: CallContext) -> Completion:
         """One call, and what its length teaches."""

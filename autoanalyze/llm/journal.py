@@ -75,7 +75,7 @@ class Account:
     spent_usd: float
     uncertain_usd: float
     by_kind: Mapping[str, Usage] = field(default_factory=dict)
-    """The usage of `usage` by the kind of calls: analyze, judge, embed."""
+    """The usage of `usage` by the kind of calls: analyze, judge, codebook, themes, embed."""
 
     def of(self, *kinds: str) -> Usage:
         """The usage of some kinds of calls together."""

@@ -23,10 +23,13 @@ from autoanalyze.llm.answers import listed
 from autoanalyze.records import LabelField, LabelSchema, ReplyRow, SessionText, VocabularySnapshot
 
 KNOWN_LABELS = "KNOWN LABELS (JSON)"
+EXPLAINED_LABELS = "KNOWN LABELS (JSON; in brackets: a label, what belongs there and what does not)"
 SESSIONS = "SESSIONS (JSON)"
 JUDGE_FIELD = "FIELD (JSON)"
 JUDGE_LABELS = "LABELS (JSON, one per line)"
 JUDGE_QUESTIONS = "QUESTIONS (JSON, one per line)"
+CODEBOOK_NAMES = "NAMES FOR THE CODEBOOK (JSON, one per line)"
+THEME_NAMES = "NAMES FOR THEMES (JSON, one per line)"
 ASKED_AGAIN = "ASKED AGAIN, BECAUSE OF AN EARLIER ANSWER (JSON)"
 
 LONGEST_LABEL, LONGEST_NOTES, LONGEST_PROBLEM = 60, 500, 600
@@ -148,7 +151,8 @@ class AnalysisPrompt:
     ) -> list[dict[str, str]]:
         """Messages that ask for the facts of `sessions`."""
         key, text = SESSION_NAMES
-        lines = [KNOWN_LABELS, *self.vocabulary_lines(vocabulary), "", SESSIONS]
+        heading = EXPLAINED_LABELS if vocabulary.lines else KNOWN_LABELS
+        lines = [heading, *self.vocabulary_lines(vocabulary), "", SESSIONS]
         lines += [encode({key: f"s{n}", text: session.text}) for n, session in enumerate(sessions, start=1)]
         return [
             {"role": "system", "content": self.instructions},
@@ -156,10 +160,11 @@ class AnalysisPrompt:
         ]
 
     def vocabulary_lines(self, vocabulary: VocabularySnapshot) -> list[str]:
-        """The known labels as they stand in a prompt: a line per version, later ones only added."""
+        """The known labels as they stand in a prompt: a line per version, later ones only added. A label of
+        a codebook stands together with its line."""
         # The labels of closed fields stand in the instructions, all of them from the beginning.
         names = tuple((name, self.reply_names[name]) for name in self.schema.open_names)
-        return list(compact_lines(vocabulary.content, names, self.reply))
+        return list(compact_lines(vocabulary.content, names, self.reply, vocabulary.lines))
 
     def reply_schema(self, sessions: int | None = None, *, exact: bool = True) -> dict[str, Any]:
         """Strict JSON schema of the answer. Given the number of sessions, it is bounded: so many rows (at
@@ -245,13 +250,16 @@ def compact_lines(
     additions: tuple[tuple[tuple[str, tuple[str, ...]], ...], ...],
     names: tuple[tuple[str, str], ...],
     reply: str,
+    lines: tuple[tuple[str, str, str], ...] = (),
 ) -> tuple[str, ...]:
     """A line per version of a vocabulary (its `content`), with its labels under the short names of their
     fields. Kept, because the calls of several streams show the same ones."""
     short, numbers = dict(names), {name: itertools.count(1) for name, _ in names}
+    explained = {(name, label): [label, line] for name, label, line in lines}
 
-    def listed_labels(name: str, labels: Sequence[str]) -> Sequence[str] | dict[str, str]:
-        return labels if reply == "labels" else {str(next(numbers[name])): label for label in labels}
+    def listed_labels(name: str, labels: Sequence[str]) -> Sequence[object] | dict[str, object]:
+        shown = [explained.get((name, label), label) for label in labels]
+        return shown if reply == "labels" else {str(next(numbers[name])): label for label in shown}
 
     return tuple(
         encode(shown)

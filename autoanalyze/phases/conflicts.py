@@ -9,6 +9,7 @@ from typing import Protocol
 from autoanalyze.config import EmbeddingsConfig, ResolutionConfig, RetryConfig
 from autoanalyze.errors import EndpointGoneError
 from autoanalyze.llm.calls import together
+from autoanalyze.phases.codebook import Codebook
 from autoanalyze.phases.discovery import Ramp
 from autoanalyze.phases.duplicates.all_at_once import AllAtOnce
 from autoanalyze.phases.duplicates.judge import Judge, Took
@@ -58,7 +59,11 @@ class ResolutionResult:
         redirects: dict[str, dict[str, str]] = {}
         for entry in self.merges:
             redirects.setdefault(entry.field, {})[entry.alias] = entry.canonical
-        return redirects
+        # What became a name that is linked to another one goes there too.
+        return {
+            name: {alias: direct.get(canonical, canonical) for alias, canonical in direct.items()}
+            for name, direct in redirects.items()
+        }
 
 
 class Settler(Protocol):
@@ -82,7 +87,8 @@ class FieldResolution:
 class ConflictResolution:
     """Phase 3, also in steps while labels still arrive: what one step settled, no later one unsettles.
 
-    `carried` are fixed labels and what an earlier run settled.
+    `carried` are fixed labels and what an earlier run settled. Names that a `codebook` links are redirected
+    too, as long as it says so.
     """
 
     def __init__(
@@ -96,8 +102,10 @@ class ConflictResolution:
         retry: RetryConfig,
         seed: int,
         carried: Carried | None = None,
+        codebook: Codebook | None = None,
     ) -> None:
         self._schema = schema
+        self.codebook = codebook
         self._fields: dict[str, FieldResolution] = {}
         for label_field in schema.fields:
             asking = Judge(
@@ -164,14 +172,22 @@ class ConflictResolution:
     def _result(self) -> ResolutionResult:
         """All steps so far, all fields together."""
         parts = self._fields.values()
+        ledger = tuple(entry for part in parts for entry in part.ledger.entries())
+        if self.codebook is not None:
+            ledger += self.codebook.entries({(e.field, e.alias) for e in ledger if e.merged})
         return ResolutionResult(
-            tuple(entry for part in parts for entry in part.ledger.entries()),
+            ledger,
             sum(part.ledger.conflicts for part in parts),
             sum((part.took.usage for part in parts), Usage()),
-            tuple(dict.fromkeys(error for part in parts for error in part.took.errors)),
+            tuple(
+                dict.fromkeys([*(e for part in parts for e in part.took.errors), *self._codebook_errors()])
+            ),
             sum(part.took.pairs for part in parts),
             {name: part.unjudged for name, part in self._fields.items() if part.unjudged},
         )
+
+    def _codebook_errors(self) -> Sequence[str]:
+        return self.codebook.errors if self.codebook is not None else ()
 
     def apply_resolutions(self, facts: Facts, redirects: Mapping[str, Mapping[str, str]]) -> Facts:
         """The facts under their canonical labels."""
@@ -187,6 +203,7 @@ class BackgroundMerging:
 
     What was settled on the way need not be judged when the last session is done, and prompts need not
     carry several names for one thing. So the last merge on the way is while the last calls are answered.
+    A codebook is written with each merge, the first one once `codebook_after` sessions are labelled.
     """
 
     def __init__(
@@ -197,6 +214,11 @@ class BackgroundMerging:
         *,
         withdraw_aliases: bool,
     ) -> None:
+        self.codebook_after: int | None = None
+        """Null: no codebook on the way."""
+        self.before: Sequence[SessionResult] = ()
+        """What discovery labelled."""
+        self._labelled = 0
         self._conflicts = conflicts
         self._schema = schema
         self._config = config
@@ -211,16 +233,22 @@ class BackgroundMerging:
     def wanted(self) -> bool:
         """Whether the configuration asks for merges on the way."""
         config = self._config
-        return config.mode != "none" and (config.every_labels is not None or config.every_rounds is not None)
+        merging = config.every_labels is not None or config.every_rounds is not None
+        return self.codebook_after is not None or (config.mode != "none" and merging)
 
-    def note(self, *, new_labels: int, rounds: float) -> None:
+    def note(self, *, new_labels: int, rounds: float, sessions: int = 0) -> None:
         """Count what happened since the last merge; without rounds, a call of one of N streams is 1/N."""
+        self._labelled += sessions
         self._new_labels += new_labels
         self._rounds += rounds
 
     def due(self, *, last: bool = False) -> bool:
         """Whether it is time to merge; with the `last` calls under way it is, once."""
         config = self._config
+        if self.codebook_after is not None and self.steps == 0:
+            labelled = len(self.before) + self._labelled
+            if labelled >= self.codebook_after:
+                return True
         if not self.wanted or self._new_labels == 0:
             return False
         if last and not self._last:
@@ -236,9 +264,13 @@ class BackgroundMerging:
         """Judge the labels known now. An endpoint that cannot be reached leaves them for a later step."""
         self.steps += 1
         self._new_labels, self._rounds = 0, 0.0
-        use = label_use(self._schema, vocabulary, results)
+        codebook = self._conflicts.codebook if self.codebook_after is not None else None
+        known = [*self.before, *results] if codebook is not None else results
+        use = label_use(self._schema, vocabulary, known)
         try:
             await self._conflicts.resolve_conflicts(use, step=self.steps)
+            if codebook is not None:
+                await codebook.write(use, self._conflicts.redirects(), self.steps)
         except EndpointGoneError:
             return
 
@@ -248,5 +280,8 @@ class BackgroundMerging:
         redirects = self._conflicts.redirects()
         if ramp is not None:
             ramp.redirect(redirects)
-        if self._withdraw:
-            known.withdraw(redirects)
+        codebook = self._conflicts.codebook if self.codebook_after is not None else None
+        if self._withdraw or codebook is not None:
+            known.withdraw(redirects if self._withdraw else {})
+        if codebook is not None:
+            known.explain(codebook.hidden, codebook.lines())

@@ -257,7 +257,8 @@ class ParallelProcessingOrchestrator:
                 self._ramp.learn(answer.sessions)
         if self._merging is not None:
             rounds = 1.0 if self._barrier else 1 / self._config.streams
-            self._merging.note(new_labels=new_labels, rounds=rounds)
+            sessions = sum(len(answer.sessions) for _, answer in answers)
+            self._merging.note(new_labels=new_labels, rounds=rounds, sessions=sessions)
         if len(work.unchecked) >= self._health.streams or work.calling == 0:
             self._look_after_endpoint(work)
 

@@ -12,12 +12,14 @@ from typing import Any, Protocol
 from autoanalyze.config import Config
 from autoanalyze.llm.connection import Connection
 from autoanalyze.phases.again import AGAIN, AskingAgain
+from autoanalyze.phases.codebook import Codebook
 from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution, ResolutionResult
 from autoanalyze.phases.discovery import (
     DiscoveryResult,
     Ramp,
     StrategicDiscovery,
     bearable_collisions,
+    size_of_discovery,
 )
 from autoanalyze.phases.duplicates.ledger import Carried
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, first_call, smallest_call
@@ -27,7 +29,7 @@ from autoanalyze.phases.second_look import FIRST_FURTHER, SECOND, Attractors, Se
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
 from autoanalyze.phases.unaided import Unaided, named, stands_for
 from autoanalyze.phases.vocabulary import label_use, labels_found
-from autoanalyze.protocols import TranscriptReader
+from autoanalyze.protocols import FieldCodebook, TranscriptReader
 from autoanalyze.records import (
     CallContext,
     Facts,
@@ -57,6 +59,9 @@ class PhaseResults:
     probes: ProbeResult | None = None
     unaided: Unaided | None = None
     carried: Carried = field(default_factory=Carried)
+    codebook: Mapping[str, FieldCodebook] = field(default_factory=dict)
+    themes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Per field, the theme of each final label."""
 
     def redirects(self) -> Mapping[str, Mapping[str, str]]:
         """Per field, alias to canonical."""
@@ -123,6 +128,7 @@ class Pipeline:
         )
         self._seed = seed
         self._streams = self._streaming(seed=seed)
+        self._codebook = Codebook(connection.judge, self._schema, carried, retry=config.retry, seed=seed)
         self._resolving = partial(
             ConflictResolution,
             connection.judge,
@@ -132,7 +138,7 @@ class Pipeline:
             config.embeddings,
             retry=config.retry,
         )
-        self._conflicts = self._resolving(seed=seed, carried=carried)
+        self._conflicts = self._resolving(seed=seed, carried=carried, codebook=self._codebook)
         self._merging = BackgroundMerging(
             self._conflicts,
             self._schema,
@@ -146,6 +152,10 @@ class Pipeline:
         """Label `sessions`; results stand in the order given, one each."""
         self._began = asyncio.get_running_loop().time()
         discovery = await self._discover(sessions)
+        if self._config.vocabulary.codebook and self._config.sync != "none":
+            fixed = replace(self._config.discovery, mode="fixed")
+            self._merging.codebook_after = size_of_discovery(fixed, len(sessions))
+            self._merging.before = discovery.processed
         parallel = await self._process(discovery)
         if self._ramp is not None:
             discovery = replace(
@@ -163,18 +173,23 @@ class Pipeline:
         unaided = await self._ask_unaided(sessions, results)
         attractors: Attractors = {}
         looking = SecondLook(self._config.second_look, self._config.parallel.streams, seed=self._seed)
-        for number in range(2, self._config.passes + 1):
-            await self._merge_so_far(results, parallel.vocabulary)
-            if unaided is not None and number == FIRST_FURTHER:
+        coding = self._config.vocabulary.codebook
+        for number in range(FIRST_FURTHER, max(self._config.passes, FIRST_FURTHER if coding else 1) + 1):
+            await self._merge_so_far(results, parallel.vocabulary, coding=coding and number == FIRST_FURTHER)
+            if unaided is not None and number == FIRST_FURTHER <= self._config.passes:
                 unaided = await self._understood(unaided, results)
                 attractors = self._attractors(unaided, results)
             results = await self._look_again(
                 looking, sessions, results, parallel.vocabulary, number, attractors
             )
+            if coding:  # a session of an unfit name may have got one that is new
+                found = labels_found(self._schema, (r.facts for r in results if r.facts is not None))
+                parallel = replace(parallel, vocabulary=parallel.vocabulary.extended(found))
         probes = await self._probe(sessions, results, known)
         resolution, final = await self._resolve(parallel, results, probes)
         if unaided is not None and self._config.passes == 1:
             unaided = await self._understood(unaided, results)
+        themes = await self._themes(results, resolution)
         return PhaseResults(
             self._schema,
             tuple(sessions),
@@ -187,6 +202,8 @@ class Pipeline:
             probes,
             unaided,
             self._carried,
+            self._codebook.fields if self._config.vocabulary.codebook else {},
+            themes,
         )
 
     def so_far(self, sessions: Sequence[Session], reason: str) -> PhaseResults:
@@ -244,12 +261,40 @@ class Pipeline:
         def begin(steps: int) -> None:
             self._watcher.update(phase=SECOND, step=0, steps=steps)
 
-        return await looking.run(streams, sessions, results, redirects, vocabulary, number, begin, attractors)
+        coding = self._config.vocabulary.codebook
+        results = await looking.run(
+            streams,
+            sessions,
+            results,
+            redirects,
+            replace(vocabulary, lines=self._codebook.lines()) if coding else vocabulary,
+            number,
+            begin,
+            attractors,
+            rare=self._config.passes >= FIRST_FURTHER,
+            codebook=self._codebook.fields if coding else None,
+        )
+        if coding:
+            self._codebook.link(looking.moves(redirects))
+        return results
 
-    async def _merge_so_far(self, results: Sequence[SessionResult], vocabulary: VocabularySnapshot) -> None:
+    async def _merge_so_far(
+        self, results: Sequence[SessionResult], vocabulary: VocabularySnapshot, *, coding: bool
+    ) -> None:
+        """Merge what is known; with `coding`, write the codebook of what stands after that."""
         self._merging.steps += 1
         use = label_use(self._schema, vocabulary, results)
         await self._conflicts.resolve_conflicts(use, step=self._merging.steps)
+        if coding:
+            await self._codebook.write(use, self._conflicts.redirects(), self._merging.steps)
+
+    async def _themes(
+        self, results: Sequence[SessionResult], resolution: ResolutionResult
+    ) -> Mapping[str, Mapping[str, str]]:
+        """The themes above the final labels, if they are wanted."""
+        if not self._config.vocabulary.themes:
+            return {}
+        return await self._codebook.themes(used(self._schema.names, results, resolution.redirects()))
 
     def _orchestrator(self, sessions: int) -> ParallelProcessingOrchestrator:
         """The configured way to let streams work side by side."""
@@ -298,8 +343,14 @@ class Pipeline:
     async def _understood(self, unaided: Unaided, results: Sequence[SessionResult]) -> Unaided:
         """Unaided names as labels in use, where they mean the same."""
         names = self._schema.names
-        labels = {name: tuple(own) for name, own in used(names, results, self._conflicts.redirects()).items()}
-        settled = Carried({}, labels, self._conflicts.entries())
+        redirects = self._conflicts.redirects()
+        labels = {name: tuple(own) for name, own in used(names, results, redirects).items()}
+        # What was merged into a name that a codebook links stands for the one above it.
+        ledger = tuple(
+            replace(entry, canonical=redirects[entry.field][entry.alias]) if entry.merged else entry
+            for entry in self._conflicts.entries()
+        )
+        settled = Carried({}, labels, ledger)
         conflicts = self._resolving(seed=derived_seed(self._seed, UNAIDED), carried=settled)
         return await named(unaided, conflicts, self._schema, settled.vocabulary(), self._merging.steps + 1)
 

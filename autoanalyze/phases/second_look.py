@@ -16,6 +16,7 @@ from dataclasses import replace
 from autoanalyze.config import SecondLookConfig
 from autoanalyze.llm.calls import together
 from autoanalyze.phases.streams import StreamProcessing
+from autoanalyze.protocols import FieldCodebook
 from autoanalyze.records import CallContext, Facts, Session, SessionResult, VocabularySnapshot
 
 SECOND = "second"
@@ -27,6 +28,9 @@ FIRST_FURTHER = 2
 FEWEST_PER_CALL, MOST_PER_CALL = 5, 10
 """Sessions; in between, so many that each stream has one call to make."""
 
+LINKED = 5
+"""Sessions of each name that a codebook links which are looked at again."""
+
 FEWEST, MOST_SHARE = 2, 0.5
 """Sessions, and the share of those looked at again, that a label must lose to another to be its double."""
 
@@ -34,6 +38,7 @@ Redirects = Mapping[str, Mapping[str, str]]
 Counts = Mapping[str, Counter[str]]
 Attractors = Mapping[str, Collection[str]]
 """Per field, labels that swallow sessions which they do not fit."""
+Moves = Mapping[str, Mapping[str, Counter[str]]]
 
 
 class SecondLook:
@@ -42,6 +47,10 @@ class SecondLook:
     All calls of a look see the same labels: those in use after merging. So the order of the answers does not
     matter. The first further look is at sessions with a rare label, any later one at those that were answered
     differently so far. Those with a label that attracts are among the first, and are shown no such label.
+
+    With a codebook, the first further look is also at all sessions of names that are unfit, which it does not
+    show, and at some of each name that is said to be narrower, however many these are; `rare` tells whether
+    it is at rare ones too.
     """
 
     def __init__(self, config: SecondLookConfig, streams: int, *, seed: int) -> None:
@@ -60,21 +69,30 @@ class SecondLook:
         number: int,
         begin: Callable[[int], object],
         attractors: Attractors | None = None,
+        *,
+        rare: bool = True,
+        codebook: Mapping[str, FieldCodebook] | None = None,
     ) -> tuple[SessionResult, ...]:
         """`results` with the labels that all looks so far give; `number` counts looks from 2.
 
         `streams` needs a seed of its own for each look, as whatever draws at random has to draw anew. `begin`
         is told how many sessions are looked at, if any are.
         """
-        counts = used(streams.schema.names, results, redirects)
+        codebook, attractors = codebook or {}, attractors or {}
+        unfit = {name: book.unfit for name, book in codebook.items()}
+        borne = used(streams.schema.names, results, redirects)
+        counts = {
+            name: Counter({label: times for label, times in own.items() if label not in unfit.get(name, ())})
+            for name, own in borne.items()
+        }
         known = vocabulary.only(lambda field, label: counts[field][label] > 0)
-        attractors = attractors or {}
         swallowed: list[Session] = []
         if number == FIRST_FURTHER:
             swallowed = bearing(attractors, sessions, results, redirects)
-            own = {session.session_id for session in swallowed}
-            rare = worth_it(sessions, results, redirects, counts, self._config)
-            chosen = [session for session in rare if session.session_id not in own]
+            chosen = worth_it(sessions, results, redirects, borne, self._config) if rare else []
+            chosen += bearing(unfit, sessions, results, redirects)
+            chosen = [session for session in dict.fromkeys(chosen) if session not in swallowed]
+            chosen += linked(sessions, results, redirects, codebook, {*chosen, *swallowed})
         else:
             chosen = [one for one in sessions if disputed(self._said.get(one.session_id, ()), redirects)]
         if chosen or swallowed:
@@ -107,13 +125,18 @@ class SecondLook:
                     ]
                 self._said[answer.session_id].append(answer.facts)
         same = doubles(self._said.values(), redirects, counts)
+        left = {name: book.narrower for name, book in codebook.items()}
         return tuple(
-            replace(result, facts=decided(result.facts, said, redirects, counts, same))
+            replace(result, facts=decided(result.facts, said, redirects, counts, same, left))
             if result.facts is not None
             else result
             for result in results
             for said in [self._said.get(result.session_id, [])]
         )
+
+    def moves(self, redirects: Redirects) -> Moves:
+        """What further looks so far said of the sessions of each label."""
+        return moved(self._said.values(), redirects)
 
 
 def used(names: Sequence[str], results: Sequence[SessionResult], redirects: Redirects) -> Counts:
@@ -150,17 +173,17 @@ def worth_it(
 
 
 def bearing(
-    attractors: Attractors,
+    labels: Attractors,
     sessions: Sequence[Session],
     results: Sequence[SessionResult],
     redirects: Redirects,
 ) -> list[Session]:
-    """The sessions that bear an attractor in any field."""
+    """The sessions that bear one of these labels in any field."""
     return [
         session
         for session, result in zip(sessions, results, strict=True)
         if any(
-            canonical(name, label, redirects) in attractors.get(name, ())
+            canonical(name, label, redirects) in labels.get(name, ())
             for name, label in (result.facts.labels if result.facts else {}).items()
         )
     ]
@@ -178,6 +201,30 @@ def freed(first: Facts, second: Facts, attractors: Attractors, redirects: Redire
     return replace(first, labels={name: counting(name, label) for name, label in first.labels.items()})
 
 
+def linked(
+    sessions: Sequence[Session],
+    results: Sequence[SessionResult],
+    redirects: Redirects,
+    codebook: Mapping[str, FieldCodebook],
+    chosen: set[Session],
+) -> list[Session]:
+    """A few sessions of each name that a codebook calls narrower; those `chosen` already count among them."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    pairs = list(zip(sessions, results, strict=True))
+    for session, result in sorted(pairs, key=lambda pair: pair[0] not in chosen):
+        borne = [
+            (name, str(label))
+            for name, book in codebook.items()
+            for label in [canonical(name, result.facts.labels.get(name) if result.facts else None, redirects)]
+            if label in book.narrower and seen[name, str(label)] < LINKED
+        ]
+        if borne and session not in chosen:
+            found.append(session)
+        seen.update(borne)
+    return found
+
+
 def canonical(name: str, label: str | None, redirects: Redirects) -> str | None:
     """What a label of a field became."""
     return label if label is None else redirects.get(name, {}).get(label, label)
@@ -191,19 +238,24 @@ def disputed(said: Sequence[Facts], redirects: Redirects) -> bool:
     )
 
 
-def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Counts) -> Redirects:
-    """Per field, labels that most of their sessions lost to one and the same other label: whoever knows both
-    takes the other one. The less common of the two becomes the more common."""
-    moves: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in counts}
+def moved(said: Iterable[Sequence[Facts]], redirects: Redirects) -> Moves:
+    """Per field and label, how many further looks at its sessions gave which label."""
+    found: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for first, *others in said:
         for name, label in first.labels.items():
             own = canonical(name, label, redirects)
             for facts in others:
                 other = canonical(name, facts.labels.get(name), redirects)
                 if own is not None and other is not None:
-                    moves[name][own][other] += 1
+                    found[name][own][other] += 1
+    return found
+
+
+def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Counts) -> Redirects:
+    """Per field, labels that most of their sessions lost to one and the same other label: whoever knows both
+    takes the other one. The less common of the two becomes the more common."""
     found: dict[str, dict[str, str]] = {name: {} for name in counts}
-    for name, by_label in moves.items():
+    for name, by_label in moved(said, redirects).items():
         for label, went in sorted(by_label.items()):
             other, times = max(went.items(), key=lambda item: (item[1], item[0]))
             if (
@@ -211,6 +263,7 @@ def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Count
                 and times >= FEWEST
                 and times > MOST_SHARE * went.total()
                 and counts[name][other]
+                and counts[name][label]
             ):
                 rare, common = sorted((label, other), key=lambda one: (counts[name][one], one))
                 found[name].setdefault(rare, common)
@@ -218,18 +271,28 @@ def doubles(said: Iterable[Sequence[Facts]], redirects: Redirects, counts: Count
 
 
 def decided(
-    given: Facts, said: Sequence[Facts], redirects: Redirects, counts: Counts, same: Redirects
+    given: Facts,
+    said: Sequence[Facts],
+    redirects: Redirects,
+    counts: Counts,
+    same: Redirects,
+    left: Redirects | None = None,
 ) -> Facts:
     """The facts after all looks at a session: in each field the label that most looks gave, of several such
     the most common, then the latest; and of doubles the more common. A label that nobody bore before a
-    look counts for nothing there, so that no look brings new ones."""
+    look counts for nothing there, so that no look brings new ones but where the one before counts for
+    nothing either. Labels in `left` are left to the codebook, which moves all their sessions or none, so that
+    it can be undone."""
     labels = dict(given.labels)
     for name, label in given.labels.items():
         before = canonical(name, label, redirects)
-        if before is None:
+        if before is None or before in (left or {}).get(name, {}):
             continue
         votes = [canonical(name, facts.labels.get(name), redirects) for facts in said]
-        known = [vote for vote in votes if vote is not None and counts[name][vote]] or [before]
+        known = [vote for vote in votes if vote is not None and counts[name][vote]]
+        if not known:
+            new = [vote for vote in votes if vote is not None and vote != before]
+            known = [before] if counts[name][before] or not new else new[-1:]
         chosen = max(
             dict.fromkeys(known),
             key=lambda vote: (known.count(vote), counts[name][vote], last(known, vote)),

@@ -77,6 +77,11 @@ class Vocabulary:
         aliases = frozenset((name, alias) for name, merged in redirects.items() for alias in merged)
         self._snapshot = replace(self._snapshot, withdrawn=aliases)
 
+    def explain(self, hidden: Mapping[str, Sequence[str]], lines: tuple[tuple[str, str, str], ...]) -> None:
+        """Show what a codebook says of labels, and what it puts on no level no more, from now on."""
+        more = {(name, label) for name, labels in hidden.items() for label in labels}
+        self._snapshot = replace(self._snapshot, withdrawn=self._snapshot.withdrawn | more, lines=lines)
+
     def synchronize(self, streams: Iterable[Mapping[str, Sequence[str]]]) -> int:
         """Take in what several streams found during one round, as one version; how many were new.
 

@@ -16,6 +16,7 @@ import numpy as np
 from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
+from autoanalyze.errors import ReplyError
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.reading.choices import chosen
 from autoanalyze.reading.excerpts import Turn, excerpt, outcome_of, turns_of
@@ -23,7 +24,7 @@ from autoanalyze.reading.names import Names
 from autoanalyze.reading.topics import NOWHERE, Topics
 from autoanalyze.reading.vectors import Matrix, unit
 from autoanalyze.records import ContainmentType, LabelField, LabelSchema, Outcome
-from autoanalyze.serving.requests import BatchRequest, JudgeRequest, PairsRequest, numbered
+from autoanalyze.serving.requests import BatchRequest, JudgeRequest, NamesRequest, PairsRequest, numbered
 
 NOTED = 3
 """Key phrases in a note."""
@@ -213,6 +214,10 @@ class Reader:
             reason = "most of their sessions belong together" if same else "their sessions lie apart"
             answers.append({"q": position, "same": [request.numbers[c] for c in same], "reason": reason})
         return json.dumps({"answers": answers}, separators=(",", ":"))
+
+    def names(self, request: NamesRequest, _seed: int) -> str:
+        """Words tell nothing of levels. Raises ReplyError."""
+        raise ReplyError(f"the reader answers no request for {request.kind}")
 
     def embedding(self, text: str, dimensions: int) -> NDArray[np.float32]:
         """A label as a point among the run's own texts, under the first field that has a text called so."""

@@ -43,6 +43,7 @@ def masked_run(run: Run) -> Run:
     vars(copy).update(
         sessions=masked_columns(run.sessions, *fields, "notes", "error"),
         labels=masked_columns(run.labels, "label", "canonical"),
+        codebook=masked_columns(run.codebook, "label", "under", "line", "theme"),
         merges=masked_columns(run.merges, "alias", "canonical", "reason", "chosen"),
     )
     return copy

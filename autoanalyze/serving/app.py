@@ -29,7 +29,7 @@ from autoanalyze.llm.limits import TokenBucket
 from autoanalyze.llm.tokens import schema_text
 from autoanalyze.serving.chance import draws, fingerprint
 from autoanalyze.serving.faults import FaultInjector, refused
-from autoanalyze.serving.requests import BatchRequest, JudgeRequest, PairsRequest, parse_request
+from autoanalyze.serving.requests import BatchRequest, JudgeRequest, NamesRequest, PairsRequest, parse_request
 
 MOST_TEXTS, EMBEDDING_DIMENSIONS = 2048, 1536
 """Texts per request, and dimensions unless fewer are asked for, as of text-embedding-3-small."""
@@ -68,6 +68,10 @@ class Labeller(Protocol):
 
     def judge_pairs(self, request: PairsRequest, seed: int) -> str:
         """The reply to questions about pairs of labels."""
+        ...
+
+    def names(self, request: NamesRequest, seed: int) -> str:
+        """The reply to a request for a codebook or for themes."""
         ...
 
     def embedding(self, text: str, dimensions: int) -> NDArray[np.float32]:
@@ -238,6 +242,8 @@ class ServedEndpoint:
             return self._labeller.label(request, seed)
         if isinstance(request, JudgeRequest):
             return self._labeller.judge(request, seed)
+        if isinstance(request, NamesRequest):
+            return self._labeller.names(request, seed)
         return self._labeller.judge_pairs(request, seed)
 
     async def _completion(

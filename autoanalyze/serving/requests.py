@@ -10,6 +10,8 @@ from functools import lru_cache
 from autoanalyze.errors import ReplyError
 from autoanalyze.llm.prompts import (
     ASKED_AGAIN,
+    CODEBOOK_NAMES,
+    EXPLAINED_LABELS,
     JUDGE_FIELD,
     JUDGE_LABELS,
     JUDGE_QUESTIONS,
@@ -17,6 +19,7 @@ from autoanalyze.llm.prompts import (
     REUSE,
     SESSION_NAMES,
     SESSIONS,
+    THEME_NAMES,
 )
 from autoanalyze.protocols import Question
 from autoanalyze.records import VocabularySnapshot
@@ -53,6 +56,25 @@ class PairsRequest:
     numbers: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class NamesRequest:
+    """A request to put the names of a field on one level (`kind` is `codebook`) or into themes (`themes`):
+    each with its sessions, in the order of their numbers."""
+
+    kind: str
+    field: str
+    counts: Mapping[str, int]
+
+
+HEADINGS = frozenset(
+    [
+        *(KNOWN_LABELS, EXPLAINED_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS),
+        *(CODEBOOK_NAMES, THEME_NAMES, ASKED_AGAIN),
+    ]
+)
+
+Request = BatchRequest | JudgeRequest | PairsRequest | NamesRequest
+
 Additions = tuple[tuple[tuple[str, tuple[str, ...]], ...], ...]
 """The `content` of a vocabulary."""
 
@@ -80,10 +102,18 @@ def vocabulary_read(lines: str, numbered: bool) -> VocabularySnapshot:
     additions = [json.loads(line) for line in lines.split("\n") if line]
     return VocabularySnapshot(
         tuple(
-            {name: tuple(labels.values() if numbered else labels) for name, labels in addition.items()}
+            {
+                name: tuple(map(bare, labels.values() if numbered else labels))
+                for name, labels in addition.items()
+            }
             for addition in additions
         )
     )
+
+
+def bare(shown: str | list[str]) -> str:
+    """A known label as it is called, with or without a line of a codebook."""
+    return shown if isinstance(shown, str) else shown[0]
 
 
 @lru_cache(maxsize=64)
@@ -97,18 +127,19 @@ def renamed(
     )
 
 
-def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | JudgeRequest | PairsRequest:
+def parse_request(messages: Sequence[Mapping[str, str]]) -> Request:
     """Read a request back, as an endpoint in this process does. Raises ReplyError for any other text."""
     parts: dict[str, list[str]] = {}
     for line in messages[-1]["content"].split("\n"):
-        if line in (KNOWN_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS, ASKED_AGAIN):
+        if line in HEADINGS:
             parts[line] = []
         elif line and parts:
             parts[next(reversed(parts))].append(line)
     if SESSIONS in parts:
         rows = [json.loads(line) for line in parts[SESSIONS]]
         numbered = REUSE["numbers"] in messages[0]["content"]
-        vocabulary = vocabulary_read("\n".join(parts.get(KNOWN_LABELS, [])), numbered)
+        known = parts.get(KNOWN_LABELS) or parts.get(EXPLAINED_LABELS, [])
+        vocabulary = vocabulary_read("\n".join(known), numbered)
         key, text = SESSION_NAMES
         return BatchRequest(
             {row[key]: row[text] for row in rows}, vocabulary, "numbers" if numbered else "labels"
@@ -122,6 +153,11 @@ def parse_request(messages: Sequence[Mapping[str, str]]) -> BatchRequest | Judge
             tuple(Question(named[q["label"]], tuple(named[n] for n in q["candidates"])) for q in questions),
             {label: number for number, label in named.items()},
         )
+    for kind, heading in (("codebook", CODEBOOK_NAMES), ("themes", THEME_NAMES)):
+        if heading in parts:
+            rows = [json.loads(line) for line in parts[heading]]
+            counts = {next(iter(row.values())): row["sessions"] for row in rows}
+            return NamesRequest(kind, json.loads(parts[JUDGE_FIELD][0])["name"], counts)
     if JUDGE_LABELS in parts:
         labels = tuple(label for line in parts[JUDGE_LABELS] for label in json.loads(line).values())
         return JudgeRequest(json.loads(parts[JUDGE_FIELD][0])["name"], labels)

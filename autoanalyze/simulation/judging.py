@@ -61,22 +61,42 @@ class Judging:
         one = self._truth.meaning(field, first) or first
         other = self._truth.meaning(field, second) or second
         same = one == other
-        if not same and not self._alike(field, one, other):
+        if not same and not self.alike(field, one, other):
             return False
+        rate = self._noise.judge_missed if same else self._noise.judge_false_merge
+        pair, meanings = sorted((first, second)), sorted((one, other))
+        return same != self._wrong(rate, (), field, pair, meanings, content, pairs)
+
+    def errs(
+        self, what: str, field: str, labels: list[str], meanings: list[str], content: str, names: int
+    ) -> bool:
+        """Whether it errs on what becomes of a name among so many: as often as it misses a pair where one
+        `goes`, and as it merges one by mistake where one `stays`."""
+        rate = self._noise.judge_missed if what == "goes" else self._noise.judge_false_merge
+        return self._wrong(rate, (what,), field, labels, meanings, content, names)
+
+    def _wrong(
+        self,
+        rate: float,
+        what: tuple[str, ...],
+        field: str,
+        labels: list[str],
+        meanings: list[str],
+        content: str,
+        pairs: int,
+    ) -> bool:
+        """Whether it errs, in a call of so many pairs; draws of one kind (`what`) move none of another."""
         noise = self._noise
-        rate = noise.judge_missed if same else noise.judge_false_merge
         of_meanings = rate * noise.judge_meaning_share
         fixed = (rate - of_meanings) * noise.judge_fixed_share
         crowded = rate * (1 + noise.judge_crowding * math.log(max(1, pairs)) / math.log(CROWD))
         anew = crowded - of_meanings - fixed
-        pair, meanings = sorted((first, second)), sorted((one, other))
-        wrong = (
-            of_meanings > draws("meanings", *self._person, field, meanings).random()
-            or fixed > draws("pair", *self._person, field, pair).random()
-            or anew > draws("pair", field, pair, content).random()
+        return bool(
+            of_meanings > draws(*what, "meanings", *self._person, field, meanings).random()
+            or fixed > draws(*what, "pair", *self._person, field, labels).random()
+            or anew > draws(*what, "pair", field, labels, content).random()
         )
-        return same != wrong
 
-    def _alike(self, field: str, one: str, other: str) -> bool:
+    def alike(self, field: str, one: str, other: str) -> bool:
         """Whether two concepts are hard to tell apart; where names have levels, those of one line too."""
         return self._truth.look_alike(field, one, other) or (self._levels and related(one, other, field))

@@ -27,10 +27,12 @@ from autoanalyze.serving.requests import (
     Additions,
     BatchRequest,
     JudgeRequest,
+    NamesRequest,
     PairsRequest,
     numbered,
     snapshot,
 )
+from autoanalyze.simulation.codebook import Coding
 from autoanalyze.simulation.embeddings import simulated_embedding
 from autoanalyze.simulation.judging import FIRST, Judging
 from autoanalyze.simulation.naming import Known, Naming, Seen
@@ -59,6 +61,7 @@ class SimulatedModel:
         self._schema = schema
         self._naming = Naming(truth, noise)
         self._judging = Judging(truth, noise, person)
+        self._coding = Coding(truth, self._judging)
         # What came later and is switched off leaves the identity as it was before.
         off = {each.name for each in fields(noise) if not each.default and not getattr(noise, each.name)}
         told = {name: value for name, value in asdict(noise).items() if name not in off}
@@ -97,6 +100,11 @@ class SimulatedModel:
     def judge_pairs(self, request: PairsRequest, seed: int) -> str:
         """The reply to questions about pairs of labels."""
         return self._judging.pairs(request, seed)
+
+    def names(self, request: NamesRequest, seed: int) -> str:
+        """The reply to a request for a codebook or for themes."""
+        coding = self._coding
+        return (coding.codebook if request.kind == "codebook" else coding.themes)(request, seed)
 
     def embedding(self, text: str, dimensions: int) -> NDArray[np.float32]:
         """The vector of a text, made of the text alone."""

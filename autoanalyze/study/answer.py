@@ -38,6 +38,11 @@ class Finished(Protocol):
         ...
 
     @property
+    def codebook(self) -> pl.DataFrame:
+        """A row per name with its theme; empty if there are none."""
+        ...
+
+    @property
     def caveats(self) -> Mapping[str, str]:
         """What must be said wherever a figure stands."""
         ...
@@ -46,8 +51,9 @@ class Finished(Protocol):
 @dataclass(frozen=True, slots=True)
 class FieldAnswer:
     """The labels of one field. `labels` has a row per final label, the most frequent first: label, sessions,
-    share (of the sessions that have one) with low and high, merged (how many other names became it), and
-    contained with contained_low and contained_high. Shares go from 0 to 1; intervals are Wilson's, 95 %.
+    share (of the sessions that have one) with low and high, merged (how many other names became it),
+    contained with contained_low and contained_high, and theme (null if it has none). Shares go from 0 to 1;
+    intervals are Wilson's, 95 %.
     """
 
     name: str
@@ -57,6 +63,17 @@ class FieldAnswer:
     without: int
     """Labelled sessions that have none in this field, because it does not apply or nothing was said."""
     labels: pl.DataFrame
+
+    @property
+    def themes(self) -> pl.DataFrame:
+        """A row per theme, that of most sessions first: theme, sessions, share with low and high, and labels.
+        Empty where there are no themes; what has none stands last, under null."""
+        if self.labels["theme"].null_count() == len(self.labels):
+            return self.labels.head(0)
+        grouped = self.labels.group_by("theme").agg(pl.col("sessions").sum(), labels=pl.col("label"))
+        whole = grouped.with_columns(whole=pl.lit(self.sessions))
+        shares = whole.with_columns(*wilson_columns("sessions", "whole")).drop("whole")
+        return shares.sort(pl.col("theme").is_null(), "sessions", "theme", descending=[False, True, False])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +124,23 @@ def field_answer(run: Finished, labelled: pl.DataFrame, name: str, description: 
         .join(merged.group_by(pl.col("canonical").alias("label")).len("merged"), on="label", how="left")
         .with_columns(pl.col("merged").fill_null(0))
         .join(contained, on="label", how="left")
+        .join(themed_labels(run, name), on="label", how="left")
         .sort(["sessions", "label"], descending=[True, False])
     )
     return FieldAnswer(name, description, known.height, labelled.height - known.height, labels)
+
+
+def themed_labels(run: Finished, name: str) -> pl.DataFrame:
+    """The theme of each final label of a field, whatever it is called now: label, theme. Of several labels
+    that a person made one, that of the one they became counts, else the earliest."""
+    grouped = run.codebook.filter(field=name).drop_nulls("theme")
+    own = run.labels.filter(field=name).select("label", "canonical")
+    return (
+        grouped.join(own, on="label", maintain_order="left")
+        .sort(pl.col("label") != pl.col("canonical"), maintain_order=True)
+        .unique("canonical", keep="first", maintain_order=True)
+        .select("theme", label="canonical")
+    )
 
 
 def wilson_columns(part: str, whole: str) -> tuple[pl.Expr, ...]:

@@ -103,6 +103,14 @@ EDITS_SCHEMA: dict[str, Any] = {
 """The columns of edits.parquet: a row per change that a person made after the run; see `analysis.edits`."""
 
 
+CODEBOOK_SCHEMA: dict[str, Any] = dict.fromkeys(
+    ("field", "label", "place", "under", "line", "theme"), pl.String
+)
+"""The columns of codebook.parquet, a row per name that was not merged: its place is `stays`, `narrower` (and
+so linked to the one it is `under`) or `unfit` (on no level; null without a codebook), with what belongs
+there, and the theme above it if it is a final label."""
+
+
 class Run:
     """One finished run. `record` is its run.json; the frames are read when they are first used."""
 
@@ -157,6 +165,12 @@ class Run:
     def unaided(self) -> pl.DataFrame | None:
         """A row per session that was labelled without known labels; null where none was."""
         return self._table("unaided") if (self.path / "unaided.parquet").exists() else None
+
+    @cached_property
+    def codebook(self) -> pl.DataFrame:
+        """What a codebook says of names, with their themes; empty where the run wrote none."""
+        there = (self.path / "codebook.parquet").exists()
+        return self._table("codebook") if there else pl.DataFrame(schema=CODEBOOK_SCHEMA)
 
     @cached_property
     def rounds(self) -> pl.DataFrame:

@@ -69,6 +69,26 @@ def test_undo_gives_sessions_their_first_label_back(run: Run) -> None:
 
 
 @pytest.mark.slow
+def test_a_link_to_a_broader_name_is_undone_like_a_merge(tmp_path: Path) -> None:
+    """All its sessions have their name back, no other one changes, and accepting restores every byte."""
+    levels = {"world": "granular", "seed": "2", "vocabulary.codebook": "true"}
+    run = build_analysis(small_config(baseline="none", resamples="0", **levels)).run_sync(tmp_path / "run")
+    files = [*FILES, "codebook.parquet"]
+    before = {name: (run.path / name).read_bytes() for name in files if (run.path / name).exists()}
+    write_review(run, run.path / "reviewed.csv")
+    link = run.merges.filter(verdict="narrower", merged=True).row(0, named=True)
+    field, alias = link["field"], link["alias"]
+    after = undo(run.path, [link["merge"]])
+    borne = pl.col(f"{field}_first") == alias
+    assert after.sessions.filter(borne)[field].to_list() == [alias] * link["sessions"]
+    rest = ~borne.fill_null(False)
+    assert after.sessions.filter(rest).equals(run.sessions.filter(rest))
+    assert (run.path / "sessions.parquet").read_bytes() != before["sessions.parquet"]
+    accept(run.path, run.path / "reviewed.csv")
+    assert {name: (run.path / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.slow
 @settings(deadline=None, max_examples=10)
 @given(data=st.data())
 def test_undo_and_accept_restore_the_exact_bytes(

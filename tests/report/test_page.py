@@ -23,7 +23,7 @@ from autoanalyze.cli.commands import main
 from autoanalyze.errors import CancelledRunError, ImportDataError, InputError, RunFolderError
 from autoanalyze.report.bundle import BLOCK
 from autoanalyze.report.page import write_page
-from autoanalyze.study.runs import Run
+from autoanalyze.study.runs import CODEBOOK_SCHEMA, Run, load_run
 
 
 class Tags(HTMLParser):
@@ -74,6 +74,30 @@ def test_strangers_texts_stay_texts(hostile: Run, tmp_path: Path) -> None:
     assert "\x00" not in text
     assert "\x1b" not in text
     assert all(not (attributes.get("href") or "#").lower().startswith("javascript") for _, attributes in tags)
+
+
+def test_themes_stand_with_their_labels_where_there_are_any(tmp_path: Path) -> None:
+    """As text, whatever a model called them; what is in none is said to be."""
+    run = written_run(tmp_path / "run", ["Billing"] * 6 + ["Invoices"] * 3 + ["Claims"] * 2)
+    page = tmp_path / "page.html"
+    assert "<caption>Themes</caption>" not in write_page(run, page, transcripts_of).read_text("utf-8")
+    rows = [
+        {
+            "field": "general_intent",
+            "label": label,
+            "place": None,
+            "under": None,
+            "line": None,
+            "theme": theme,
+        }
+        for label, theme in (("Billing", "Money <b>"), ("Invoices", "Money <b>"), ("Claims", None))
+    ]
+    pl.DataFrame(rows, CODEBOOK_SCHEMA).write_parquet(run.path / "codebook.parquet")
+    text = write_page(load_run(run.path, partial=True), page, transcripts_of).read_text("utf-8")
+    table = text[text.index("<caption>Themes</caption>") :].split("</table>")[0]
+    told = re.findall(r'<bdi>(.*?)</bdi></th>\s*<td class="number">(\d+)</td>', table)
+    assert told == [("Money &lt;b&gt;", "9"), ("in no theme", "2")]
+    assert "<bdi>Billing</bdi>, <bdi>Invoices</bdi>" in table
 
 
 def test_what_is_packed_is_what_was_said(hostile: Run, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 from fakes import small_config
 
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.study.answer import Answer, answer, most_frequent_reasons
-from autoanalyze.study.runs import Run
+from autoanalyze.study.runs import CODEBOOK_SCHEMA, Run
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,20 @@ def test_reasons_that_differ_in_names_are_one() -> None:
         ("missing from 's12'", 2),
         ("call req-8f3a9c21 failed", 1),
     ]
+
+
+def test_themes_stand_above_labels_whatever_these_are_called_now(run: Run, found: Answer) -> None:
+    """Each session counts in one theme; labels without one come last; without any theme there is no table."""
+    field = found.fields[0]
+    assert field.themes.is_empty()
+    first, second = field.labels["label"][:2]
+    copy = Run(run.path, run.record)
+    theme = {"place": None, "under": None, "line": None, "theme": "Above"}
+    rows = [{"field": field.name, "label": label, **theme} for label in (first, second)]
+    renamed = run.labels.with_columns(pl.col("canonical").replace(first, second))
+    sessions = run.sessions.with_columns(pl.col(field.name).replace(first, second))
+    vars(copy).update(codebook=pl.DataFrame(rows, CODEBOOK_SCHEMA), labels=renamed, sessions=sessions)
+    themes = answer(copy).fields[0].themes
+    assert themes["theme"].to_list() == ["Above", None]
+    assert themes["labels"].to_list()[0] == [second]
+    assert themes["sessions"].sum() == field.sessions

@@ -15,7 +15,16 @@ from autoanalyze.errors import (
 )
 from autoanalyze.llm.calls import together
 from autoanalyze.phases.duplicates.looks import ORDERS, Look, Looks, flaw, opinions_on, shuffled, sound
-from autoanalyze.protocols import Answer, Answers, Judgement, Model, Question
+from autoanalyze.protocols import (
+    Answer,
+    Answers,
+    FieldCodebook,
+    Judgement,
+    Model,
+    Question,
+    Themed,
+    Written,
+)
 from autoanalyze.records import CallContext, LabelField, Usage, derived_seed
 
 QUESTIONS_PER_CALL = 10
@@ -24,7 +33,7 @@ QUESTIONS_PER_CALL = 10
 FURTHER_LOOKS, SPARE_LOOKS = 10, 100
 """Numbers from which on looks are further ones, where the first leave doubts, or stand in for lost ones."""
 
-Reply = TypeVar("Reply", Answers, Judgement)
+Reply = TypeVar("Reply", Answers, Judgement, Written, Themed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,35 @@ class Judge:
             sum((one.usage for one in tried), Usage()),
             tuple(errors) if len(found) < len(looks) else (),
         )
+
+    async def codebook(self, counts: Mapping[str, int], step: int) -> Written:
+        """The names of the field on one level; one with an error if no answer could be used."""
+
+        async def asked(context: CallContext) -> Written:
+            return await self._model.write_codebook(self._field, counts, context)
+
+        return await self._about_names(asked, Written(FieldCodebook(), Usage(), 0.0), step, "codebook")
+
+    async def themes(self, counts: Mapping[str, int]) -> Themed:
+        """The names of the field in themes; with an error if no answer could be used."""
+
+        async def asked(context: CallContext) -> Themed:
+            return await self._model.group_themes(self._field, counts, context)
+
+        return await self._about_names(asked, Themed({}, Usage(), 0.0), 0, "themes")
+
+    async def _about_names(
+        self,
+        asked: Callable[[CallContext], Coroutine[Any, Any, Reply]],
+        nothing: Reply,
+        step: int,
+        kind: str,
+    ) -> Reply:
+        """An answer about all names at once, or `nothing` with an error."""
+        try:
+            return await self._until_usable(asked, nothing, step, kind, attempts=self._attempts)
+        except (RequestTooLongError, RequestRefusedError) as problem:
+            return replace(nothing, error=f"{self._field.name}: no {kind}: {problem}")
 
     async def _look(self, labels: Sequence[str], look: int, step: int, attempts: int) -> Tried:
         """One look at all these labels. What is asked again is asked in another order, or an endpoint may

@@ -12,8 +12,9 @@ from autoanalyze.records import VocabularySnapshot
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """What was decided on two labels of one field. `merged` tells that `alias` is redirected to
-    `canonical`; two labels that mean the same stay unmerged when both are aliases of a third."""
+    """What was decided on two labels of one field. `merged` tells that `alias` is redirected to `canonical`,
+    because both mean the same or because it is `narrower`; two labels that mean the same stay unmerged when
+    both are aliases of a third."""
 
     field: str
     alias: str
@@ -22,7 +23,8 @@ class LedgerEntry:
     merged: bool
     proposed_by: str
     """What brought the two together: `normal form`, `embeddings`, `groups` (likeness of other labels of
-    their groups), `judge` (who saw all labels), `earlier run`, or after the run `review` and `rename`."""
+    their groups), `judge` (who saw all labels), `codebook`, `earlier run`, or after the run `review` and
+    `rename`."""
     judge: str
     """Who decided: a model, `normal form`, `guard`, `similarity`, `earlier run` or `review`."""
     reason: str
@@ -38,16 +40,18 @@ class LedgerEntry:
 @dataclass(frozen=True, slots=True)
 class Carried:
     """What is settled before a run begins, per field: labels that the user fixed, the canonical labels of
-    an earlier run, and what its ledger says."""
+    an earlier run, what its ledger says, and what its codebook says of names."""
 
     fixed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ledger: tuple[LedgerEntry, ...] = ()
+    lines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def vocabulary(self) -> VocabularySnapshot:
         """The labels that are known from the beginning: fixed ones first."""
         names = dict.fromkeys((*self.fixed, *self.labels))
-        return VocabularySnapshot().extended(
+        lines = tuple((name, *said) for name, own in self.lines.items() for said in own.items())
+        return VocabularySnapshot(lines=lines).extended(
             {name: (*self.fixed.get(name, ()), *self.labels.get(name, ())) for name in names}
         )
 

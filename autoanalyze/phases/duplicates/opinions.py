@@ -9,7 +9,7 @@ from typing import Literal
 
 from autoanalyze.phases.duplicates.rates import Rates, estimated
 
-Verdict = Literal["same", "different", "undecided"]
+Verdict = Literal["same", "different", "undecided", "narrower"]
 
 
 LARGEST_GROUP = 25
