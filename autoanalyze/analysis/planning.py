@@ -124,7 +124,8 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
     prompt = sum(session.token_count for session in asked) + len(labelling) * overhead
     completion = len(asked) * COMPLETION_TOKENS_PER_SESSION
     limit = sum(tokens.completion_limit(len(batch)) for batch in labelling)
-    shown = judged * JUDGE_LABELS
+    # A short run has fewer names to be judged.
+    shown = judged * min(JUDGE_LABELS, len(sessions) // 2)
     judging = Usage(shown * JUDGE_TOKENS_PER_LABEL, 0, shown * JUDGE_REPLY_TOKENS_PER_LABEL)
     judge = effective.resolution.model
     judging_tokens = tokens if judge is None else token_management(effective, counter, None, judge)
@@ -179,10 +180,12 @@ def latency_told(config: Config) -> str:
 
 
 def looks(config: Config) -> int:
-    """How often the judge looks at the labels of a field, if they are as few as expected. Many labels are
-    asked about in more and smaller questions, which take about as many tokens."""
+    """How often the judge looks at the labels of a field, if they are as few as expected: at the end, and
+    before that while the last calls are answered. Many labels are asked about in more and smaller questions,
+    which take about as many tokens."""
     resolution = config.resolution
-    return {"llm": resolution.opinions, "judged": MOST_OPINIONS}.get(resolution.mode, 0)
+    on_the_way = resolution.every_labels is not None or resolution.every_rounds is not None
+    return (1 + on_the_way) * {"llm": resolution.opinions, "judged": MOST_OPINIONS}.get(resolution.mode, 0)
 
 
 def batches(tokens: TokenManagement, sessions: Sequence[Session], share: int | None) -> list[list[Session]]:

@@ -208,6 +208,7 @@ def test_sequential_baseline_differs_in_how_and_not_in_what(config: Config) -> N
         "budget_usd",
         "faults.rate",
         "probe_share",
+        "passes",
         "repeat",
         "resolution.every_labels",
         "discovery.mode",

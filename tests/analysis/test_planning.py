@@ -132,13 +132,13 @@ def test_every_session_is_planned_once(
 
 
 def test_judges_look_as_often_as_they_are_told(config: Config) -> None:
-    """All labels at once as often as configured, pairs three times, and nobody otherwise."""
+    """All labels at once as often as configured, else three times, and nobody otherwise; twice as often with
+    merges on the way, of which the last comes before the end."""
     modes = {"llm": 5, "judged": 3, "embeddings": 0, "none": 0}
-    found = {
-        mode: looks(replace(config, resolution=replace(config.resolution, mode=mode, opinions=5)))
-        for mode in modes
-    }
-    assert found == modes
+    for every, times in ((None, 1), (150, 2)):
+        resolution = replace(config.resolution, opinions=5, every_labels=every)
+        found = {mode: looks(replace(config, resolution=replace(resolution, mode=mode))) for mode in modes}
+        assert found == {mode: times * number for mode, number in modes.items()}
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, answer: bool = True) -> list[str]:

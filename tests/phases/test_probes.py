@@ -111,9 +111,9 @@ def test_attractors_are_told_and_their_sessions_looked_at_again(tmp_path: Path) 
     """Unaided probes change no label of a run of one pass; their figures stand in run.json, page and list,
     also after a person renamed labels; with two passes, its sessions are asked about without an attractor."""
     settings = ["world=attracting", "noise.attraction=0.15", "data.count=240", "seed=4", "baseline=none"]
-    small = [*settings, "resamples=0"]
-    plain = build_analysis(compose(small)).run_sync(tmp_path / "plain")
-    probed = build_analysis(compose([*small, "unaided_share=0.5"])).run_sync(tmp_path / "probed")
+    small, once = [*settings, "resamples=0"], "passes=1"
+    plain = build_analysis(compose([*small, once])).run_sync(tmp_path / "plain")
+    probed = build_analysis(compose([*small, "unaided_share=0.5", once])).run_sync(tmp_path / "probed")
     assert probed.sessions.equals(plain.sessions)
     assert probed.labels.equals(plain.labels)
     assert probed.record["unaided"]["asked"] == 120
