@@ -123,7 +123,7 @@ def objection(settings: Sequence[str]) -> str | None:
 
 def follow_up(name: str) -> None:
     """What an experiment leaves in the lab book besides its report."""
-    if name == "timing":
+    if (HERE / name / "drawing.py").exists() and name in names():
         subprocess.run([sys.executable, str(HERE / name / "drawing.py")], check=True)
     if name == "streams":
         for outcome in ended_points(Path("outputs/experiments/streams")):
