@@ -178,7 +178,10 @@ def nearest(alike: pl.DataFrame) -> pl.DataFrame:
         cells = {"neighbours": str(k)}
         for vectors in (NGRAMS, STATIC, RARE, SIMULATED):
             for kind in (sets.ONE, sets.WHOLE):
-                near, joined, pairs = pooling.among(alike.filter(kind=kind, vectors=vectors), k)
+                own = alike.filter(kind=kind, vectors=vectors)
+                if own.is_empty():  # the quick form has no set of all domains
+                    continue
+                near, joined, pairs = pooling.among(own, k)
                 cells[f"{vectors}, {kind}"] = f"{near:.2f}, {joined:.2f} ({pairs:.1f})"
         rows.append(cells)
     return pl.DataFrame(rows)

@@ -70,6 +70,8 @@ def seen_by_the_judge(judged: pl.DataFrame, vectors: str) -> Iterator[Test]:
 def of_blocks(results: pl.DataFrame) -> Iterator[Test]:
     """K2 to K4: blocks against pairs, in the sets of 60 and more labels; intervals over sets."""
     large = results.filter(pl.col("labels") >= LARGER)
+    if large.is_empty():  # as in the quick form
+        return
     for vectors in (NGRAMS, STATIC):
         shown, asked = (large.filter(vectors=vectors, way=way) for way in (BLOCKS, PAIRS))
         units, others = (pooling.by_set(rows.filter(judge="2 %")) for rows in (shown, asked))

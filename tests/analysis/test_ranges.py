@@ -83,6 +83,8 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "vocabulary.from_run": ("nowhere", ()),
     "resolution.every_rounds": ("1", ()),
     "resolution.every_labels": ("5", ()),
+    "vocabulary.codebook": ("true", ()),
+    "vocabulary.themes": ("true", MANY_NAMES),
     "vocabulary.closed": ("true", ("vocabulary.fixed.general_intent=[Refund]",)),
     "vocabulary.allowance_tokens": ("5", ()),
     "vocabulary.withdraw_aliases": ("false", (*MANY_NAMES, "data.count=120")),
