@@ -133,8 +133,8 @@ class Report:
 
     @cached_property
     def same(self) -> list[str]:
-        """Which settings came to the same runs, and why, as far as that is known."""
-        return came_to_the_same(self._ended)
+        """Which settings came to the same runs, and why, as far as that is known; each once, wherever."""
+        return list(dict.fromkeys(came_to_the_same(self._ended)))
 
     def shown(self, width: int) -> Table:
         """The table for a terminal of so many columns: where they suffice, with half of each interval."""
