@@ -49,5 +49,5 @@ def test_notebooks_are_committed_with_their_outputs(path: Path) -> None:
 def test_notebooks_execute(repository: Path) -> None:
     """Each runs from top to bottom, and its assertions hold; one by one: nbmake can hang under xdist."""
     command = [sys.executable, "-m", "pytest", "-n", "0", "--nbmake", "--nbmake-timeout=180", "notebooks"]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
