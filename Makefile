@@ -14,7 +14,7 @@ install:  ## create .venv from the lock
 test:  ## all tests
 	$(PYTHON) -m pytest
 
-fast:  ## the tests that take less than a minute together
+fast:  ## the tests that are not slow, some four minutes
 	$(PYTHON) -m pytest tests -m "not slow"
 
 check:  ## lint and types
