@@ -134,6 +134,19 @@ class ConflictResolution:
         """All that is settled by now."""
         return self._result().ledger
 
+    def judged(self) -> dict[tuple[str, str], str]:
+        """What the judge of this run merged: field and alias, to the canonical label."""
+        return {
+            (name, alias): canonical
+            for name, part in self._fields.items()
+            for alias, canonical in part.ledger.judged().items()
+        }
+
+    def part(self, wrong: Mapping[tuple[str, str], str], step: int) -> None:
+        """Undo merges (field and alias, with the reason): the labels stand for themselves from now on."""
+        for (name, alias), reason in wrong.items():
+            self._fields[name].ledger.part(alias, reason, step)
+
     def candidates(self, field_name: str) -> Mapping[Pair, float]:
         """The pairs of labels of a field that embeddings proposed so far, with their similarity."""
         return self._fields[field_name].ledger.similarity

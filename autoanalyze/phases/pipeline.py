@@ -22,13 +22,15 @@ from autoanalyze.phases.discovery import (
     size_of_discovery,
 )
 from autoanalyze.phases.duplicates.ledger import Carried
+from autoanalyze.phases.merge_check import MergeCheck
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, first_call, smallest_call
 from autoanalyze.phases.probes import UNAIDED, ProbeResult, ProbeSessions
 from autoanalyze.phases.rounds import ParallelResult
-from autoanalyze.phases.second_look import FIRST_FURTHER, SECOND, Attractors, SecondLook, used
+from autoanalyze.phases.second_look import FIRST_FURTHER, SECOND, SecondLook, Standing
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
 from autoanalyze.phases.unaided import Unaided, named, stands_for
 from autoanalyze.phases.vocabulary import label_use, labels_found
+from autoanalyze.phases.votes import Attractors, used
 from autoanalyze.protocols import FieldCodebook, TranscriptReader
 from autoanalyze.records import (
     CallContext,
@@ -171,17 +173,19 @@ class Pipeline:
         shared = self._config.sync != "none"
         known = parallel.vocabulary if shared else discovery.vocabulary
         unaided = await self._ask_unaided(sessions, results)
-        attractors: Attractors = {}
-        looking = SecondLook(self._config.second_look, self._config.parallel.streams, seed=self._seed)
         coding = self._config.vocabulary.codebook
+        looking = SecondLook(
+            self._config.second_look,
+            self._config.parallel.streams,
+            seed=self._seed,
+            codebook=self._codebook.fields if coding else None,
+        )
         for number in range(FIRST_FURTHER, max(self._config.passes, FIRST_FURTHER if coding else 1) + 1):
             await self._merge_so_far(results, parallel.vocabulary, coding=coding and number == FIRST_FURTHER)
             if unaided is not None and number == FIRST_FURTHER <= self._config.passes:
                 unaided = await self._understood(unaided, results)
-                attractors = self._attractors(unaided, results)
-            results = await self._look_again(
-                looking, sessions, results, parallel.vocabulary, number, attractors
-            )
+                looking.attractors = self._attractors(unaided, results)
+            results = await self._look_again(looking, sessions, results, parallel.vocabulary, number)
             if coding:  # a session of an unfit name may have got one that is new
                 found = labels_found(self._schema, (r.facts for r in results if r.facts is not None))
                 parallel = replace(parallel, vocabulary=parallel.vocabulary.extended(found))
@@ -252,31 +256,29 @@ class Pipeline:
         results: Sequence[SessionResult],
         vocabulary: VocabularySnapshot,
         number: int,
-        attractors: Attractors,
     ) -> tuple[SessionResult, ...]:
         """The results after another look, once the labels so far are merged."""
         streams = self._streaming(seed=derived_seed(self._seed, SECOND, number))
-        redirects = self._conflicts.redirects()
-
-        def begin(steps: int) -> None:
+        coding, looks = self._config.vocabulary.codebook, self._config.passes >= FIRST_FURTHER
+        known = replace(vocabulary, lines=self._codebook.lines()) if coding else vocabulary
+        standing = Standing(self._schema.names, sessions, results, self._conflicts.redirects(), known)
+        check = None
+        if looks and number == FIRST_FURTHER:
+            check = MergeCheck(self._conflicts.judged(), sessions, results, seed=self._seed)
+        parts = looking.choose(standing, number, rare=looks, check=check)
+        steps = sum(len(part.sessions) for part in parts)
+        if steps:
             self._watcher.update(phase=SECOND, step=0, steps=steps)
-
-        coding = self._config.vocabulary.codebook
-        results = await looking.run(
-            streams,
-            sessions,
-            results,
-            redirects,
-            replace(vocabulary, lines=self._codebook.lines()) if coding else vocabulary,
-            number,
-            begin,
-            attractors,
-            rare=self._config.passes >= FIRST_FURTHER,
-            codebook=self._codebook.fields if coding else None,
-        )
+        await looking.ask(streams, standing, parts, number)
+        if check is not None:
+            while part := looking.checking(standing, check):
+                self._watcher.update(phase=SECOND, step=0, steps=len(part.sessions))
+                await looking.ask(streams, standing, [part], number)
+            self._conflicts.part(check.wrong(looking.said), self._merging.steps)
+            standing = replace(standing, redirects=self._conflicts.redirects())
         if coding:
-            self._codebook.link(looking.moves(redirects))
-        return results
+            self._codebook.link(looking.moves(standing.redirects))
+        return looking.decide(standing)
 
     async def _merge_so_far(
         self, results: Sequence[SessionResult], vocabulary: VocabularySnapshot, *, coding: bool

@@ -56,7 +56,7 @@ class Carried:
         )
 
 
-EARLIER_RUN = "earlier run"
+EARLIER_RUN, NORMAL_FORM, LABELLER = "earlier run", "normal form", "second look"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +158,28 @@ class FieldLedger:
             if first not in home:
                 continue
             canonical, words = home[first], f"spells {first!r}"
-            self._merge(label, canonical, counts, step, Why("normal form", "normal form", words))
+            self._merge(label, canonical, counts, step, Why(NORMAL_FORM, NORMAL_FORM, words))
             self.groups[canonical].append(label)
+
+    def judged(self) -> dict[str, str]:
+        """The labels that a judge of this run merged, with their canonical ones."""
+        return {
+            alias: entry.canonical
+            for alias, entry in self._merged.items()
+            if entry.judge != NORMAL_FORM and entry.proposed_by != EARLIER_RUN
+        }
+
+    def part(self, alias: str, reason: str, step: int) -> None:
+        """Let a merged label stand for itself again, since `reason`; its other spellings go with it."""
+        canonical, spelled = self._merged.pop(alias).canonical, normal_form(alias)
+        along = [x for x in self.groups[canonical] if x != canonical and normal_form(x) == spelled]
+        self.groups[canonical] = [x for x in self.groups[canonical] if x not in along]
+        self.groups[alias] = [alias, *(x for x in along if x != alias)]
+        for other in self.groups[alias][1:]:
+            self._merged[other] = replace(self._merged[other], canonical=alias)
+        pair = pair_of(alias, canonical)
+        source = Source(LABELLER, self.opinions.known(*pair).proposed_by, step)
+        self.opinions.settle(pair, "different", reason, source)
 
     @property
     def conflicts(self) -> int:

@@ -1,0 +1,165 @@
+"""MergeCheck: whether the labeller tells apart what the judge merged.
+
+A judge sees names, a labeller sees sessions. Where two names mean the same, a session that was given one of
+them gets, with both in sight, often the other. Where they do not, it keeps its own. So a few merged labels
+are tried on sessions first; where the judge turns out to be wrong often, all others are, and labels that
+keep their sessions stand for themselves again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from autoanalyze.records import Facts, Session, SessionResult
+
+SAMPLE = 8
+"""Merged labels of a field that are tried in any case."""
+
+MOST_TRIES = 2
+"""Sessions on which a merged label is tried, one after the other while there is a doubt."""
+
+DOUBT = 0.1
+"""The chance of being wrong, 0 to .5, from which there is one."""
+
+TRUSTED = 0.7
+"""The share of right merges in a field from which the judge is trusted with the rest of them."""
+
+STRAYS = 0.05
+"""The chance that a session moves although the two labels differ; an assumption, as labellers contradict
+themselves on 2 to 10 % of sessions."""
+
+MOVES, MOVES_WEIGHT = 0.7, 10.0
+"""The chance that a session moves where two labels are one, before anything is seen, and the sessions that
+this counts for. An assumption: of two names the more common one is mostly preferred."""
+
+RIGHT, RIGHT_WEIGHT = 0.95, 1.0
+"""The same of the share of right merges."""
+
+ROUNDS = 100
+
+Merge = tuple[str, str]
+"""A field, and a label that was merged into another."""
+
+Said = Mapping[str, Sequence[Facts]]
+"""Per session, what looks said of it, the first answer in front."""
+
+
+class MergeCheck:
+    """Tries merged labels (`merges`: field and alias, to the canonical one) on sessions that were first given
+    them. All looks at sessions of these labels count, whatever they were for, as long as all were `shown`."""
+
+    def __init__(
+        self,
+        merges: Mapping[Merge, str],
+        sessions: Sequence[Session],
+        results: Sequence[SessionResult],
+        *,
+        seed: int,
+    ) -> None:
+        self._merges = merges
+        bearers: dict[Merge, list[Session]] = {merge: [] for merge in merges}
+        for session, result in zip(sessions, results, strict=True):
+            for name, label in (result.facts.labels if result.facts else {}).items():
+                if label is not None and (name, label) in bearers:
+                    bearers[name, label].append(session)
+        order = sorted(merge for merge, own in bearers.items() if own)
+        random.Random(f"merges {seed}").shuffle(order)
+        self._bearers = {merge: bearers[merge] for merge in order}
+        self.shown = frozenset(order)
+
+    def sample(self) -> list[Session]:
+        """A session each of some merged labels of each field."""
+        taken: Counter[str] = Counter()
+        chosen = []
+        for merge, bearers in self._bearers.items():
+            if taken[merge[0]] < SAMPLE:
+                taken[merge[0]] += 1
+                chosen.append(bearers[0])
+        return list(dict.fromkeys(chosen))
+
+    def more(self, said: Said) -> list[Session]:
+        """The sessions to try next, in fields where the judge is distrusted: one of each merge that was not
+        tried or is in doubt."""
+        tried = self._tried(said)
+        rates = self._rates(tried)
+        chosen = []
+        for merge, bearers in self._bearers.items():
+            tries, field = tried.get(merge, Tries(0, 0)), rates[merge[0]]
+            fresh = [session for session in bearers if session.session_id not in said]
+            open_to_doubt = not sum(tries) or DOUBT < field.chance(tries) < 1 - DOUBT
+            if field.right < TRUSTED and fresh and open_to_doubt and sum(tries) < MOST_TRIES:
+                chosen.append(fresh[0])
+        return list(dict.fromkeys(chosen))
+
+    def wrong(self, said: Said) -> dict[Merge, str]:
+        """The merges that are probably wrong, with the reason."""
+        tried = self._tried(said)
+        rates = self._rates(tried)
+        return {
+            merge: f"{tries.kept} of {sum(tries)} of its sessions kept it with both in sight"
+            for merge, tries in tried.items()
+            if rates[merge[0]].chance(tries) < 0.5
+        }
+
+    def _rates(self, tried: Mapping[Merge, Tries]) -> dict[str, Rates]:
+        return {
+            name: estimated([tries for merge, tries in tried.items() if merge[0] == name])
+            for name in {merge[0] for merge in self._bearers}
+        }
+
+    def _tried(self, said: Said) -> dict[Merge, Tries]:
+        """How the sessions of merged labels were labelled with both labels in sight."""
+        counts: dict[Merge, Counter[bool]] = defaultdict(Counter)
+        for merge, label in looks(said.values()):
+            canonical = self._merges.get(merge)
+            if merge in self.shown and label in (merge[1], canonical):
+                counts[merge][label == canonical] += 1
+        return {merge: Tries(count[False], count[True]) for merge, count in sorted(counts.items())}
+
+
+class Tries(NamedTuple):
+    """How many sessions of a merged label kept it, and how many moved to the canonical one."""
+
+    kept: int
+    moved: int
+
+
+class Rates(NamedTuple):
+    """The share of merges that are right, and the chance that a session of such a one moves."""
+
+    right: float
+    moves: float
+
+    def chance(self, tries: Tries) -> float:
+        """The chance that a merge is right."""
+        right = self.right * self.moves**tries.moved * (1 - self.moves) ** tries.kept
+        wrong = (1 - self.right) * STRAYS**tries.moved * (1 - STRAYS) ** tries.kept
+        return right / (right + wrong)
+
+
+def estimated(tried: Sequence[Tries]) -> Rates:
+    """The rates that make what was seen most likely, given what is assumed before (EM)."""
+    rates = Rates(RIGHT, MOVES)
+    for _ in range(ROUNDS):
+        chances = [rates.chance(tries) for tries in tried]
+        pairs = list(zip(chances, tried, strict=True))
+        seen = sum(chance * sum(tries) for chance, tries in pairs)
+        moved = sum(chance * tries.moved for chance, tries in pairs)
+        rates = Rates(
+            (sum(chances) + RIGHT * RIGHT_WEIGHT) / (len(tried) + RIGHT_WEIGHT),
+            (moved + MOVES * MOVES_WEIGHT) / (seen + MOVES_WEIGHT),
+        )
+    return rates
+
+
+def looks(said: Iterable[Sequence[Facts]]) -> Iterator[tuple[Merge, str]]:
+    """Per further look at a session and field, the label first given and the one that this look gave."""
+    for first, *others in said:
+        for facts in others:
+            for name, label in first.labels.items():
+                other = facts.labels.get(name)
+                if label is not None and other is not None:
+                    yield (name, label), other
