@@ -146,6 +146,7 @@ class SecondLookConfig:
 
     rare_share: float = 0.01
     most: float = 0.08
+    try_merges: bool = True
 
 
 @dataclass

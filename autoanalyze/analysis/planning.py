@@ -19,9 +19,11 @@ from autoanalyze.llm.connection import rate_limits, token_management
 from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
 from autoanalyze.phases.discovery import size_of_discovery
 from autoanalyze.phases.duplicates.opinions import MOST_OPINIONS
+from autoanalyze.phases.merge_check import sample_size
 from autoanalyze.phases.parallel import call_size, first_call, smallest_call
 from autoanalyze.phases.probes import PROBES_PER_CALL
 from autoanalyze.phases.second_look import MOST_PER_CALL as SECOND_LOOKS_PER_CALL
+from autoanalyze.phases.second_look import most_looks
 from autoanalyze.records import Session, Usage
 from autoanalyze.study.efficiency import rate_limit_seconds
 
@@ -162,11 +164,14 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
 
 
 def looked_at_again(config: Config, sessions: int) -> int:
-    """Further looks. With so few sessions that a label of one session is
-    not rare, rare ones take none; those that a codebook is in doubt of do with one pass too."""
-    rare = config.passes > 1 and config.second_look.rare_share * sessions > 1
-    share = min(RARE, config.second_look.most) * rare + CODEBOOK_LOOKS * config.vocabulary.codebook
-    return round(share * (1 + DISPUTED * (config.passes > 2)) * sessions)
+    """Further looks: at rare labels, at merged ones, and at what a codebook is in doubt of, with one pass too."""
+    again = CODEBOOK_LOOKS * sessions * config.vocabulary.codebook
+    if config.passes > 1:
+        rare = most_looks(config.second_look, sessions) if config.second_look.rare_share else 0
+        merged = sample_size(sessions) * len(config.schema.records().open_names)
+        judged = config.second_look.try_merges and config.resolution.mode != "none"
+        again += min(RARE * sessions, rare) + merged * judged
+    return round(min(again, sessions // 2) * (1 + DISPUTED * (config.passes > 2)))
 
 
 def latency_told(config: Config) -> str:
@@ -201,7 +206,7 @@ def dealt(config: Config, sessions: Sequence[Session], tokens: TokenManagement) 
     if config.sync in ("rounds", "sequential"):
         return [sessions] if sessions else []
     streams, most = config.parallel.streams, tokens.item_cap(config.parallel.sessions_per_stream)
-    smallest, first = smallest_call(config.parallel), first_call(config.parallel, len(sessions))
+    smallest, first = smallest_call(config.parallel), first_call(config.parallel)
     ramp = float(min(most, first) if config.discovery.mode == "adaptive" else most)
     parts: list[Sequence[Session]] = []
     taken = 0

@@ -16,8 +16,8 @@ from autoanalyze.llm.calls import together
 from autoanalyze.llm.codebook import FEWEST_NAMES
 from autoanalyze.phases.duplicates.judge import Judge
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
-from autoanalyze.phases.votes import Moves
 from autoanalyze.phases.vocabulary import LabelUse
+from autoanalyze.phases.votes import Moves
 from autoanalyze.protocols import FieldCodebook, Model
 from autoanalyze.records import LabelSchema
 

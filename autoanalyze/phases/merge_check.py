@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from autoanalyze.records import Facts, Session, SessionResult
 
-SAMPLE = 8
-"""Merged labels of a field that are tried in any case."""
+SAMPLE_SHARE, LEAST_SAMPLE, MOST_SAMPLE = 0.01, 4, 8
+"""Merged labels of a field that are tried in any case: so many of the sessions, in these bounds."""
 
 MOST_TRIES = 2
 """Sessions on which a merged label is tried, one after the other while there is a doubt."""
@@ -47,6 +47,11 @@ Said = Mapping[str, Sequence[Facts]]
 """Per session, what looks said of it, the first answer in front."""
 
 
+def sample_size(sessions: int) -> int:
+    """How many merged labels of a field are tried in a run of so many sessions."""
+    return min(max(int(SAMPLE_SHARE * sessions), LEAST_SAMPLE), MOST_SAMPLE)
+
+
 class MergeCheck:
     """Tries merged labels (`merges`: field and alias, to the canonical one) on sessions that were first given
     them. All looks at sessions of these labels count, whatever they were for, as long as all were `shown`."""
@@ -60,6 +65,7 @@ class MergeCheck:
         seed: int,
     ) -> None:
         self._merges = merges
+        self._sessions = len(sessions)
         bearers: dict[Merge, list[Session]] = {merge: [] for merge in merges}
         for session, result in zip(sessions, results, strict=True):
             for name, label in (result.facts.labels if result.facts else {}).items():
@@ -69,16 +75,19 @@ class MergeCheck:
         random.Random(f"merges {seed}").shuffle(order)
         self._bearers = {merge: bearers[merge] for merge in order}
         self.shown = frozenset(order)
+        """The merged labels that have to be in sight."""
+        self._asked: set[Session] = set()
 
     def sample(self) -> list[Session]:
         """A session each of some merged labels of each field."""
         taken: Counter[str] = Counter()
         chosen = []
+        size = sample_size(self._sessions)
         for merge, bearers in self._bearers.items():
-            if taken[merge[0]] < SAMPLE:
+            if taken[merge[0]] < size:
                 taken[merge[0]] += 1
                 chosen.append(bearers[0])
-        return list(dict.fromkeys(chosen))
+        return self._asking(chosen)
 
     def more(self, said: Said) -> list[Session]:
         """The sessions to try next, in fields where the judge is distrusted: one of each merge that was not
@@ -88,11 +97,11 @@ class MergeCheck:
         chosen = []
         for merge, bearers in self._bearers.items():
             tries, field = tried.get(merge, Tries(0, 0)), rates[merge[0]]
-            fresh = [session for session in bearers if session.session_id not in said]
+            fresh = [one for one in bearers if one.session_id not in said and one not in self._asked]
             open_to_doubt = not sum(tries) or DOUBT < field.chance(tries) < 1 - DOUBT
             if field.right < TRUSTED and fresh and open_to_doubt and sum(tries) < MOST_TRIES:
                 chosen.append(fresh[0])
-        return list(dict.fromkeys(chosen))
+        return self._asking(chosen)
 
     def wrong(self, said: Said) -> dict[Merge, str]:
         """The merges that are probably wrong, with the reason."""
@@ -101,14 +110,21 @@ class MergeCheck:
         return {
             merge: f"{tries.kept} of {sum(tries)} of its sessions kept it with both in sight"
             for merge, tries in tried.items()
-            if rates[merge[0]].chance(tries) < 0.5
+            if rates[merge[0]].right < TRUSTED and rates[merge[0]].chance(tries) < 0.5
         }
 
+    def _asking(self, chosen: Sequence[Session]) -> list[Session]:
+        """Each session once; one that gets no answer is not asked about again."""
+        self._asked.update(chosen)
+        return list(dict.fromkeys(chosen))
+
     def _rates(self, tried: Mapping[Merge, Tries]) -> dict[str, Rates]:
-        return {
-            name: estimated([tries for merge, tries in tried.items() if merge[0] == name])
-            for name in {merge[0] for merge in self._bearers}
-        }
+        """The rates of each field; those assumed where too little was tried to tell."""
+        by_field: dict[str, list[Tries]] = {merge[0]: [] for merge in self._bearers}
+        for merge, tries in tried.items():
+            by_field[merge[0]].append(tries)
+        enough = {name: len(tries) >= LEAST_SAMPLE for name, tries in by_field.items()}
+        return {name: estimated(tries if enough[name] else ()) for name, tries in by_field.items()}
 
     def _tried(self, said: Said) -> dict[Merge, Tries]:
         """How the sessions of merged labels were labelled with both labels in sight."""
@@ -143,6 +159,8 @@ class Rates(NamedTuple):
 def estimated(tried: Sequence[Tries]) -> Rates:
     """The rates that make what was seen most likely, given what is assumed before (EM)."""
     rates = Rates(RIGHT, MOVES)
+    if not tried:
+        return rates
     for _ in range(ROUNDS):
         chances = [rates.chance(tries) for tries in tried]
         pairs = list(zip(chances, tried, strict=True))

@@ -26,7 +26,7 @@ from autoanalyze.phases.merge_check import MergeCheck
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, first_call, smallest_call
 from autoanalyze.phases.probes import UNAIDED, ProbeResult, ProbeSessions
 from autoanalyze.phases.rounds import ParallelResult
-from autoanalyze.phases.second_look import FIRST_FURTHER, SECOND, SecondLook, Standing
+from autoanalyze.phases.second_look import FIRST_FURTHER, SECOND, Part, SecondLook, Standing
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
 from autoanalyze.phases.unaided import Unaided, named, stands_for
 from autoanalyze.phases.vocabulary import label_use, labels_found
@@ -158,6 +158,13 @@ class Pipeline:
             fixed = replace(self._config.discovery, mode="fixed")
             self._merging.codebook_after = size_of_discovery(fixed, len(sessions))
             self._merging.before = discovery.processed
+        coding = self._config.vocabulary.codebook
+        looking = SecondLook(
+            self._config.second_look,
+            self._config.parallel.streams,
+            seed=self._seed,
+            codebook=self._codebook.fields if coding else None,
+        )
         parallel = await self._process(discovery)
         if self._ramp is not None:
             discovery = replace(
@@ -173,13 +180,6 @@ class Pipeline:
         shared = self._config.sync != "none"
         known = parallel.vocabulary if shared else discovery.vocabulary
         unaided = await self._ask_unaided(sessions, results)
-        coding = self._config.vocabulary.codebook
-        looking = SecondLook(
-            self._config.second_look,
-            self._config.parallel.streams,
-            seed=self._seed,
-            codebook=self._codebook.fields if coding else None,
-        )
         for number in range(FIRST_FURTHER, max(self._config.passes, FIRST_FURTHER if coding else 1) + 1):
             await self._merge_so_far(results, parallel.vocabulary, coding=coding and number == FIRST_FURTHER)
             if unaided is not None and number == FIRST_FURTHER <= self._config.passes:
@@ -263,22 +263,25 @@ class Pipeline:
         known = replace(vocabulary, lines=self._codebook.lines()) if coding else vocabulary
         standing = Standing(self._schema.names, sessions, results, self._conflicts.redirects(), known)
         check = None
-        if looks and number == FIRST_FURTHER:
+        if looks and number == FIRST_FURTHER and self._config.second_look.try_merges:
             check = MergeCheck(self._conflicts.judged(), sessions, results, seed=self._seed)
         parts = looking.choose(standing, number, rare=looks, check=check)
-        steps = sum(len(part.sessions) for part in parts)
-        if steps:
-            self._watcher.update(phase=SECOND, step=0, steps=steps)
+        self._watch(parts)
         await looking.ask(streams, standing, parts, number)
         if check is not None:
             while part := looking.checking(standing, check):
-                self._watcher.update(phase=SECOND, step=0, steps=len(part.sessions))
+                self._watch([part])
                 await looking.ask(streams, standing, [part], number)
             self._conflicts.part(check.wrong(looking.said), self._merging.steps)
             standing = replace(standing, redirects=self._conflicts.redirects())
         if coding:
             self._codebook.link(looking.moves(standing.redirects))
         return looking.decide(standing)
+
+    def _watch(self, parts: Sequence[Part]) -> None:
+        steps = sum(len(part.sessions) for part in parts)
+        if steps:
+            self._watcher.update(phase=SECOND, step=0, steps=steps)
 
     async def _merge_so_far(
         self, results: Sequence[SessionResult], vocabulary: VocabularySnapshot, *, coding: bool
@@ -308,7 +311,7 @@ class Pipeline:
                     config.discovery, sessions=sessions, streams=config.parallel.streams
                 ),
                 streams=config.parallel.streams,
-                first_call=first_call(config.parallel, sessions),
+                first_call=first_call(config.parallel),
                 smallest_call=smallest_call(config.parallel),
             )
         return ParallelProcessingOrchestrator(

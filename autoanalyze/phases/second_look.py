@@ -43,6 +43,13 @@ FIRST_FURTHER = 2
 FEWEST_PER_CALL, MOST_PER_CALL = 5, 10
 """Sessions; in between, so many that each stream has one call to make."""
 
+HARDLY_ANY = 2
+"""Sessions of a label that is rare in a run of any length."""
+
+SHORT_RUN_LOOKS = 40
+"""Sessions that may be looked at again however short a run is, if it looks again at all: in a run of 100 where
+names have levels, 20 gain one point and 40 eight (twelve seeds, simulated)."""
+
 LINKED = 5
 """Sessions of each name that a codebook links which are looked at again."""
 
@@ -61,7 +68,7 @@ class Standing:
         """Per field, the sessions of each label after merging."""
         return used(self.names, self.results, self.redirects)
 
-    def bearing(self, labels: Mapping[str, Sequence[str]] | Attractors) -> list[Session]:
+    def bearing(self, labels: Attractors) -> list[Session]:
         """The sessions that bear one of these labels in any field."""
         return bearing(labels, self.sessions, self.results, self.redirects)
 
@@ -104,8 +111,8 @@ class SecondLook:
     def choose(
         self, standing: Standing, number: int, *, rare: bool = True, check: MergeCheck | None = None
     ) -> list[Part]:
-        """The sessions of look `number`, counted from 2; `rare` tells whether the first one is at sessions with
-        a rare label too, and it is at those that `check` wants to see."""
+        """The sessions of look `number`, counted from 2. The first one is at a sample of those that `check`
+        knows, and at those with a rare label if `rare`."""
         if number > FIRST_FURTHER:
             said = self.said
             again = [s for s in standing.sessions if disputed(said.get(s.session_id, ()), standing.redirects)]
@@ -126,10 +133,14 @@ class SecondLook:
         return Part(sessions, self._known(standing, check)) if sessions else None
 
     async def ask(
-        self, streams: StreamProcessing, standing: Standing, parts: Sequence[Part], number: int
+        self,
+        streams: StreamProcessing,
+        standing: Standing,
+        parts: Sequence[Part],
+        number: int,
     ) -> None:
-        """Look at the sessions again. `streams` needs a seed of its own for each look, as whatever draws at
-        random has to draw anew."""
+        """Look at the sessions again, as many calls at a time as there are streams. `streams` needs a seed of
+        its own for each look, as whatever draws at random has to draw anew."""
         batches = []
         for part in parts:
             order = list(part.sessions)
@@ -190,19 +201,19 @@ class SecondLook:
 def worth_it(standing: Standing, config: SecondLookConfig) -> list[Session]:
     """The sessions that bear a rare label in any field, those with the rarest first, up to the bound."""
     counts, redirects = standing.used(), standing.redirects
-    totals = {name: own.total() for name, own in counts.items()}
+    shares: dict[int, float] = {}
+    for place, result in enumerate(standing.results):
+        for name, label in (result.facts.labels if result.facts else {}).items():
+            times, total = counts[name][canonical(name, label, redirects) or ""], counts[name].total()
+            if times and (times < config.rare_share * total or (config.rare_share and times <= HARDLY_ANY)):
+                shares[place] = min(times / total, shares.get(place, 1.0))
+    rare = sorted(shares, key=lambda place: (shares[place], place))
+    return [standing.sessions[place] for place in rare[: most_looks(config, len(standing.sessions))]]
 
-    def rarest(facts: Facts) -> float:
-        """The least share of its field that a label of a session has."""
-        borne = ((name, canonical(name, label, redirects)) for name, label in facts.labels.items())
-        return min(
-            (counts[name][label] / totals[name] for name, label in borne if label is not None), default=1
-        )
 
-    shares = [1.0 if result.facts is None else rarest(result.facts) for result in standing.results]
-    rare = [place for place, share in enumerate(shares) if share < config.rare_share]
-    rare.sort(key=lambda place: (shares[place], place))
-    return [standing.sessions[place] for place in rare[: int(config.most * len(standing.sessions))]]
+def most_looks(config: SecondLookConfig, sessions: int) -> int:
+    """How many of so many sessions are looked at again at most."""
+    return min(max(int(config.most * sessions), SHORT_RUN_LOOKS if config.most else 0), sessions)
 
 
 def bearing(
@@ -222,9 +233,7 @@ def bearing(
     ]
 
 
-def linked(
-    standing: Standing, codebook: Mapping[str, FieldCodebook], chosen: set[Session]
-) -> list[Session]:
+def linked(standing: Standing, codebook: Mapping[str, FieldCodebook], chosen: set[Session]) -> list[Session]:
     """A few sessions of each name that a codebook calls narrower; those `chosen` already count among them."""
     seen: Counter[tuple[str, str]] = Counter()
     found = []

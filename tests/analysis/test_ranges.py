@@ -147,6 +147,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "passes": ("1", ("world=granular", "second_look.rare_share=0.1")),
     "second_look.rare_share": ("0.1", ("world=granular",)),
     "second_look.most": ("0.02", ("world=granular", "second_look.rare_share=0.1")),
+    "second_look.try_merges": ("false", (*MANY_NAMES, "passes=2")),
     "repeat": ("2", ()),
     "repetition": ("2", ()),
     "seed": ("8", ()),

@@ -171,15 +171,15 @@ class FieldLedger:
 
     def part(self, alias: str, reason: str, step: int) -> None:
         """Let a merged label stand for itself again, since `reason`; its other spellings go with it."""
-        canonical, spelled = self._merged.pop(alias).canonical, normal_form(alias)
+        entry, spelled = self._merged.pop(alias), normal_form(alias)
+        canonical = entry.canonical
         along = [x for x in self.groups[canonical] if x != canonical and normal_form(x) == spelled]
         self.groups[canonical] = [x for x in self.groups[canonical] if x not in along]
         self.groups[alias] = [alias, *(x for x in along if x != alias)]
         for other in self.groups[alias][1:]:
             self._merged[other] = replace(self._merged[other], canonical=alias)
-        pair = pair_of(alias, canonical)
-        source = Source(LABELLER, self.opinions.known(*pair).proposed_by, step)
-        self.opinions.settle(pair, "different", reason, source)
+        source = Source(LABELLER, entry.proposed_by, step)
+        self.opinions.settle(pair_of(alias, canonical), "different", reason, source)
 
     @property
     def conflicts(self) -> int:
