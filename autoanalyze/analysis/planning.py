@@ -164,7 +164,7 @@ def plan_run(config: Config, store: Store, counter: TokenCounter) -> Plan:
 
 
 def looked_at_again(config: Config, sessions: int) -> int:
-    """Further looks: at rare labels, at merged ones, and at what a codebook is in doubt of, with one pass too."""
+    """Further looks: at rare labels, at merged ones, and at what a codebook is in doubt of (in any case)."""
     again = CODEBOOK_LOOKS * sessions * config.vocabulary.codebook
     if config.passes > 1:
         rare = most_looks(config.second_look, sessions) if config.second_look.rare_share else 0

@@ -47,8 +47,8 @@ HARDLY_ANY = 2
 """Sessions of a label that is rare in a run of any length."""
 
 SHORT_RUN_LOOKS = 40
-"""Sessions that may be looked at again however short a run is, if it looks again at all: in a run of 100 where
-names have levels, 20 gain one point and 40 eight (twelve seeds, simulated)."""
+"""Sessions that may be looked at again however short a run is, if it looks again at all: in a run of 100
+where names have levels, 20 gain one point and 40 eight (twelve seeds, simulated)."""
 
 LINKED = 5
 """Sessions of each name that a codebook links which are looked at again."""
@@ -70,7 +70,14 @@ class Standing:
 
     def bearing(self, labels: Attractors) -> list[Session]:
         """The sessions that bear one of these labels in any field."""
-        return bearing(labels, self.sessions, self.results, self.redirects)
+        return [
+            session
+            for session, result in zip(self.sessions, self.results, strict=True)
+            if any(
+                canonical(name, label, self.redirects) in labels.get(name, ())
+                for name, label in (result.facts.labels if result.facts else {}).items()
+            )
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,23 +221,6 @@ def worth_it(standing: Standing, config: SecondLookConfig) -> list[Session]:
 def most_looks(config: SecondLookConfig, sessions: int) -> int:
     """How many of so many sessions are looked at again at most."""
     return min(max(int(config.most * sessions), SHORT_RUN_LOOKS if config.most else 0), sessions)
-
-
-def bearing(
-    labels: Attractors,
-    sessions: Sequence[Session],
-    results: Sequence[SessionResult],
-    redirects: Redirects,
-) -> list[Session]:
-    """The sessions that bear one of these labels in any field."""
-    return [
-        session
-        for session, result in zip(sessions, results, strict=True)
-        if any(
-            canonical(name, label, redirects) in labels.get(name, ())
-            for name, label in (result.facts.labels if result.facts else {}).items()
-        )
-    ]
 
 
 def linked(standing: Standing, codebook: Mapping[str, FieldCodebook], chosen: set[Session]) -> list[Session]:

@@ -14,7 +14,8 @@ from autoanalyze.config import RetryConfig, SecondLookConfig
 from autoanalyze.phases.codebook import Codebook
 from autoanalyze.phases.conflicts import ResolutionResult
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
-from autoanalyze.phases.second_look import LINKED, SecondLook, decided, linked
+from autoanalyze.phases.second_look import LINKED, SecondLook, Standing, linked
+from autoanalyze.phases.votes import decided
 from autoanalyze.protocols import FieldCodebook, Written
 from autoanalyze.records import Facts, Session, SessionResult, Usage, VocabularySnapshot
 
@@ -140,23 +141,26 @@ class Streams:
 
 def looked_at(labels: Sequence[str], config: SecondLookConfig, **settings: Any) -> Streams:
     """Which sessions the first further look is at."""
-    streams, told = Streams(), [0]
+    streams = Streams()
     sessions = [session(number) for number in range(len(labels))]
     results = [result(number, label) for number, label in enumerate(labels)]
     known = VocabularySnapshot().extended({FIELD: labels})
-    look = SecondLook(config, 2, seed=1)
+    look = SecondLook(config, 2, seed=1, codebook=settings.get("codebook"))
+    look.attractors = settings.get("attractors", {})
+    standing = Standing([FIELD], sessions, results, {}, known)
+    parts = look.choose(standing, 2, rare=settings.get("rare", True))
     given: Any = streams
-    after = asyncio.run(look.run(given, sessions, results, {}, known, 2, told.append, **settings))
-    assert list(after) == results
-    assert told[-1] == len(streams.asked) == len(set(streams.asked))
+    asyncio.run(look.ask(given, standing, parts, 2))
+    assert list(look.decide(standing)) == results
+    assert sum(len(part.sessions) for part in parts) == len(streams.asked) == len(set(streams.asked))
     return streams
 
 
 def test_what_a_codebook_doubts_is_looked_at_besides_rare_names_however_many() -> None:
-    """The bound is on rare ones alone; all of an unfit name, five of a narrower one; with one pass too."""
+    """A bound is on rare ones alone; all of an unfit name, five of a narrower one; with one pass too."""
     labels = [*["Claims"] * 8, *["Claim Denial"] * 8, *["Claim Status"] * 80, *["New", "Odd", "Old", "Own"]]
     config = SecondLookConfig(rare_share=0.02, most=0.03)
-    rare, unfit, narrower = ["96", "97", "98"], list("01234567"), ["8", "9", "10", "11", "12"]
+    rare, unfit, narrower = ["96", "97", "98", "99"], list("01234567"), ["8", "9", "10", "11", "12"]
     assert sorted(looked_at(labels, config).asked) == rare
     both = looked_at(labels, config, codebook={FIELD: SAID})
     assert sorted(both.asked) == sorted([*rare, *unfit, *narrower])
@@ -191,5 +195,6 @@ def test_a_few_sessions_speak_for_a_name_that_is_linked() -> None:
     sessions = [session(number) for number in range(12)]
     results = [result(number, "Claim Denial") for number in range(10)]
     results += [result(number, "Claim Status") for number in (10, 11)]
-    found = linked(sessions, results, {}, {FIELD: SAID}, {sessions[9]})
+    standing = Standing([FIELD], sessions, results, {}, VocabularySnapshot())
+    found = linked(standing, {FIELD: SAID}, {sessions[9]})
     assert found == sessions[: LINKED - 1]

@@ -108,8 +108,8 @@ def by_number(labels: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def test_phases_follow_each_other() -> None:
-    """Discovery alone, then the streams, then the judge, then probes; none begins before the one before
-    it has ended. (Nothing is rare here, so that nothing is looked at again.)"""
+    """Discovery alone, then the streams, then the judge, then looks at what he merged, then probes; none
+    begins before the one before it has ended. (Nothing is rare here, so that nothing else is looked at.)"""
     judged_at: list[int] = []
 
     def judge(labels: Sequence[str]) -> list[tuple[str, ...]]:
@@ -119,18 +119,20 @@ def test_phases_follow_each_other() -> None:
     model = ScriptedModel(by_session, groups=judge)
     _, watcher = run(model, replace(BASE, probe_share=0.25))
     phases = [context.phase for _, _, context in model.calls]
-    assert phases == sorted(phases, key=["discovery", "parallel", "probe"].index)
-    assert len(set(phases)) == 3
-    assert judged_at == [phases.index("probe")]
-    assert [phase for phase, _ in watcher.phases] == ["discovery", "parallel", "probes", "resolution"]
+    assert phases == sorted(phases, key=["discovery", "parallel", "second", "probe"].index)
+    assert len(set(phases)) == 4
+    assert judged_at == [phases.index("second")]
+    told = [phase for phase, _ in watcher.phases]
+    assert told == ["discovery", "parallel", "second", "probes", "resolution"]
 
 
 def test_watcher_is_told_every_step() -> None:
     """Steps announced are those of the sessions and fields, and every batch is told once, with what it
     took, at the time when it was done."""
     (_, watcher) = run(ScriptedModel(by_session, groups=by_number), replace(BASE, probe_share=0.25))
-    assert watcher.phases == [("discovery", 4), ("parallel", 16), ("probes", 5), ("resolution", 2)]
-    assert watcher.steps == {"probes": 5, "resolution": 2}, "batches advance the others"
+    found = {"discovery": 4, "parallel": 16, "second": 3, "probes": 5, "resolution": 2}
+    assert watcher.phases == list(found.items())
+    assert watcher.steps == {"second": 3, "probes": 5, "resolution": 2}, "batches advance the others"
     assert sum(size for phase, size, _, _ in watcher.batches if phase == "discovery") == 4
     assert sum(size for phase, size, _, _ in watcher.batches if phase == "parallel") == 16
     times = [seconds for *_, seconds, _ in watcher.batches]
@@ -280,7 +282,7 @@ def test_what_is_carried_is_known_from_the_first_call() -> None:
     """Fixed and earlier labels stand in every prompt, fixed ones first, and are never merged away."""
     carried = Carried({FIELD: ("Thing 0 fixed",)}, {FIELD: ("Thing 1 known",)})
     model = ScriptedModel(by_session, groups=by_number)
-    result, _ = run(model, carried=carried)
+    result, _ = run(model, replace(BASE, passes=1), carried=carried)
     start = ("Thing 0 fixed", "Thing 1 known")
     assert all(vocabulary.labels(FIELD)[:2] == start for _, vocabulary, _ in model.calls)
     redirects = result.redirects()[FIELD]
