@@ -17,14 +17,14 @@ from autoanalyze.records import Facts, Session, SessionResult
 
 SAMPLE_SHARE, LEAST_SAMPLE, MOST_SAMPLE = 0.01, 6, 8
 """Merged labels of a field that are tried in any case: so many of the sessions, in these bounds. Where three
-merges in four are wrong, six tries find that in 86 % of runs and eight in 91 %; where all are right, 3 and 2 %
-are false alarms (binomial, if four in five sessions of two names for one thing move)."""
+merges in four are wrong, six tries find that in 86 % of runs and eight in 91 %; where all are right, 3 and
+2 % are false alarms (binomial, if four in five sessions of two names for one thing move)."""
 
 ENOUGH = 4
 """Tried labels of a field below which nothing is said of its judge."""
 
 MOST_TRIES = 2
-"""Sessions on which a merged label is tried, one after the other while there is a doubt."""
+"""Sessions on which a merged label is tried, one after the other while there is a doubt, answered or not."""
 
 DOUBT = 0.1
 """The chance of being wrong, 0 to .5, from which there is one."""
@@ -81,7 +81,7 @@ class MergeCheck:
         self._bearers = {merge: bearers[merge] for merge in order}
         self.shown = frozenset(order)
         """The merged labels that have to be in sight."""
-        self._asked: set[Session] = set()
+        self._asked: Counter[Merge] = Counter()
 
     def sample(self) -> list[Session]:
         """A session each of some merged labels of each field."""
@@ -91,8 +91,9 @@ class MergeCheck:
         for merge, bearers in self._bearers.items():
             if taken[merge[0]] < size:
                 taken[merge[0]] += 1
+                self._asked[merge] += 1
                 chosen.append(bearers[0])
-        return self._asking(chosen)
+        return list(dict.fromkeys(chosen))
 
     def more(self, said: Said) -> list[Session]:
         """The sessions to try next, in fields where the judge is distrusted: one of each merge that was not
@@ -102,11 +103,12 @@ class MergeCheck:
         chosen = []
         for merge, bearers in self._bearers.items():
             tries, field = tried.get(merge, Tries(0, 0)), rates[merge[0]]
-            fresh = [one for one in bearers if one.session_id not in said and one not in self._asked]
+            fresh = [one for one in bearers[self._asked[merge] :] if one.session_id not in said]
             open_to_doubt = not sum(tries) or DOUBT < field.chance(tries) < 1 - DOUBT
-            if field.right < TRUSTED and fresh and open_to_doubt and sum(tries) < MOST_TRIES:
+            if field.right < TRUSTED and fresh and open_to_doubt and self._asked[merge] < MOST_TRIES:
+                self._asked[merge] += 1
                 chosen.append(fresh[0])
-        return self._asking(chosen)
+        return list(dict.fromkeys(chosen))
 
     def wrong(self, said: Said) -> dict[Merge, str]:
         """The merges that are probably wrong, with the reason."""
@@ -117,11 +119,6 @@ class MergeCheck:
             for merge, tries in tried.items()
             if rates[merge[0]].right < TRUSTED and rates[merge[0]].chance(tries) < 0.5
         }
-
-    def _asking(self, chosen: Sequence[Session]) -> list[Session]:
-        """Each session once; one that gets no answer is not asked about again."""
-        self._asked.update(chosen)
-        return list(dict.fromkeys(chosen))
 
     def _rates(self, tried: Mapping[Merge, Tries]) -> dict[str, Rates]:
         """The rates of each field; those assumed where too little was tried to tell."""

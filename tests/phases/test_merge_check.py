@@ -84,7 +84,7 @@ def test_wrong_merges_of_a_judge_who_is_often_wrong_are_undone() -> None:
 
 @given(merges=st.integers(0, 12), right=st.integers(0, 12), seed=st.integers(0, 99), data=st.data())
 def test_it_ends_whatever_is_answered(merges: int, right: int, seed: int, data: st.DataObject) -> None:
-    """Sessions without an answer are not asked about again, and the order of answers does not matter."""
+    """So many questions at most, also where answers are lost; and the order of answers does not matter."""
     silent = data.draw(st.frozensets(st.integers(0, PER_LABEL * merges).map(str)))
     labeller = Labeller(merges, min(right, merges), seed, silent)
     wrong = labeller.run()
