@@ -99,10 +99,10 @@ class Model(Protocol):
         ...
 
     async def group_themes(
-        self, label_field: LabelField, counts: Mapping[str, int], context: CallContext
+        self, label_field: LabelField, counts: Mapping[str, int], known: Sequence[str], context: CallContext
     ) -> Themed:
-        """Group the names of one field into themes; `counts` are the sessions of each. Errors as in
-        `analyze_batch`."""
+        """Group the names of one field into themes; `counts` are the sessions of each, `known` the themes in
+        use already. Errors as in `analyze_batch`."""
         ...
 
 

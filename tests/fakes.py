@@ -164,7 +164,7 @@ class ScriptedModel:
         return Written(self._codebook(counts), Usage(50, 0, 5), 1.0)
 
     async def group_themes(
-        self, label_field: LabelField, counts: Mapping[str, int], context: CallContext
+        self, label_field: LabelField, counts: Mapping[str, int], _known: Sequence[str], context: CallContext
     ) -> Themed:
         """Answer with the themes that were given."""
         self.coded.append((label_field.name, counts, context))

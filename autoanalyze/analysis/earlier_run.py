@@ -39,6 +39,10 @@ def carried_over(config: Config) -> Carried:
     for field, label, line in run.codebook.drop_nulls("line").select("field", "label", "line").iter_rows():
         if field in names and final.get((field, label), label) == label:
             lines[field][label] = line
+    themes: dict[str, dict[str, str]] = {name: {} for name in names}
+    for field, label, theme in run.codebook.drop_nulls("theme").select("field", "label", "theme").iter_rows():
+        if field in names:
+            themes[field][final.get((field, label), label)] = theme
     rows = [row for row in run.merges.iter_rows(named=True) if row["field"] in names]
     labels = {
         name: tuple(
@@ -52,7 +56,7 @@ def carried_over(config: Config) -> Carried:
         for name in names
     }
     ledger = tuple(filter(None, (entry(row, final) for row in rows)))
-    return Carried(fixed, labels, ledger, lines if config.vocabulary.codebook else {})
+    return Carried(fixed, labels, ledger, lines if config.vocabulary.codebook else {}, themes)
 
 
 MOST_CLOSED = 1_000

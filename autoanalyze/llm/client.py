@@ -164,13 +164,13 @@ class OpenAIAnalysis:
         return Written(codebook, completion.usage, completion.seconds, error)
 
     async def group_themes(
-        self, label_field: LabelField, counts: Mapping[str, int], context: CallContext
+        self, label_field: LabelField, counts: Mapping[str, int], known: Sequence[str], context: CallContext
     ) -> Themed:
         """Group the names of one field into themes; see `protocols.Model`."""
-        question = themes_messages(label_field, counts)
+        question = themes_messages(label_field, counts, known)
         completion = await self._listed("themes", question, themes_reply_schema(), len(counts), context)
         try:
-            themes, error = parse_themes_reply(completion.text, list(counts)), None
+            themes, error = parse_themes_reply(completion.text, list(counts), known), None
         except ReplyError as reply_error:
             themes, error = {}, explained(reply_error, completion)
         return Themed(themes, completion.usage, completion.seconds, error)

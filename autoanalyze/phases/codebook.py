@@ -43,7 +43,7 @@ class Codebook:
         self._judges = {
             each.name: Judge(model, each, retry=retry, seed=seed) for each in schema.fields if not each.labels
         }
-        self._fixed = carried.fixed
+        self._fixed, self._themes = carried.fixed, carried.themes
         self._step = 0
         self.fields = {name: FieldCodebook(dict(carried.lines.get(name, {}))) for name in self._judges}
         self.errors: list[str] = []
@@ -85,23 +85,29 @@ class Codebook:
                     self._links[name, alias, canonical] = reason
 
     async def themes(self, counts: Mapping[str, Counter[str]]) -> dict[str, Mapping[str, str]]:
-        """Per field with at least ten names in use, the theme of each; `counts` are their sessions."""
+        """Per field with at least ten names in use, the theme of each; `counts` are their sessions. Names
+        keep the themes of an earlier run, and only those without one are asked about."""
         found: dict[str, Mapping[str, str]] = {}
 
         async def grouped(name: str, judge: Judge) -> None:
+            known = self._themes.get(name, {})
+            found[name] = {label: known[label] for label in counts[name] if label in known}
+            asked = {label: n for label, n in counts[name].most_common() if label not in known}
+            if not asked:
+                return
             try:
-                answer = await judge.themes(dict(counts[name].most_common()))
+                answer = await judge.themes(asked, tuple(dict.fromkeys(known.values())))
             except EndpointGoneError as gone:  # labels are worth more than what stands above them
                 self.errors.append(f"{name}: no themes: {gone}")
                 return
             if answer.error is None:
-                found[name] = answer.themes
+                found[name] = {**found[name], **answer.themes}
             else:
                 self.errors.append(answer.error)
 
         wanted = {name: judge for name, judge in self._judges.items() if len(counts[name]) >= FEWEST_NAMES}
         await together(grouped(name, judge) for name, judge in wanted.items())
-        return {name: found[name] for name in self._judges if name in found}
+        return {name: found[name] for name in self._judges if found.get(name)}
 
     def entries(self, merged: Collection[tuple[str, str]]) -> tuple[LedgerEntry, ...]:
         """The links as the ledger has them, but for names (field, name) that were merged since."""

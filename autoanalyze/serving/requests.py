@@ -16,6 +16,7 @@ from autoanalyze.llm.prompts import (
     JUDGE_LABELS,
     JUDGE_QUESTIONS,
     KNOWN_LABELS,
+    KNOWN_THEMES,
     REUSE,
     SESSION_NAMES,
     SESSIONS,
@@ -69,7 +70,7 @@ class NamesRequest:
 HEADINGS = frozenset(
     [
         *(KNOWN_LABELS, EXPLAINED_LABELS, SESSIONS, JUDGE_FIELD, JUDGE_LABELS, JUDGE_QUESTIONS),
-        *(CODEBOOK_NAMES, THEME_NAMES, ASKED_AGAIN),
+        *(CODEBOOK_NAMES, THEME_NAMES, KNOWN_THEMES, ASKED_AGAIN),
     ]
 )
 

@@ -58,6 +58,27 @@ def test_names_and_merges_are_carried_on(first: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_themes_are_kept_from_week_to_week(tmp_path: Path) -> None:
+    """Whoever compares two weeks finds a label in the theme in which it was; new labels get one too."""
+    settings = {"noise.reuse": "0.4", "baseline": "none", "vocabulary.themes": "true"}
+    week = build_analysis(small_config(**settings)).run_sync(tmp_path / "first")
+    assert (week.path / "codebook.parquet").exists()
+    second = next_week(week, tmp_path / "second", **{"vocabulary.themes": "true"})
+    before, now = (
+        {
+            (field, label): theme
+            for field, label, theme in run.codebook.drop_nulls("theme")
+            .select("field", "label", "theme")
+            .iter_rows()
+        }
+        for run in (week, second)
+    )
+    both = before.keys() & now.keys()
+    assert len(both) > 10
+    assert all(now[label] == before[label] for label in both)
+
+
+@pytest.mark.slow
 def test_a_third_week_carries_on_from_the_second(first: Run, tmp_path: Path) -> None:
     """What the second run brought is carried on with what it was given."""
     second = next_week(first, tmp_path / "second")

@@ -35,6 +35,9 @@ def test_an_endpoint_reads_back_what_is_asked() -> None:
     asked = (("codebook", codebook_messages), ("themes", themes_messages))
     for kind, messages in asked:
         assert parse_request(messages(INTENT, COUNTS)) == NamesRequest(kind, "general_intent", COUNTS)
+    known = themes_messages(INTENT, COUNTS, ["Money", "SESSIONS"])
+    assert json.dumps(["Money", "SESSIONS"]).replace(" ", "") in known[-1]["content"].replace(" ", "")
+    assert parse_request(known) == NamesRequest("themes", "general_intent", COUNTS)
 
 
 @pytest.mark.parametrize("form", ["labels", "numbers"])
@@ -116,3 +119,13 @@ def test_too_few_or_too_many_themes_are_an_error(count: int) -> None:
     themes = [{"name": f"Theme {n}", "names": [n + 1]} for n in range(count)]
     with pytest.raises(ReplyError):
         parse_themes_reply(reply(themes=themes), names)
+
+
+def test_themes_in_use_count_among_them() -> None:
+    """So that one theme is enough for new names, and all together stay an overview."""
+    one = reply(themes=[{"name": "Claims", "names": [1]}])
+    assert parse_themes_reply(one, NAMES, ["Claims", "Money"]) == {NAMES[0]: "Claims"}
+    with pytest.raises(ReplyError):
+        parse_themes_reply(one, NAMES, [f"Theme {n}" for n in range(15)])
+    many = [f"Theme {n}" for n in range(20)]
+    assert parse_themes_reply(reply(themes=[{"name": "Theme 3", "names": [2]}]), NAMES, many)

@@ -55,6 +55,20 @@ def test_only_rare_names_are_hidden_before_sessions_have_spoken() -> None:
     assert book.entries(()) == ()
 
 
+def test_names_keep_their_themes_and_new_ones_are_asked_about_alone() -> None:
+    """Themes of an earlier run; where every name has one, nobody is asked."""
+    names = [f"Name {n}" for n in range(12)]
+    kept = dict.fromkeys(names[:10], "Old")
+    model = ScriptedModel(themes=dict.fromkeys(names, "New"), delay=lambda _context: 0.0)
+    book = Codebook(model, SCHEMA, Carried(themes={FIELD: kept}), retry=RetryConfig(), seed=1)
+    counts = {FIELD: Counter(names), "transfer_reason": Counter[str]()}
+    assert asyncio.run(book.themes(counts)) == {FIELD: {**kept, "Name 10": "New", "Name 11": "New"}}
+    assert [list(asked) for _, asked, _ in model.coded] == [names[10:]]
+    again = {FIELD: Counter(names[:10]), "transfer_reason": Counter[str]()}
+    assert asyncio.run(book.themes(again)) == {FIELD: kept}
+    assert len(model.coded) == 1
+
+
 def test_merged_names_are_shown_as_one() -> None:
     """With the sessions of both; fields with less than two names are not asked about."""
     model = ScriptedModel(codebook=lambda _counts: SAID, delay=lambda _context: 0.0)

@@ -146,11 +146,12 @@ class Judge:
 
         return await self._about_names(asked, Written(FieldCodebook(), Usage(), 0.0), step, "codebook")
 
-    async def themes(self, counts: Mapping[str, int]) -> Themed:
-        """The names of the field in themes; with an error if no answer could be used."""
+    async def themes(self, counts: Mapping[str, int], known: Sequence[str]) -> Themed:
+        """The names of the field in themes, `known` ones where they fit; with an error if no answer could be
+        used."""
 
         async def asked(context: CallContext) -> Themed:
-            return await self._model.group_themes(self._field, counts, context)
+            return await self._model.group_themes(self._field, counts, known, context)
 
         return await self._about_names(asked, Themed({}, Usage(), 0.0), 0, "themes")
 

@@ -46,6 +46,8 @@ class Carried:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ledger: tuple[LedgerEntry, ...] = ()
     lines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    themes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Per field, the theme of each name."""
 
     def vocabulary(self) -> VocabularySnapshot:
         """The labels that are known from the beginning: fixed ones first."""
