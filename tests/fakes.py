@@ -14,7 +14,7 @@ from autoanalyze.llm.embeddings import OfflineEmbedder
 from autoanalyze.llm.tokens import Estimate, TokenManagement
 from autoanalyze.phases.conflicts import ConflictResolution, ResolutionResult
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
-from autoanalyze.phases.pipeline import PhaseResults
+from autoanalyze.phases.results import PhaseResults
 from autoanalyze.phases.vocabulary import LabelUse, labels_found
 from autoanalyze.protocols import (
     Answer,

@@ -43,7 +43,8 @@ from autoanalyze.errors import CancelledRunError, RunFolderError, StoppedRunErro
 from autoanalyze.llm.calls import Endpoint
 from autoanalyze.llm.connection import Connection, analysis_prompt, connected, rate_limits
 from autoanalyze.llm.tokens import TokenManagement
-from autoanalyze.phases.pipeline import PhaseResults, Pipeline
+from autoanalyze.phases.pipeline import Pipeline
+from autoanalyze.phases.results import PhaseResults
 from autoanalyze.records import Session, Usage
 from autoanalyze.serving.clock import VirtualClockLoop
 from autoanalyze.study.metrics import speedup

@@ -16,8 +16,8 @@ from typing import Any
 from autoanalyze.analysis.configuration import code_digest, config_hash, digest, located
 from autoanalyze.config import Config
 from autoanalyze.llm.journal import Account
-from autoanalyze.phases.pipeline import PhaseResults
 from autoanalyze.phases.probes import ProbeResult
+from autoanalyze.phases.results import PhaseResults
 from autoanalyze.phases.rounds import RoundRecord
 from autoanalyze.phases.vocabulary import label_use
 from autoanalyze.records import Usage

@@ -17,7 +17,7 @@ from autoanalyze.analysis.progress import Progress, ProgressTracker, live_progre
 from autoanalyze.analysis.tables import write_tables
 from autoanalyze.config import Config
 from autoanalyze.errors import CancelledRunError, RunFolderError
-from autoanalyze.phases.pipeline import PhaseResults
+from autoanalyze.phases.results import PhaseResults
 from autoanalyze.study.runs import Run, load_run
 
 WAKE_SECONDS = 0.25

@@ -10,7 +10,7 @@ import polars as pl
 
 from autoanalyze.analysis.folder import RunFolder
 from autoanalyze.phases.duplicates.ledger import LedgerEntry
-from autoanalyze.phases.pipeline import PhaseResults
+from autoanalyze.phases.results import PhaseResults
 from autoanalyze.phases.rounds import RoundRecord
 from autoanalyze.phases.vocabulary import LabelUse, label_use
 from autoanalyze.records import FALLBACK_OUTCOMES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from autoanalyze.config import EmbeddingsConfig, ResolutionConfig, RetryConfig
@@ -18,6 +18,7 @@ from autoanalyze.phases.duplicates.opinions import Pair
 from autoanalyze.phases.duplicates.pairwise import PairwiseJudging
 from autoanalyze.phases.duplicates.similarity import BySimilarity
 from autoanalyze.phases.vocabulary import LabelUse, Vocabulary, label_use
+from autoanalyze.phases.votes import renamed
 from autoanalyze.protocols import Embedder, Model
 from autoanalyze.records import Facts, LabelSchema, SessionResult, Usage, VocabularySnapshot
 
@@ -202,13 +203,14 @@ class ConflictResolution:
     def _codebook_errors(self) -> Sequence[str]:
         return self.codebook.errors if self.codebook is not None else ()
 
-    def apply_resolutions(self, facts: Facts, redirects: Mapping[str, Mapping[str, str]]) -> Facts:
-        """The facts under their canonical labels."""
-        labels = {
-            name: label if label is None else redirects.get(name, {}).get(label, label)
-            for name, label in facts.labels.items()
+    def final(self, results: Sequence[SessionResult]) -> dict[str, Facts]:
+        """The facts of labelled sessions under their canonical labels."""
+        redirects = self.redirects()
+        return {
+            result.session_id: renamed(result.facts, redirects)
+            for result in results
+            if result.facts is not None
         }
-        return replace(facts, labels=labels)
 
 
 class BackgroundMerging:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
 
 from autoanalyze.config import Config
 from autoanalyze.llm.connection import Connection
@@ -25,75 +24,24 @@ from autoanalyze.phases.duplicates.ledger import Carried
 from autoanalyze.phases.merge_check import MergeCheck
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, first_call, smallest_call
 from autoanalyze.phases.probes import UNAIDED, ProbeResult, ProbeSessions
+from autoanalyze.phases.results import PhaseResults, Watcher
 from autoanalyze.phases.rounds import ParallelResult
 from autoanalyze.phases.second_look import FIRST_FURTHER, SECOND, Part, SecondLook, Standing
 from autoanalyze.phases.streams import BatchOutcome, StreamProcessing
-from autoanalyze.phases.unaided import Unaided, named, stands_for
+from autoanalyze.phases.unaided import Unaided, attracting, named, settled
 from autoanalyze.phases.vocabulary import label_use, labels_found
-from autoanalyze.phases.votes import Attractors, used
-from autoanalyze.protocols import FieldCodebook, TranscriptReader
+from autoanalyze.phases.votes import used
+from autoanalyze.protocols import TranscriptReader
 from autoanalyze.records import (
     CallContext,
     Facts,
-    LabelSchema,
     Session,
     SessionResult,
     VocabularySnapshot,
     derived_seed,
 )
-from autoanalyze.study.attractors import attraction
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseResults:
-    """What the phases brought. `results` holds a row per session with the labels first given;
-    `final` the facts of the labelled ones under their canonical labels. A phase that a run did
-    not get to is null."""
-
-    schema: LabelSchema
-    sessions: tuple[Session, ...]
-    results: tuple[SessionResult, ...]
-    final: Mapping[str, Facts]
-    vocabulary: VocabularySnapshot
-    discovery: DiscoveryResult | None = None
-    parallel: ParallelResult | None = None
-    resolution: ResolutionResult | None = None
-    probes: ProbeResult | None = None
-    unaided: Unaided | None = None
-    carried: Carried = field(default_factory=Carried)
-    codebook: Mapping[str, FieldCodebook] = field(default_factory=dict)
-    themes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Per field, the theme of each final label."""
-
-    def redirects(self) -> Mapping[str, Mapping[str, str]]:
-        """Per field, alias to canonical."""
-        return self.resolution.redirects() if self.resolution else {}
-
 
 LOG = logging.getLogger(__name__)
-
-
-class Watcher(Protocol):
-    """Is told how far a run is."""
-
-    @property
-    def phase(self) -> str:
-        """The phase that is shown now."""
-        ...
-
-    def update(self, **changes: Any) -> None:
-        """Change some of the figures of `analysis.progress.Progress`."""
-        ...
-
-    def advance(self, steps: int) -> None:
-        """So many more steps of the phase are done."""
-        ...
-
-    def batch_done(
-        self, outcome: BatchOutcome, context: CallContext, *, seconds: float, cost_usd: float
-    ) -> None:
-        """A batch of sessions is done, at `seconds` on the run's clock."""
-        ...
 
 
 class Pipeline:
@@ -184,7 +132,7 @@ class Pipeline:
             await self._merge_so_far(results, parallel.vocabulary, coding=coding and number == FIRST_FURTHER)
             if unaided is not None and number == FIRST_FURTHER <= self._config.passes:
                 unaided = await self._understood(unaided, results)
-                looking.attractors = self._attractors(unaided, results)
+                looking.attractors = attracting(unaided, self._conflicts.final(results), self._schema.names)
             results = await self._look_again(looking, sessions, results, parallel.vocabulary, number)
             if coding:  # a session of an unfit name may have got one that is new
                 found = labels_found(self._schema, (r.facts for r in results if r.facts is not None))
@@ -347,28 +295,9 @@ class Pipeline:
 
     async def _understood(self, unaided: Unaided, results: Sequence[SessionResult]) -> Unaided:
         """Unaided names as labels in use, where they mean the same."""
-        names = self._schema.names
-        redirects = self._conflicts.redirects()
-        labels = {name: tuple(own) for name, own in used(names, results, redirects).items()}
-        # What was merged into a name that a codebook links stands for the one above it.
-        ledger = tuple(
-            replace(entry, canonical=redirects[entry.field][entry.alias]) if entry.merged else entry
-            for entry in self._conflicts.entries()
-        )
-        settled = Carried({}, labels, ledger)
-        conflicts = self._resolving(seed=derived_seed(self._seed, UNAIDED), carried=settled)
-        return await named(unaided, conflicts, self._schema, settled.vocabulary(), self._merging.steps + 1)
-
-    def _attractors(self, unaided: Unaided, results: Sequence[SessionResult]) -> Attractors:
-        """The labels that swallow what they do not fit, as far as probes without known labels show it."""
-        redirects = self._conflicts.redirects()
-        known = {
-            result.session_id: self._conflicts.apply_resolutions(result.facts, redirects)
-            for result in results
-            if result.facts is not None
-        }
-        found = {name: attraction(stands_for(unaided, known, name)) for name in self._schema.names}
-        return {name: rows.filter("attractor")["label"].to_list() for name, rows in found.items()}
+        known = settled(self._conflicts, results, self._schema.names)
+        conflicts = self._resolving(seed=derived_seed(self._seed, UNAIDED), carried=known)
+        return await named(unaided, conflicts, self._schema, known.vocabulary(), self._merging.steps + 1)
 
     async def _resolve(
         self, parallel: ParallelResult, results: Sequence[SessionResult], probes: ProbeResult | None
@@ -381,13 +310,7 @@ class Pipeline:
         resolution = await self._conflicts.resolve_conflicts(
             use, on_field=lambda _name: self._watcher.advance(1)
         )
-        redirects = resolution.redirects()
-        final = {
-            result.session_id: self._conflicts.apply_resolutions(result.facts, redirects)
-            for result in results
-            if result.facts is not None
-        }
-        return resolution, final
+        return resolution, self._conflicts.final(results)
 
     def _batch_done(self, outcome: BatchOutcome, context: CallContext) -> None:
         if context.phase == AGAIN:

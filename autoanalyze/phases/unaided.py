@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoanalyze.phases.conflicts import ConflictResolution
+from autoanalyze.phases.duplicates.ledger import Carried
 from autoanalyze.phases.probes import ProbeResult
 from autoanalyze.phases.vocabulary import label_use
+from autoanalyze.phases.votes import Attractors, used
 from autoanalyze.records import Facts, LabelSchema, SessionResult, VocabularySnapshot
+from autoanalyze.study.attractors import attraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,21 @@ def stands_for(unaided: Unaided, final: Mapping[str, Facts], name: str) -> list[
         if label is not None and called is not None:
             pairs.append((label, called))
     return pairs
+
+
+def settled(conflicts: ConflictResolution, results: Sequence[SessionResult], names: Sequence[str]) -> Carried:
+    """The labels in use and what was settled about them, for whoever judges further names."""
+    redirects = conflicts.redirects()
+    labels = {name: tuple(own) for name, own in used(names, results, redirects).items()}
+    # What was merged into a name that a codebook links stands for the one above it.
+    ledger = tuple(
+        replace(entry, canonical=redirects[entry.field][entry.alias]) if entry.merged else entry
+        for entry in conflicts.entries()
+    )
+    return Carried({}, labels, ledger)
+
+
+def attracting(unaided: Unaided, final: Mapping[str, Facts], names: Sequence[str]) -> Attractors:
+    """The labels that swallow what they do not fit, as far as sessions named without known labels show it."""
+    found = {name: attraction(stands_for(unaided, final, name)) for name in names}
+    return {name: rows.filter("attractor")["label"].to_list() for name, rows in found.items()}

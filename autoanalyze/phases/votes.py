@@ -33,6 +33,11 @@ def canonical(name: str, label: str | None, redirects: Redirects) -> str | None:
     return label if label is None else redirects.get(name, {}).get(label, label)
 
 
+def renamed(facts: Facts, redirects: Redirects) -> Facts:
+    """Facts under what their labels became."""
+    return replace(facts, labels={n: canonical(n, label, redirects) for n, label in facts.labels.items()})
+
+
 def disputed(said: Sequence[Facts], redirects: Redirects) -> bool:
     """Whether looks gave a session different labels in any field."""
     return any(

@@ -28,8 +28,8 @@ from autoanalyze.analysis.record import (
 )
 from autoanalyze.config import Config, DataConfig, JournalConfig, VocabularyConfig
 from autoanalyze.llm.journal import Account
-from autoanalyze.phases.pipeline import PhaseResults
 from autoanalyze.phases.probes import ProbeResult
+from autoanalyze.phases.results import PhaseResults
 from autoanalyze.phases.rounds import Degradation, ParallelResult, RoundRecord
 from autoanalyze.records import Facts, Usage
 

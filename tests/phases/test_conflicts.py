@@ -16,7 +16,7 @@ from autoanalyze.errors import EndpointGoneError, TransientEndpointError
 from autoanalyze.phases.conflicts import BackgroundMerging, ConflictResolution
 from autoanalyze.phases.vocabulary import Vocabulary
 from autoanalyze.protocols import Judgement
-from autoanalyze.records import Facts, VocabularySnapshot
+from autoanalyze.records import Facts, SessionResult, VocabularySnapshot
 from autoanalyze.serving.clock import VirtualClockLoop
 
 Virtually = Callable[[Any], Any]
@@ -54,10 +54,9 @@ def test_most_used_labels_are_shown_first_and_merges_reach_the_sessions(virtuall
     assert (result.conflicts_found, result.resolved, result.canonical_mappings) == (1, 1, 1)
     assert result.merges[0].judge == "test-model"
     facts = Facts("Transfer", {"general_intent": "Check Claim", "transfer_reason": None})
-    assert phase.apply_resolutions(facts, result.redirects()).labels == {
-        "general_intent": "Claim Status",
-        "transfer_reason": None,
-    }
+    given = [SessionResult("a", facts, "parallel", 1, 1, 1), SessionResult("b", None, "parallel", 1, 1, 1)]
+    labels = {"general_intent": "Claim Status", "transfer_reason": None}
+    assert phase.final(given) == {"a": Facts("Transfer", labels)}
 
 
 def test_one_label_needs_no_judge(virtually: Virtually) -> None:

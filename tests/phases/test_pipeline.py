@@ -25,7 +25,8 @@ from autoanalyze.llm.connection import Connection
 from autoanalyze.llm.embeddings import OfflineEmbedder
 from autoanalyze.llm.prompts import AnalysisPrompt
 from autoanalyze.phases.duplicates.ledger import Carried
-from autoanalyze.phases.pipeline import PhaseResults, Pipeline
+from autoanalyze.phases.pipeline import Pipeline
+from autoanalyze.phases.results import PhaseResults
 from autoanalyze.phases.streams import BatchOutcome
 from autoanalyze.records import CallContext, ReplyRow, VocabularySnapshot
 from autoanalyze.serving.clock import VirtualClockLoop
