@@ -233,3 +233,50 @@ def test_redirects_of_a_judge_of_all_labels_are_settled() -> None:
         ("B", "judge", "some-model", 2),
         ("D", "judge", "some-model", 2),
     ]
+
+
+def test_a_merge_that_sessions_do_not_bear_out_is_undone_for_good() -> None:
+    """The label stands for itself with its other spellings, no later step merges it again, and a run that
+    carries on knows it too."""
+    ledger = FieldLedger(FIELD, Carried())
+    counts = {"Refund": 9, "Claim Status": 4, "claims status": 1, "Late Refund": 3}
+    looks = [(("Claim Status", "Refund"), True), (("Late Refund", "Refund"), True)]
+    settle(ledger, Step(counts, looks), 1)
+    assert ledger.judged() == {"Claim Status": "Refund", "Late Refund": "Refund"}
+    ledger.part("Claim Status", "2 of 2 kept it", 2)
+    assert ledger.groups == {
+        "Refund": ["Refund", "Late Refund"],
+        "Claim Status": ["Claim Status", "claims status"],
+    }
+    assert not ledger.opinions.open("Claim Status", "Refund"), "nobody is asked any more"
+    settle(ledger, Step({**counts, "Card Lost": 1}), 3)
+    assert redirects(ledger) == {"Late Refund": "Refund", "claims status": "Claim Status"}
+    (undone,) = (entry for entry in ledger.entries() if not entry.merged)
+    assert (undone.verdict, undone.judge, undone.reason, undone.round) == (
+        "different",
+        "second look",
+        "2 of 2 kept it",
+        2,
+    )
+    carried = Carried({}, {FIELD: tuple(ledger.canonicals)}, ledger.entries())
+    later = FieldLedger(FIELD, carried)
+    assert later.judged() == {}, "what an earlier run merged is not tried again"
+    assert later.opinions.verdict("Claim Status", "Refund") == "different"
+
+
+@given(steps, st.randoms(use_true_random=False))
+def test_undone_merges_leave_every_label_in_one_group(done: list[Step], chance: object) -> None:
+    """Whatever was merged, and whichever merges are undone at whatever moment."""
+    ledger = FieldLedger(FIELD, Carried())
+    for number, step in enumerate(done, start=1):
+        settle(ledger, step, number)
+        for alias in sorted(ledger.judged()):
+            if chance.random() < 0.5:  # type: ignore[attr-defined]
+                ledger.part(alias, "kept it", number)
+                assert alias in ledger.groups
+    members = [label for group in ledger.groups.values() for label in group]
+    assert len(members) == len(set(members)) == len({label for step in done for label in step.counts})
+    assert all(group[0] == canonical for canonical, group in ledger.groups.items())
+    merged = redirects(ledger)
+    assert set(merged) == set(members) - set(ledger.groups)
+    assert all(alias in ledger.groups[canonical] for alias, canonical in merged.items())
