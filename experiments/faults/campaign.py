@@ -79,7 +79,19 @@ def troubled(seed: int) -> Config:
     elif end < 0.3:
         budget = draw.uniform(0.0005, 0.003)
     passes = draw.choice((1, 1, 2, 3))
-    return replace(small(), seed=seed, faults=faults, budget_usd=budget, passes=passes)
+    return replace(elaborate(draw), seed=seed, faults=faults, budget_usd=budget, passes=passes)
+
+
+def elaborate(draw: random.Random) -> Config:
+    """A small run with some of what takes calls of other kinds: names on levels, themes, sessions without
+    known labels, and a judge so poor that all he merges is tried on sessions."""
+    config = small()
+    levels, themes, unaided, poor = (draw.random() < share for share in (0.15, 0.15, 0.15, 0.3))
+    vocabulary = replace(config.vocabulary, codebook=levels, themes=themes)
+    noise = config.noise
+    if poor:
+        noise = replace(noise, reuse=0.4, judge_false_merge=0.8, judge_fixed_share=1.0)
+    return replace(config, vocabulary=vocabulary, noise=noise, unaided_share=0.2 if unaided else 0.0)
 
 
 def fault_run(seed: int) -> Verdict:

@@ -180,8 +180,9 @@ class Judge:
             return judgement
 
         nothing = Judgement((), Usage(), 0.0)
-        # The first looks differ by their order alone; of two labels there are only two orders.
-        parts = (look,) if look >= FURTHER_LOOKS else ()
+        # The first looks differ by their order alone, if they can: few labels have few orders.
+        orders = [shuffled(labels, self._seed, earlier) for earlier in range(min(look, FURTHER_LOOKS) + 1)]
+        parts = (look,) if look >= FURTHER_LOOKS or orders[-1] in orders[:-1] else ()
         try:
             judgement = await self._until_usable(asked, nothing, step, *parts, attempts=attempts)
         except (RequestTooLongError, RequestRefusedError) as problem:

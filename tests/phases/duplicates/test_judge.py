@@ -277,6 +277,23 @@ def test_a_look_that_failed_is_missing_among_the_looks(virtually: Virtually) -> 
     assert looks.usage == Usage(150, 0, 15)
 
 
+@settings(deadline=None, max_examples=40)
+@given(count=st.integers(2, 4), seed=st.integers(0, 99))
+def test_no_look_is_asked_in_the_same_words_as_another(count: int, seed: int) -> None:
+    """Few labels have few orders: looks that share one have seeds of their own, or they would be one answer."""
+
+    class Asked(Stubborn):
+        async def judge_duplicates(
+            self, label_field: LabelField, labels: Sequence[str], context: CallContext
+        ) -> Judgement:
+            told.append((tuple(labels), context.seed))
+            return await super().judge_duplicates(label_field, labels, context)
+
+    told: list[tuple[tuple[str, ...], int]] = []
+    asyncio.run(judge_of(Asked([]), seed=seed).looks(list("ABCD")[:count], range(3), 1))
+    assert len(told) == len(set(told)) == 3
+
+
 def test_same_seed_asks_the_same(virtually: Virtually) -> None:
     """Two judges of one seed make the same calls; one of another seed makes others."""
 
