@@ -280,7 +280,7 @@ def test_a_look_that_failed_is_missing_among_the_looks(virtually: Virtually) -> 
 @settings(deadline=None, max_examples=40)
 @given(count=st.integers(2, 4), seed=st.integers(0, 99))
 def test_no_look_is_asked_in_the_same_words_as_another(count: int, seed: int) -> None:
-    """Few labels have few orders: looks that share one have seeds of their own, or they would be one answer."""
+    """Few labels have few orders: looks that share one have seeds of their own, or it would be one answer."""
 
     class Asked(Stubborn):
         async def judge_duplicates(
