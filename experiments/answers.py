@@ -48,6 +48,7 @@ QUESTIONS = {
     "every_world": (
         Question("the default less sequential", "default", "sequential"),
         Question("the default less one pass", "default", "one pass"),
+        Question("merges tried less not tried", "default", "merges not tried"),
         Question("thorough less one pass", "thorough", "one pass"),
         Question("thorough less sequential", "thorough", "sequential"),
         Question("the design less the default", "design", "default"),

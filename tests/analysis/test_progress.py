@@ -32,7 +32,7 @@ from autoanalyze.study.runs import Run
 
 PATIENCE_SECONDS = 240
 TABLES = ("sessions", "labels", "merges", "rounds", "truth")
-LONG = ["data.count=1200", "page=false", "parallel.sessions_per_stream=2", "baseline=none", "resamples=10"]
+LONG = ["data.count=600", "page=false", "parallel.sessions_per_stream=2", "baseline=none", "resamples=10"]
 SETUP = f"import autoanalyze\nanalysis = autoanalyze.build_analysis(autoanalyze.compose({LONG}))"
 DOORS = {"awaited": "await analysis.run('run'{})", "synchronous": "analysis.run_sync('run'{})"}
 
@@ -201,7 +201,7 @@ def test_progress_reaches_its_cell_from_the_thread(kernel: Kernel) -> None:
     display_id = displays[0]["content"]["transient"]["display_id"]
     found += kernel.run("import time\nwhile analysis.get_progress(id).step < 50: time.sleep(.02)")
     shown = kernel.run("display(analysis, analysis.get_progress(id)); analysis.get_results(id);")
-    assert sum("of 1,200 sessions" in str(m["content"].get("data")) for m in shown) >= 2
+    assert sum("of 600 sessions" in str(m["content"].get("data")) for m in shown) >= 2
     updates = [message for message in found + shown if message["msg_type"] == "update_display_data"]
     assert len(updates) >= 3
     assert {message["content"]["transient"]["display_id"] for message in updates} == {display_id}
