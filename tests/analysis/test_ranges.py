@@ -146,7 +146,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "unaided_share": ("0.2", ()),
     "passes": ("1", ("world=granular", "second_look.rare_share=0.1")),
     "second_look.rare_share": ("0.1", ("world=granular",)),
-    "second_look.most": ("0.02", ("world=granular", "second_look.rare_share=0.1")),
+    "second_look.most": ("0.0", ("world=granular", "second_look.rare_share=0.1")),
     "second_look.try_merges": ("false", (*MANY_NAMES, "passes=2")),
     "repeat": ("2", ()),
     "repetition": ("2", ()),

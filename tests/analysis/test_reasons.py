@@ -110,9 +110,9 @@ def test_nothing_to_ask_again_is_said(tmp_path: Path) -> None:
 
 def test_labels_that_nobody_could_judge_stop_a_run_that_can_be_resumed(tmp_path: Path) -> None:
     """Such a run is not done: it says what helps, and resumed, it asks the judge anew, and ends as if nothing
-    had happened; the labels first given are the same."""
+    had happened; the labels first given are the same (with one look: further ones depend on merges)."""
     folder = tmp_path / "run"
-    config = small_config(baseline="none", **{"resolution.mode": "llm"})
+    config = small_config(baseline="none", passes="1", **{"resolution.mode": "llm"})
     calm = build_analysis(config).run_sync(tmp_path / "calm")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Judging, "groups", lambda *_: json.dumps({"groups": [[1, 999]]}))

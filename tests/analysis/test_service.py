@@ -131,7 +131,7 @@ def test_run_can_be_awaited_and_watched(tmp_path: Path) -> None:
     assert processed == sorted(processed)
     assert processed[-1] == 60
     phases = list(dict.fromkeys(progress.phase for progress in seen))
-    assert phases == ["sampling", "preparing", "parallel", "resolution", "measuring"]
+    assert phases == ["sampling", "preparing", "parallel", "second", "resolution", "measuring"]
     assert seen[-1].status == "done"
     assert sum(seen[-1].streams.values()) == 60
     assert json.loads((tmp_path / "awaited" / "progress.json").read_text())["status"] == "done"

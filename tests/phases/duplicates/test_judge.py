@@ -290,7 +290,8 @@ def test_no_look_is_asked_in_the_same_words_as_another(count: int, seed: int) ->
             return await super().judge_duplicates(label_field, labels, context)
 
     told: list[tuple[tuple[str, ...], int]] = []
-    asyncio.run(judge_of(Asked([]), seed=seed).looks(list("ABCD")[:count], range(3), 1))
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        runner.run(judge_of(Asked([]), seed=seed).looks(list("ABCD")[:count], range(3), 1))
     assert len(told) == len(set(told)) == 3
 
 
