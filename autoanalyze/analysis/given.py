@@ -87,6 +87,11 @@ USES = (
         "sync=sequential is one stream of small calls, and sets it itself",
     ),
     Use(("second_look.",), lambda c: c.passes > 1, "passes=1 looks at each session once"),
+    Use(
+        ("second_look.try_merges",),
+        lambda c: c.endpoint != "offline" and c.resolution.mode != "none",
+        "nothing is tried where nothing is merged, or where endpoint=offline names sessions by their topics",
+    ),
     Use(("discovery.collisions",), lambda c: c.discovery.mode == "adaptive", "it needs discovery=adaptive"),
     Use(("discovery.sessions_per_call",), lambda c: c.discovery.mode == "fixed", "it needs discovery=fixed"),
     Use(

@@ -211,7 +211,9 @@ class Pipeline:
         known = replace(vocabulary, lines=self._codebook.lines()) if coding else vocabulary
         standing = Standing(self._schema.names, sessions, results, self._conflicts.redirects(), known)
         check = None
-        if looks and number == FIRST_FURTHER and self._config.second_look.try_merges:
+        # The reader gives a session its topic's name, whatever other names are in sight.
+        tells = self._config.endpoint != "offline" and self._config.second_look.try_merges
+        if looks and number == FIRST_FURTHER and tells:
             check = MergeCheck(self._conflicts.judged(), sessions, results, seed=self._seed)
         parts = looking.choose(standing, number, rare=looks, check=check)
         self._watch(parts)

@@ -40,6 +40,7 @@ IDLE = [
     (["endpoint=offline", "world=attracting"], "endpoint=simulated"),
     (["endpoint=offline", "noise.granularity=0.1"], "endpoint=simulated"),
     (["data=labels", "noise.copying=0.1"], "endpoint=simulated"),
+    (["endpoint=offline", "second_look.try_merges=true"], "endpoint=offline names sessions by their topics"),
     (["noise.combined=0.1"], "data.several"),
     ([URL, "latency=tailed"], "simulated model"),
     ([URL, "judge=fixed"], "endpoint=simulated"),

@@ -69,6 +69,14 @@ def test_matters_are_found_without_being_told(run: Run) -> None:
     assert transfers["drop_off_location"].null_count() == 0
 
 
+def test_merges_are_not_tried_on_a_reader(store: Path, tmp_path: Path) -> None:
+    """It calls a session by its topic whatever names are in sight, so that it would keep apart all that its
+    judge, who read every session, put together."""
+    run = build_analysis(config_of(store, "parallel.streams=16", "sync=none")).run_sync(tmp_path / "run")
+    assert run.merges["merged"].sum() > 0
+    assert "second look" not in run.merges["judge"]
+
+
 def test_all_of_it_is_marked_a_draft_that_costs_nothing(run: Run) -> None:
     """By its endpoint, its model's name and its caveats; nothing claims truth, speedup or a baseline."""
     assert run.record["endpoint"].startswith("offline-")
