@@ -111,9 +111,10 @@ def test_attractors_are_told_and_their_sessions_looked_at_again(tmp_path: Path) 
     """Unaided probes change no label of a run of one pass; their figures stand in run.json, page and list,
     also after a person renamed labels; with two passes, its sessions are asked about without an attractor."""
     settings = ["world=attracting", "noise.attraction=0.15", "data.count=240", "seed=4", "baseline=none"]
-    small, once = [*settings, "resamples=0"], "passes=1"
+    shown, once = [*settings, "resamples=0"], "passes=1"
+    small = [*shown, "page=false"]
     plain = build_analysis(compose([*small, once])).run_sync(tmp_path / "plain")
-    probed = build_analysis(compose([*small, "unaided_share=0.5", once])).run_sync(tmp_path / "probed")
+    probed = build_analysis(compose([*shown, "unaided_share=0.5", once])).run_sync(tmp_path / "probed")
     assert probed.sessions.equals(plain.sessions)
     assert probed.labels.equals(plain.labels)
     assert probed.record["unaided"]["asked"] == 120
@@ -129,8 +130,8 @@ def test_attractors_are_told_and_their_sessions_looked_at_again(tmp_path: Path) 
     assert accused
     field, label = sorted(accused)[0]
     assert "Labels that may swallow others" in (probed.path / "report.html").read_text()
-    shown = CliRunner().invoke(app, ["labels", str(probed.path)])
-    assert f"{label} may swallow sessions" in " ".join(shown.output.split())
+    listed = CliRunner().invoke(app, ["labels", str(probed.path)])
+    assert f"{label} may swallow sessions" in " ".join(listed.output.split())
     labels(probed.path).rename(label, "Anything At All", field=field)
     renamed = load_run(probed.path).record["attractors"][field]
     assert "Anything At All" in [row["label"] for row in renamed if row["attractor"]]
