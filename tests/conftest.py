@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ from autoanalyze.serving.clock import VirtualClockLoop
 # Two cores and six minutes: more examples are for whoever hunts a bug (--hypothesis-profile=default).
 settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported to collect the tests stays: no collection of garbage looks through it again. Some are
+    asked for (statsmodels), beside those that come by themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
