@@ -14,7 +14,7 @@ install:  ## create .venv from the lock
 test:  ## all tests
 	$(PYTHON) -m pytest
 
-fast:  ## the tests that are not slow, some four minutes
+fast:  ## the tests that are not slow, under two minutes
 	$(PYTHON) -m pytest tests -m "not slow"
 
 check:  ## lint and types

@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "experiments" / 
 
 import campaign  # type: ignore[import-not-found]  # lies beside the experiment
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 
 @pytest.mark.parametrize("seed", range(5_000, 5_012))
 def test_no_invariant_breaks_under_faults(seed: int) -> None:

@@ -21,6 +21,8 @@ from starlette.routing import Route
 from autoanalyze.cli.commands import main
 from autoanalyze.study.runs import load_run
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 MODEL = "qwen3-8b"
 SMALL = ("data.count=12", "parallel.streams=2", "token_counter=estimate", "resolution=none")
 Habit = Callable[[dict[str, Any]], Response | None]

@@ -164,6 +164,7 @@ def test_simulated_commands_work(line: str, tmp_path: Path, monkeypatch: pytest.
     assert run(line, monkeypatch, *small) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in ANALYSES if "tcp://" in line])
 def test_cluster_commands_say_that_nobody_answers(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

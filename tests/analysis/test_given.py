@@ -13,6 +13,8 @@ from autoanalyze.analysis.keys import configuration_folder, known_keys
 from autoanalyze.cli.commands import main
 from autoanalyze.errors import ConfigurationError
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 URL = "endpoint=http://127.0.0.1:9/v1"
 IDLE = [
     (["data.path=mine.duckdb"], "add data=store"),

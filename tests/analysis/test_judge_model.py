@@ -13,6 +13,8 @@ from autoanalyze.analysis.configuration import compose, restored
 from autoanalyze.analysis.given import check_used
 from autoanalyze.errors import BudgetExceededError, ConfigurationError
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 SMALL = ("data.count=60", "baseline=none", "resamples=0", "page=false", "token_counter=estimate")
 
 

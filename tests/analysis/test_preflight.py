@@ -19,6 +19,8 @@ from autoanalyze.analysis.configuration import compose
 from autoanalyze.config import Config
 from autoanalyze.errors import ConfigurationError, UnreachableEndpointError
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 Answer = tuple[int, dict[str, Any] | str]
 Serve = Callable[..., str]
 GPT = "gpt-4o-mini"

@@ -18,6 +18,8 @@ from autoanalyze.cli import run as hydra_runs
 from autoanalyze.errors import AutoAnalyzeError, ConfigurationError
 from autoanalyze.llm.tokens import TokenCounter, load_counter
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 BASE = (
     "data.count=40",
     "data.population=80",

@@ -18,6 +18,8 @@ import pytest
 from autoanalyze.cli.commands import main
 from autoanalyze.study.runs import load_run
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 QUICK = ("data.count=60", "discovery.min_sessions=10", "resamples=10")
 
 

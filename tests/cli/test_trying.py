@@ -23,6 +23,8 @@ from autoanalyze.data.sources import found
 from autoanalyze.errors import AutoAnalyzeError, ImportDataError, InputError
 from autoanalyze.study.runs import load_run
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 ASKED = [
     *("I lost my card, please block my card", "my card is lost, block the card", "block my lost card"),
     *("where is my parcel", "the parcel has not arrived, where is the parcel", "my parcel is late"),

@@ -28,6 +28,8 @@ from autoanalyze.errors import InputError, RunFolderError
 from autoanalyze.llm.audit import verify
 from autoanalyze.study.runs import load_run
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 INTENT, REASON = "general_intent", "transfer_reason"
 FILES = ("sessions.parquet", "labels.parquet", "merges.parquet", "run.json")
 

@@ -21,6 +21,8 @@ from autoanalyze.cli.commands import main
 from autoanalyze.laboratory.points import ended_points
 from autoanalyze.study.runs import load_run
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 SMALL = ("data.count=30", "data.population=60", "baseline=none", "resamples=2")
 HERE = "hydra.sweep.dir=sweep"
 Command = Callable[..., int]

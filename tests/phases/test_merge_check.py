@@ -130,6 +130,7 @@ def test_one_session_that_moves_outweighs_one_that_stays() -> None:
     assert rates.chance(Tries(1, 0)) < 0.2 < 0.5 < rates.chance(Tries(1, 1)) < rates.chance(Tries(0, 1))
 
 
+@pytest.mark.slow
 def test_a_run_with_a_judge_who_is_wrong_for_good_says_what_it_undid(tmp_path: Path) -> None:
     """In the ledger, as different by the second look; and such labels stand for themselves."""
     settings = ["world=hard", "data.count=300", "baseline=none", "resamples=0", "page=false", "seed=3"]

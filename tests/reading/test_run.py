@@ -19,6 +19,8 @@ from autoanalyze.llm.tokens import Estimate, count_with
 from autoanalyze.records import Conversation
 from autoanalyze.study.runs import Run
 
+pytestmark = pytest.mark.slow  # whole runs and commands
+
 TABLES = ("sessions", "labels", "merges", "rounds")
 
 
