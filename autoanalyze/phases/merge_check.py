@@ -99,10 +99,10 @@ class MergeCheck:
         """The sessions to try next, in fields where the judge is distrusted: one of each merge that was not
         tried or is in doubt."""
         tried = self._tried(said)
-        rates = self._rates(tried)
+        trust = self._trust(tried)
         chosen = []
         for merge, bearers in self._bearers.items():
-            tries, field = tried.get(merge, Tries(0, 0)), rates[merge[0]]
+            tries, field = tried.get(merge, Tries(0, 0)), trust[merge[0]]
             fresh = [one for one in bearers[self._asked[merge] :] if one.session_id not in said]
             open_to_doubt = not sum(tries) or DOUBT < field.chance(tries) < 1 - DOUBT
             if field.right < TRUSTED and fresh and open_to_doubt and self._asked[merge] < MOST_TRIES:
@@ -113,15 +113,15 @@ class MergeCheck:
     def wrong(self, said: Said) -> dict[Merge, str]:
         """The merges that are probably wrong, with the reason."""
         tried = self._tried(said)
-        rates = self._rates(tried)
+        trust = self._trust(tried)
         return {
             merge: f"{tries.kept} of {sum(tries)} of its sessions kept it with both in sight"
             for merge, tries in tried.items()
-            if rates[merge[0]].right < TRUSTED and rates[merge[0]].chance(tries) < 0.5
+            if trust[merge[0]].right < TRUSTED and trust[merge[0]].chance(tries) < 0.5
         }
 
-    def _rates(self, tried: Mapping[Merge, Tries]) -> dict[str, Rates]:
-        """The rates of each field; those assumed where too little was tried to tell."""
+    def _trust(self, tried: Mapping[Merge, Tries]) -> dict[str, Trust]:
+        """What is thought of the judge in each field; what is assumed where too little was tried to tell."""
         by_field: dict[str, list[Tries]] = {merge[0]: [] for merge in self._bearers}
         for merge, tries in tried.items():
             by_field[merge[0]].append(tries)
@@ -145,7 +145,7 @@ class Tries(NamedTuple):
     moved: int
 
 
-class Rates(NamedTuple):
+class Trust(NamedTuple):
     """The share of merges that are right, and the chance that a session of such a one moves."""
 
     right: float
@@ -158,21 +158,21 @@ class Rates(NamedTuple):
         return right / (right + wrong)
 
 
-def estimated(tried: Sequence[Tries]) -> Rates:
-    """The rates that make what was seen most likely, given what is assumed before (EM)."""
-    rates = Rates(RIGHT, MOVES)
+def estimated(tried: Sequence[Tries]) -> Trust:
+    """What makes what was seen most likely, given what is assumed before (EM, as Dawid and Skene, 1979)."""
+    trust = Trust(RIGHT, MOVES)
     if not tried:
-        return rates
+        return trust
     for _ in range(ROUNDS):
-        chances = [rates.chance(tries) for tries in tried]
+        chances = [trust.chance(tries) for tries in tried]
         pairs = list(zip(chances, tried, strict=True))
         seen = sum(chance * sum(tries) for chance, tries in pairs)
         moved = sum(chance * tries.moved for chance, tries in pairs)
-        rates = Rates(
+        trust = Trust(
             (sum(chances) + RIGHT * RIGHT_WEIGHT) / (len(tried) + RIGHT_WEIGHT),
             (moved + MOVES * MOVES_WEIGHT) / (seen + MOVES_WEIGHT),
         )
-    return rates
+    return trust
 
 
 def looks(said: Iterable[Sequence[Facts]]) -> Iterator[tuple[Merge, str]]:

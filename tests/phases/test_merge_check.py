@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autoanalyze.analysis.build import build_analysis
 from autoanalyze.analysis.configuration import compose
-from autoanalyze.phases.merge_check import Merge, MergeCheck, Rates, Tries, estimated, sample_size
+from autoanalyze.phases.merge_check import Merge, MergeCheck, Tries, Trust, estimated, sample_size
 from autoanalyze.records import Facts, Session, SessionResult
 
 FIELD, WHEN = "general_intent", datetime(2026, 5, 1)
@@ -126,7 +126,7 @@ def test_the_share_of_right_merges_follows_from_who_moves(
 
 def test_one_session_that_moves_outweighs_one_that_stays() -> None:
     """It hardly ever happens where two names differ."""
-    rates = Rates(right=0.4, moves=0.8)
+    rates = Trust(right=0.4, moves=0.8)
     assert rates.chance(Tries(1, 0)) < 0.2 < 0.5 < rates.chance(Tries(1, 1)) < rates.chance(Tries(0, 1))
 
 
