@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 
 from autoanalyze.config import IN_PROCESS, UNKIND, Config, DataConfig, NoiseConfig
 from autoanalyze.errors import ConfigurationError
+from autoanalyze.phases.merge_check import can_be_tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ USES = (
     Use(("second_look.",), lambda c: c.passes > 1, "passes=1 looks at each session once"),
     Use(
         ("second_look.try_merges",),
-        lambda c: c.endpoint != "offline" and c.resolution.mode != "none",
+        can_be_tried,
         "nothing is tried where nothing is merged, or where endpoint=offline names sessions by their topics",
     ),
     Use(("discovery.collisions",), lambda c: c.discovery.mode == "adaptive", "it needs discovery=adaptive"),

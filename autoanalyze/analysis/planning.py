@@ -19,7 +19,7 @@ from autoanalyze.llm.connection import rate_limits, token_management
 from autoanalyze.llm.tokens import COMPLETION_TOKENS_PER_SESSION, TokenCounter, TokenManagement
 from autoanalyze.phases.discovery import size_of_discovery
 from autoanalyze.phases.duplicates.opinions import MOST_OPINIONS
-from autoanalyze.phases.merge_check import sample_size
+from autoanalyze.phases.merge_check import can_be_tried, sample_size
 from autoanalyze.phases.parallel import call_size, first_call, smallest_call
 from autoanalyze.phases.probes import PROBES_PER_CALL
 from autoanalyze.phases.second_look import MOST_PER_CALL as SECOND_LOOKS_PER_CALL
@@ -169,8 +169,8 @@ def looked_at_again(config: Config, sessions: int) -> int:
     if config.passes > 1:
         rare = most_looks(config.second_look, sessions) if config.second_look.rare_share else 0
         merged = sample_size(sessions) * len(config.schema.records().open_names)
-        judged = config.second_look.try_merges and config.resolution.mode != "none"
-        again += min(RARE * sessions, rare) + merged * judged
+        trying = config.second_look.try_merges and can_be_tried(config)
+        again += min(RARE * sessions, rare) + merged * trying
     return round(min(again, sessions // 2) * (1 + DISPUTED * (config.passes > 2)))
 
 

@@ -17,7 +17,7 @@ from autoanalyze.llm.codebook import FEWEST_NAMES
 from autoanalyze.phases.duplicates.judge import Judge
 from autoanalyze.phases.duplicates.ledger import Carried, LedgerEntry
 from autoanalyze.phases.vocabulary import LabelUse
-from autoanalyze.phases.votes import Moves
+from autoanalyze.phases.votes import Moves, Redirects
 from autoanalyze.protocols import FieldCodebook, Model
 from autoanalyze.records import LabelSchema
 
@@ -27,8 +27,6 @@ CODEBOOK = "codebook"
 RARE_SHARE = 0.02
 """On the way, a narrower name with less of the sessions of its field than this is hidden from prompts; an
 assumption, with which the pilot was run."""
-
-Redirects = Mapping[str, Mapping[str, str]]
 
 
 class Codebook:

@@ -9,10 +9,12 @@ keep their sessions stand for themselves again.
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from autoanalyze.config import Config
+from autoanalyze.phases.votes import moved
 from autoanalyze.records import Facts, Session, SessionResult
 
 SAMPLE_SHARE, LEAST_SAMPLE, MOST_SAMPLE = 0.01, 6, 8
@@ -50,6 +52,12 @@ Merge = tuple[str, str]
 
 Said = Mapping[str, Sequence[Facts]]
 """Per session, what looks said of it, the first answer in front."""
+
+
+def can_be_tried(config: Config) -> bool:
+    """Whether merges can be tried on sessions: there are some, and the labeller could take either name. The
+    reader (`endpoint=offline`) calls a session by its topic, whatever names are in sight."""
+    return config.resolution.mode != "none" and config.endpoint != "offline"
 
 
 def sample_size(sessions: int) -> int:
@@ -130,12 +138,13 @@ class MergeCheck:
 
     def _tried(self, said: Said) -> dict[Merge, Tries]:
         """How the sessions of merged labels were labelled with both labels in sight."""
-        counts: dict[Merge, Counter[bool]] = defaultdict(Counter)
-        for merge, label in looks(said.values()):
-            canonical = self._merges.get(merge)
-            if merge in self.shown and label in (merge[1], canonical):
-                counts[merge][label == canonical] += 1
-        return {merge: Tries(count[False], count[True]) for merge, count in sorted(counts.items())}
+        went = moved(said.values(), {})
+        found = {}
+        for (name, alias), canonical in sorted(self._merges.items()):
+            labels = went.get(name, {}).get(alias, Counter())
+            if labels[alias] + labels[canonical]:
+                found[name, alias] = Tries(labels[alias], labels[canonical])
+        return found
 
 
 class Tries(NamedTuple):
@@ -173,13 +182,3 @@ def estimated(tried: Sequence[Tries]) -> Trust:
             (moved + MOVES * MOVES_WEIGHT) / (seen + MOVES_WEIGHT),
         )
     return trust
-
-
-def looks(said: Iterable[Sequence[Facts]]) -> Iterator[tuple[Merge, str]]:
-    """Per further look at a session and field, the label first given and the one that this look gave."""
-    for first, *others in said:
-        for facts in others:
-            for name, label in first.labels.items():
-                other = facts.labels.get(name)
-                if label is not None and other is not None:
-                    yield (name, label), other

@@ -21,7 +21,7 @@ from autoanalyze.phases.discovery import (
     size_of_discovery,
 )
 from autoanalyze.phases.duplicates.ledger import Carried
-from autoanalyze.phases.merge_check import MergeCheck
+from autoanalyze.phases.merge_check import MergeCheck, can_be_tried
 from autoanalyze.phases.parallel import ParallelProcessingOrchestrator, first_call, smallest_call
 from autoanalyze.phases.probes import UNAIDED, ProbeResult, ProbeSessions
 from autoanalyze.phases.results import PhaseResults, Watcher
@@ -211,9 +211,8 @@ class Pipeline:
         known = replace(vocabulary, lines=self._codebook.lines()) if coding else vocabulary
         standing = Standing(self._schema.names, sessions, results, self._conflicts.redirects(), known)
         check = None
-        # The reader gives a session its topic's name, whatever other names are in sight.
-        tells = self._config.endpoint != "offline" and self._config.second_look.try_merges
-        if looks and number == FIRST_FURTHER and tells:
+        trying = self._config.second_look.try_merges and can_be_tried(self._config)
+        if looks and number == FIRST_FURTHER and trying:
             check = MergeCheck(self._conflicts.judged(), sessions, results, seed=self._seed)
         parts = looking.choose(standing, number, rare=looks, check=check)
         self._watch(parts)
